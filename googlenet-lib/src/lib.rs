@@ -1,0 +1,4 @@
+//! GoogLeNet.
+
+pub mod error;
+pub use error::{Error, Result};

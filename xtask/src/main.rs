@@ -1,0 +1,2 @@
+//! The lab's commands.
+fn main() {}
