@@ -1,4 +1,5 @@
 //! GoogLeNet.
 
+pub mod data;
 pub mod error;
 pub use error::{Error, Result};
