@@ -1,0 +1,23 @@
+//! Images: CIFAR-10, the built-in [`Shapes10`], and batches of them.
+//!
+//! CIFAR-10 is 60,000 colour photographs of 32x32 pixels in ten classes, 50,000 to train on and
+//! 10,000 to test with: A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009,
+//! <https://www.cs.toronto.edu/~kriz/cifar.html>.
+//!
+//! Images stay bytes, laid out (N, H, W, C), on the device that trains. [`Batches`] cuts, crops,
+//! flips and normalises a whole batch at a time there. The random choices of an epoch are an
+//! [`EpochPlan`], drawn on the CPU from a seed, so that a CPU and a GPU see the same epoch.
+
+mod augment;
+mod batches;
+mod cifar10;
+mod dataset;
+mod image_set;
+mod normalize;
+
+pub use augment::{Augment, EpochPlan};
+pub use batches::Batches;
+pub use cifar10::Cifar10;
+pub use dataset::{Dataset, Split};
+pub use image_set::ImageSet;
+pub use normalize::Normalize;
