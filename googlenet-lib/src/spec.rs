@@ -356,7 +356,7 @@ const fn conv_linear(name: &'static str, out_channels: i64, kernel: i64, stride:
 
 /// GoogLeNet as in Table 1 and Figure 3 of the paper: 224x224 colour images, 1000 classes, local
 /// response normalisation in the stem, auxiliary classifiers after 4a and 4d.
-pub const PAPER: NetworkSpec = NetworkSpec {
+pub static PAPER: NetworkSpec = NetworkSpec {
     name: Cow::Borrowed("PAPER"),
     input: Shape::square(3, 224),
     norm: None,
@@ -391,7 +391,7 @@ pub const PAPER: NetworkSpec = NetworkSpec {
 };
 
 /// The blog post's network to the letter, with base width 64 and ten classes; see [`seed`].
-pub const SEED: NetworkSpec = NetworkSpec {
+pub static SEED: NetworkSpec = NetworkSpec {
     name: Cow::Borrowed("SEED"),
     input: Shape::square(3, 224),
     norm: None,
@@ -447,7 +447,7 @@ pub fn seed(base_width: i64, classes: i64) -> Result<NetworkSpec> {
 /// GoogLeNet for 32x32 images at full width: batch normalisation, one 3x3 convolution as stem, no
 /// downsampling before block 3a, so that 3a and 3b work at 32x32, 4a to 4e at 16x16 and 5a and 5b
 /// at 8x8.
-pub const CIFAR: NetworkSpec = NetworkSpec {
+pub static CIFAR: NetworkSpec = NetworkSpec {
     name: Cow::Borrowed("CIFAR"),
     input: Shape::square(3, 32),
     norm: Some(BATCH_NORM),
@@ -475,7 +475,7 @@ pub const CIFAR: NetworkSpec = NetworkSpec {
 
 /// A small GoogLeNet for 32x32 images and a CPU: four inception blocks in Table 1's proportions,
 /// most of them at 8x8 and 4x4, where a parameter costs few multiply-adds.
-pub const COMPACT: NetworkSpec = NetworkSpec {
+pub static COMPACT: NetworkSpec = NetworkSpec {
     name: Cow::Borrowed("COMPACT"),
     input: Shape::square(3, 32),
     norm: Some(BATCH_NORM),
@@ -499,7 +499,7 @@ pub const COMPACT: NetworkSpec = NetworkSpec {
 };
 
 /// Every network of this module, for a command line or a test that goes through them.
-pub const ALL: [&NetworkSpec; 4] = [&PAPER, &SEED, &CIFAR, &COMPACT];
+pub static ALL: [&NetworkSpec; 4] = [&PAPER, &SEED, &CIFAR, &COMPACT];
 
 /// The network of this name, whatever the case of its letters.
 ///

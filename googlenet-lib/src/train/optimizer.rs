@@ -119,3 +119,92 @@ impl Optimizer {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::nn::OptimizerConfig;
+    use tch::{Device, Kind, manual_seed};
+
+    /// Two weights and, if asked for, a bias, with fixed random values.
+    fn variables(with_bias: bool) -> nn::VarStore {
+        manual_seed(3);
+        let store = nn::VarStore::new(Device::Cpu);
+        let root = store.root();
+        let _ = root.add("conv", Tensor::randn([4, 3, 3, 3], (Kind::Float, Device::Cpu)), true);
+        let _ = root.add("linear", Tensor::randn([5, 4], (Kind::Float, Device::Cpu)), true);
+        if with_bias {
+            let _ = root.add("bias", Tensor::randn([5], (Kind::Float, Device::Cpu)), true);
+        }
+        store
+    }
+
+    fn loss(store: &nn::VarStore) -> Tensor {
+        let v = store.variables();
+        let images = Tensor::arange(2 * 3 * 8 * 8, (Kind::Float, Device::Cpu));
+        let images = (images.view([2, 3, 8, 8]) * 0.37).sin();
+        let features = images.conv2d(&v["conv"], None::<Tensor>, 1, 1, 1, 1).relu();
+        let logits = features.mean_dim([2, 3].as_slice(), false, Kind::Float);
+        logits.linear(&v["linear"], v.get("bias")).square().mean(Kind::Float)
+    }
+
+    /// Ten steps of ours and of libtorch's own optimizer give the same values.
+    fn same_as_libtorch(recipe: &Recipe, with_bias: bool, other: impl OptimizerConfig) {
+        let (ours, theirs) = (variables(with_bias), variables(with_bias));
+        let before = loss(&ours).double_value(&[]);
+        let mut optimizer = Optimizer::new(&ours, recipe).unwrap();
+        let mut reference = other.build(&theirs, recipe.learning_rate).unwrap();
+        reference.set_weight_decay(recipe.weight_decay);
+        for _ in 0..10 {
+            optimizer.step(&loss(&ours), recipe.learning_rate).unwrap();
+            reference.backward_step(&loss(&theirs));
+        }
+        let theirs_variables = theirs.variables();
+        for (name, value) in ours.variables() {
+            let error = (&value - &theirs_variables[&name]).abs().max().double_value(&[]);
+            assert!(error < 1e-6, "{name} is {error} from libtorch's");
+        }
+        assert!(loss(&ours).double_value(&[]) < before);
+    }
+
+    fn recipe(optimizer: OptimizerSpec, weight_decay: f64) -> Recipe {
+        Recipe { optimizer, weight_decay, learning_rate: 0.01, ..Recipe::fast() }
+    }
+
+    #[test]
+    fn sgd_is_libtorchs() {
+        let sgd = OptimizerSpec::Sgd { momentum: 0.9 };
+        let theirs = nn::Sgd { momentum: 0.9, nesterov: true, ..nn::Sgd::default() };
+        same_as_libtorch(&recipe(sgd, 0.0), true, theirs);
+        same_as_libtorch(&recipe(sgd, 0.1), false, theirs);
+    }
+
+    #[test]
+    fn adam_is_libtorchs() {
+        let adam = OptimizerSpec::Adam { beta_1: 0.9, beta_2: 0.999, epsilon: 1e-8 };
+        same_as_libtorch(&recipe(adam, 0.0), true, nn::Adam::default());
+        same_as_libtorch(&recipe(adam, 0.1), false, nn::AdamW::default());
+    }
+
+    #[test]
+    fn biases_do_not_decay() {
+        let store = variables(true);
+        let bias = store.variables()["bias"].copy();
+        let weight = store.variables()["linear"].copy();
+        let sgd = OptimizerSpec::Sgd { momentum: 0.0 };
+        let mut optimizer = Optimizer::new(&store, &recipe(sgd, 0.5)).unwrap();
+        // A loss that does not depend on any of them: only decay is left.
+        let nothing: Tensor = store.variables().values().map(|t| (t * 0.0).sum(Kind::Float)).sum();
+        optimizer.step(&nothing, 0.1).unwrap();
+        assert_eq!(store.variables()["bias"], bias);
+        let shrunk = &store.variables()["linear"] - weight * 0.95;
+        assert!(shrunk.abs().max().double_value(&[]) < 1e-6);
+    }
+
+    #[test]
+    fn weights_stay_channels_last() {
+        let store = variables(true);
+        let _optimizer = Optimizer::new(&store, &Recipe::fast()).unwrap();
+        assert_eq!(store.variables()["conv"].stride(), [27, 1, 9, 3]);
+    }
+}
