@@ -63,7 +63,7 @@ fn main() -> anyhow::Result<()> {
     let mut spec = spec::by_name(&args.spec)?;
     let data = match &args.data {
         Some(dir) => Cifar10::open(dir)?,
-        None => anyhow::bail!("TEMP"),
+        None => Cifar10::open_or_download()?,
     };
     let data = data.take(
         args.train_images.unwrap_or(data.train.len()),

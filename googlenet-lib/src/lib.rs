@@ -42,7 +42,7 @@ pub use error::{Error, Result};
 
 /// What a notebook cell needs, in one `use`.
 pub mod prelude {
-    pub use crate::data::{Augment, Cifar10, Dataset, Split};
+    pub use crate::data::{Augment, Cifar10, Dataset, Shapes10, Split, cifar10_or_shapes10};
     pub use crate::device::{best_device, describe};
     pub use crate::error::{Error, Result};
     pub use crate::model::{GoogLeNet, Outputs, cross_entropy};
