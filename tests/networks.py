@@ -111,9 +111,8 @@ class Seed(GoogLeNet):
             return F.max_pool2d(x, 3, 2, 1)
 
         x = pool(self.conv_2(pool(self.conv_1(x))))
-        for _, x in self.blocks(x, pool):
-            pass
-        return self.head(F.avg_pool2d(x, 7, 1).flatten(1)), []
+        *_, (_, last) = self.blocks(x, pool)
+        return self.head(F.avg_pool2d(last, 7, 1).flatten(1)), []
 
 
 class Paper(GoogLeNet):
@@ -137,10 +136,10 @@ class Paper(GoogLeNet):
         x = norm(pool(self.conv_1(x)))
         x = pool(norm(self.conv_2(self.conv_2_reduce(x))))
         auxiliary = []
-        for name, x in self.blocks(x, pool):
+        for name, y in self.blocks(x, pool):
             if self.training and name in ("4a", "4d"):
-                auxiliary.append(self.get_submodule(f"aux_{name}")(x))
-        return self.head(F.avg_pool2d(x, 7, 1).flatten(1)), auxiliary
+                auxiliary.append(self.get_submodule(f"aux_{name}")(y))
+        return self.head(F.avg_pool2d(y, 7, 1).flatten(1)), auxiliary
 
 
 class Cifar(GoogLeNet):
@@ -154,9 +153,8 @@ class Cifar(GoogLeNet):
         def pool(x):
             return F.max_pool2d(x, 3, 2, 1)
 
-        for _, x in self.blocks(self.conv_1(x), pool):
-            pass
-        return self.head(x.mean((2, 3))), []
+        *_, (_, last) = self.blocks(self.conv_1(x), pool)
+        return self.head(last.mean((2, 3))), []
 
 
 NETWORKS = {"seed": (Seed, 224), "paper": (Paper, 224), "cifar": (Cifar, 32)}

@@ -20,7 +20,7 @@ struct Args {
     /// Network: paper, seed, cifar or compact.
     #[arg(long, default_value = "compact")]
     spec: String,
-    /// Recipe; the blog post's for seed, ours for the others, if you give none.
+    /// Recipe; if you give none, the blog post's for seed, steady for paper, fast for the others.
     #[arg(long)]
     recipe: Option<RecipeName>,
     /// Epochs to train; the learning rate schedule is spread over them.
@@ -52,6 +52,7 @@ struct Args {
 #[derive(Clone, Copy, ValueEnum)]
 enum RecipeName {
     Seed,
+    Steady,
     Fast,
 }
 
@@ -73,10 +74,12 @@ fn main() -> anyhow::Result<()> {
 
     let name = args.recipe.unwrap_or(match spec.name.as_ref() {
         "SEED" => RecipeName::Seed,
+        "PAPER" => RecipeName::Steady,
         _ => RecipeName::Fast,
     });
     let mut recipe = match name {
         RecipeName::Seed => Recipe::seed(),
+        RecipeName::Steady => Recipe::steady(),
         RecipeName::Fast => Recipe::fast(),
     };
     recipe.epochs = args.epochs.unwrap_or(recipe.epochs);

@@ -18,7 +18,7 @@ fn small() -> GoogLeNet {
 }
 
 fn recipe() -> Recipe {
-    Recipe::fast().with_epochs(2).with_batch(32)
+    Recipe::steady().with_epochs(2).with_batch(32)
 }
 
 /// Ten colours in noise: easy enough to be learned in seconds.
@@ -215,20 +215,20 @@ fn a_run_that_diverges_says_so() {
 fn bad_recipes_and_data_are_refused() {
     let one_cycle = |warmup| Schedule::OneCycle { warmup, start: 0.1, end: 0.0 };
     for (recipe, expected) in [
-        (Recipe { epochs: 0, ..recipe() }, "epochs of recipe fast is 0"),
-        (Recipe { batch: 0, ..recipe() }, "batch of recipe fast is 0"),
+        (Recipe { epochs: 0, ..recipe() }, "epochs of recipe steady is 0"),
+        (Recipe { batch: 0, ..recipe() }, "batch of recipe steady is 0"),
         (Recipe { batch: 641, ..recipe() }, "only 640 training images"),
-        (Recipe { learning_rate: f64::NAN, ..recipe() }, "learning_rate of recipe fast is NaN"),
-        (Recipe { weight_decay: -1.0, ..recipe() }, "weight_decay of recipe fast is -1"),
-        (Recipe { label_smoothing: 1.0, ..recipe() }, "label_smoothing of recipe fast is 1"),
-        (Recipe { schedule: one_cycle(1.0), ..recipe() }, "warmup of recipe fast is 1"),
+        (Recipe { learning_rate: f64::NAN, ..recipe() }, "learning_rate of recipe steady is NaN"),
+        (Recipe { weight_decay: -1.0, ..recipe() }, "weight_decay of recipe steady is -1"),
+        (Recipe { label_smoothing: 1.0, ..recipe() }, "label_smoothing of recipe steady is 1"),
+        (Recipe { schedule: one_cycle(1.0), ..recipe() }, "warmup of recipe steady is 1"),
         (
             Recipe { optimizer: OptimizerSpec::Sgd { momentum: 1.0 }, ..recipe() },
-            "momentum of recipe fast is 1",
+            "momentum of recipe steady is 1",
         ),
         (
             Recipe { sizes: vec![SizeStep { from: 0.0, size: 0 }], ..recipe() },
-            "size of recipe fast is 0",
+            "size of recipe steady is 0",
         ),
     ] {
         let data = Shapes10::generate(640, 32, 0).unwrap();
@@ -251,7 +251,7 @@ fn the_plot_says_what_it_shows() {
     plot::loss_curve(run.history()).unwrap();
     let fit = run.fit(Epochs(2)).unwrap();
     let picture = fit.plot().unwrap();
-    for text in ["small on Shapes10", "recipe fast", "CPU", "epoch", "loss", "training", "test"] {
+    for text in ["small on Shapes10", "recipe steady", "CPU", "epoch", "loss", "training", "test"] {
         assert!(picture.svg().contains(text), "no '{text}' in the plot");
     }
     let folder = tempfile::tempdir().unwrap();

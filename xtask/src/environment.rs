@@ -44,6 +44,9 @@ impl Environment {
         let stamp = prefix.join(STAMP);
         let complete = fs::read_to_string(&stamp).is_ok_and(|text| text == pins.text);
         if complete && torch_folder(&prefix).is_some() {
+            if torch_index.is_some() {
+                println!("{} is complete: delete it to use --torch-index.", prefix.display());
+            }
             return Self::of(prefix);
         }
         make(&prefix, pins, torch_index)?;

@@ -168,7 +168,7 @@ mod tests {
     }
 
     fn recipe(optimizer: OptimizerSpec, weight_decay: f64) -> Recipe {
-        Recipe { optimizer, weight_decay, learning_rate: 0.01, ..Recipe::fast() }
+        Recipe { optimizer, weight_decay, learning_rate: 0.01, ..Recipe::steady() }
     }
 
     #[test]
@@ -204,7 +204,7 @@ mod tests {
     #[test]
     fn weights_stay_channels_last() {
         let store = variables(true);
-        let _optimizer = Optimizer::new(&store, &Recipe::fast()).unwrap();
+        let _optimizer = Optimizer::new(&store, &Recipe::steady()).unwrap();
         assert_eq!(store.variables()["conv"].stride(), [27, 1, 9, 3]);
     }
 }
