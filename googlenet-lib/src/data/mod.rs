@@ -7,6 +7,24 @@
 //! Images stay bytes, laid out (N, H, W, C), on the device that trains. [`Batches`] cuts, crops,
 //! flips and normalises a whole batch at a time there. The random choices of an epoch are an
 //! [`EpochPlan`], drawn on the CPU from a seed, so that a CPU and a GPU see the same epoch.
+//!
+//! ```
+//! use googlenet_lib::data::{Augment, Batches, EpochPlan, Normalize, Shapes10};
+//! use rand::SeedableRng;
+//!
+//! let shapes = Shapes10::generate(256, 64, 1)?;
+//! let augment = Augment { pad: 4, flip: true };
+//! let train = Batches::new(&shapes.train, &Normalize::of(&shapes.train)?, augment)?;
+//!
+//! let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(1);
+//! let plan = EpochPlan::new(shapes.train.len(), 128, augment, &mut rng, shapes.train.device())?;
+//! for index in 0..plan.batches() {
+//!     let (images, labels) = train.train(&plan, index, None)?;
+//!     assert_eq!(images.size(), [128, 3, 32, 32]);
+//!     assert_eq!(labels.size(), [128]);
+//! }
+//! # Ok::<(), googlenet_lib::Error>(())
+//! ```
 
 mod augment;
 mod batches;
@@ -14,6 +32,7 @@ mod cifar10;
 mod dataset;
 mod image_set;
 mod normalize;
+mod shapes10;
 
 pub use augment::{Augment, EpochPlan};
 pub use batches::Batches;
@@ -21,3 +40,5 @@ pub use cifar10::Cifar10;
 pub use dataset::{Dataset, Split};
 pub use image_set::ImageSet;
 pub use normalize::Normalize;
+pub use shapes10::Shapes10;
+
