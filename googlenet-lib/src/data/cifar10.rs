@@ -9,8 +9,11 @@ use tch::{Kind, Tensor};
 /// The directory that the official archive unpacks to.
 pub(super) const DIRECTORY: &str = "cifar-10-batches-bin";
 
-/// The files of the binary version, training first, with the sha256 of the official ones.
-pub(super) const FILES: [(&str, &str); 6] = [
+/// Name and sha256 of each file of the binary version, training first.
+pub(super) type Files<'a> = [(&'a str, &'a str); 6];
+
+/// The official files.
+pub(super) const FILES: Files<'static> = [
     ("data_batch_1.bin", "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5"),
     ("data_batch_2.bin", "a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed"),
     ("data_batch_3.bin", "bbe8596564c0f86427f876058170b84dac6670ddf06d79402899d93ceea26f67"),
@@ -31,9 +34,6 @@ const CLASSES: [&str; 10] =
 
 const GET_IT: &str = "get the binary version, https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz, and unpack it";
 
-/// What the data set is called where all six files are the official ones.
-pub(super) const OFFICIAL_NAME: &str = "CIFAR-10";
-
 /// CIFAR-10: where to find it, and how to read it.
 #[derive(Clone, Copy, Debug)]
 pub struct Cifar10;
@@ -51,35 +51,42 @@ impl Cifar10 {
     /// above 9, with the file and the byte; or where `dir` holds another data set.
     pub fn open(dir: impl AsRef<Path>) -> Result<Dataset> {
         let dir = find(dir.as_ref())?;
-        let (train, test) = FILES.split_at(5);
-        let (train, train_is_official) = read_split(&dir, train)?;
-        let (test, test_is_official) = read_split(&dir, test)?;
-        let name = match train_is_official && test_is_official {
-            true => OFFICIAL_NAME.to_owned(),
-            false => format!("CIFAR-10 (files in {}, not the official ones)", short_name(&dir)),
-        };
-        Dataset::new(name, &CLASSES, train, test)
+        let (mut data, other) = read(&dir, &FILES)?;
+        if other.is_some() {
+            data.name = format!("CIFAR-10 (files in {}, not the official ones)", short_name(&dir));
+        }
+        Ok(data)
     }
 }
 
-/// The images of `files`, and whether each file is the official one.
-fn read_split(dir: &Path, files: &[(&str, &str)]) -> Result<(ImageSet, bool)> {
-    let (mut images, mut labels, mut official) = (Vec::new(), Vec::new(), true);
+/// Reads `files`, each with the sha256 that it should have, from `dir`. Also gives the first file
+/// whose sha256 is another one.
+pub(super) fn read(dir: &Path, files: &Files<'_>) -> Result<(Dataset, Option<PathBuf>)> {
+    let (train, test) = files.split_at(5);
+    let (train, other_train) = read_split(dir, train)?;
+    let (test, other_test) = read_split(dir, test)?;
+    Ok((Dataset::new("CIFAR-10", &CLASSES, train, test)?, other_train.or(other_test)))
+}
+
+fn read_split(dir: &Path, files: &[(&str, &str)]) -> Result<(ImageSet, Option<PathBuf>)> {
+    let (mut images, mut labels, mut other) = (Vec::new(), Vec::new(), None);
     for (name, sha256) in files {
         let path = dir.join(name);
-        let bytes = read(&path)?;
+        let bytes = read_file(&path)?;
         check_labels(&path, &bytes)?;
-        official &= hex(&Sha256::digest(&bytes)) == *sha256;
         let (file_images, file_labels) = parse(&bytes)?;
         images.push(file_images);
         labels.push(file_labels);
+        if hex(&Sha256::digest(&bytes)) != *sha256 {
+            other = other.or(Some(path));
+        }
     }
     let set = ImageSet::new(Tensor::f_cat(&images, 0)?, Tensor::f_cat(&labels, 0)?)?;
-    Ok((set, official))
+    Ok((set, other))
 }
 
 /// The bytes of a file of the binary version, whole.
-fn read(path: &Path) -> Result<Vec<u8>> {
+fn read_file(path: &Path) -> Result<Vec<u8>> {
     let bytes = match std::fs::read(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             return Err(data(path, "this file of CIFAR-10 is missing", GET_IT));

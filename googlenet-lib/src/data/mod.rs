@@ -30,9 +30,13 @@ mod augment;
 mod batches;
 mod cifar10;
 mod dataset;
+mod download;
 mod image_set;
 mod normalize;
+mod progress;
 mod shapes10;
+mod source;
+mod unpack;
 
 pub use augment::{Augment, EpochPlan};
 pub use batches::Batches;
@@ -41,4 +45,7 @@ pub use dataset::{Dataset, Split};
 pub use image_set::ImageSet;
 pub use normalize::Normalize;
 pub use shapes10::Shapes10;
+pub use source::cifar10_or_shapes10;
 
+#[cfg(test)]
+mod test_server;
