@@ -48,6 +48,19 @@ pub enum Error {
         /// What it should be.
         remedy: String,
     },
+    /// The training loss is not a number any more; the weights are lost.
+    #[error(
+        "the loss is {loss} at step {step}: start again from fresh weights with a learning rate \
+         under {learning_rate}"
+    )]
+    Diverged {
+        /// Number of the step, from 1.
+        step: usize,
+        /// The loss.
+        loss: f32,
+        /// Learning rate of the step.
+        learning_rate: f32,
+    },
     /// A picture could not be drawn or encoded.
     #[error("plot: {0}")]
     Plot(String),

@@ -1,5 +1,56 @@
-//! GoogLeNet.
+//! GoogLeNet for interactive experiments, on libtorch.
+//!
+//! The crate is made to be loaded into a notebook cell, and holds what its five lessons need:
+//!
+//! 1. [`spec`]: the networks as data, one row per inception block.
+//! 2. [`model`]: a network with weights, built from a spec.
+//! 3. [`data`]: CIFAR-10 from your disk or the official archive, and drawn shapes without either.
+//! 4. [`train`]: a recipe, a trainer, a history.
+//! 5. [`plot`]: pictures of a history.
+//!
+//! Everything returns [`Result`]; an [`Error`] names the file or the value and what to do.
+//!
+//! ```
+//! use googlenet_lib::prelude::*;
+//!
+//! let device = best_device();
+//! println!("on {}", describe(device));
+//!
+//! // The paper's network, as data; the small one, with weights.
+//! let blocks = spec::PAPER.layers.iter().filter(|layer| matches!(layer, Layer::Inception(_)));
+//! assert_eq!(blocks.count(), 9);
+//! let net = GoogLeNet::new(&spec::COMPACT, device)?;
+//!
+//! // Drawn shapes need no download. `cifar10_or_shapes10` gives you the real data where it can.
+//! let data = Shapes10::generate(256, 128, 0)?;
+//! let mut run = Trainer::new(net, &data, Recipe::fast().with_epochs(1).with_batch(64))?;
+//! let fit = run.fit(Epochs(1))?;
+//! assert!(fit.plot()?.svg().contains("Shapes10"));
+//! # Ok::<(), Error>(())
+//! ```
 
 pub mod data;
+pub mod device;
 pub mod error;
+mod file;
+pub mod model;
+pub mod plot;
+pub mod spec;
+pub mod train;
+
 pub use error::{Error, Result};
+
+/// What a notebook cell needs, in one `use`.
+pub mod prelude {
+    pub use crate::data::{Augment, Cifar10, Dataset, Shapes10, Split, cifar10_or_shapes10};
+    pub use crate::device::{best_device, describe};
+    pub use crate::error::{Error, Result};
+    pub use crate::model::{GoogLeNet, Outputs, cross_entropy};
+    pub use crate::plot::{self, Picture};
+    pub use crate::spec::{self, Layer, NetworkSpec};
+    pub use crate::train::{
+        Epochs, Evaluation, Fit, History, Observer, OptimizerSpec, Recipe, Schedule, SizeStep,
+        StepReport, Trainer,
+    };
+    pub use tch::{Device, Kind, Tensor, manual_seed, no_grad};
+}

@@ -1,0 +1,311 @@
+//! The networks as tensors: Szegedy et al., *Going Deeper with Convolutions*, 2014
+//! (<https://arxiv.org/abs/1409.4842>).
+//!
+//! ```
+//! use googlenet_lib::prelude::*;
+//!
+//! let net = GoogLeNet::new(&spec::COMPACT, Device::Cpu)?;
+//! let images = Tensor::zeros([2, 3, 32, 32], (Kind::Float, Device::Cpu));
+//! let logits = net.forward_t(&images, false)?;
+//! assert_eq!(logits.size(), [2, 10]);
+//! # Ok::<(), Error>(())
+//! ```
+
+mod conv;
+mod head;
+mod inception;
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use tch::{Device, Kind, Reduction, Tensor, nn};
+
+use crate::spec::{HeadPool, Layer, LocalResponseNormSpec, NetworkSpec, PoolSpec, Shape};
+use crate::{Error, Result, file};
+use conv::{Conv, local_response_norm, max_pool};
+use head::{Auxiliary, Head};
+use inception::Inception;
+
+/// A network built from a [`NetworkSpec`], with its weights.
+///
+/// Weights and activations lie in memory channels-last; shapes are (N, C, H, W) all the same.
+#[derive(Debug)]
+pub struct GoogLeNet {
+    spec: NetworkSpec,
+    variables: nn::VarStore,
+    body: Vec<Block>,
+    head: Head,
+}
+
+#[derive(Debug)]
+enum Block {
+    Conv(Conv),
+    MaxPool(PoolSpec),
+    LocalResponseNorm(LocalResponseNormSpec),
+    Inception(Inception),
+    Auxiliary(Auxiliary),
+}
+
+/// What a network returns in training.
+#[derive(Debug)]
+pub struct Outputs {
+    /// Logits of the head, (N, classes).
+    pub logits: Tensor,
+    /// The auxiliary classifiers in order: weight in the loss, and logits (N, classes).
+    pub auxiliary: Vec<(f64, Tensor)>,
+}
+
+impl Outputs {
+    /// Mean cross-entropy of the head, plus that of every auxiliary classifier times its weight
+    /// (0.3 in section 5 of the paper).
+    ///
+    /// `labels` is (N), 64-bit integers; `label_smoothing` is from 0 to 1.
+    ///
+    /// # Errors
+    /// Labels that do not go with the logits.
+    pub fn loss(&self, labels: &Tensor, label_smoothing: f64) -> Result<Tensor> {
+        let mut loss = cross_entropy(&self.logits, labels, label_smoothing)?;
+        for (weight, logits) in &self.auxiliary {
+            loss += cross_entropy(logits, labels, label_smoothing)? * *weight;
+        }
+        Ok(loss)
+    }
+}
+
+/// Mean cross-entropy of logits (N, classes) for labels (N), with label smoothing from 0 to 1.
+///
+/// # Errors
+/// Labels that do not go with the logits.
+pub fn cross_entropy(logits: &Tensor, labels: &Tensor, label_smoothing: f64) -> Result<Tensor> {
+    Ok(logits.f_cross_entropy_loss(
+        labels,
+        None::<Tensor>,
+        Reduction::Mean,
+        -100,
+        label_smoothing,
+    )?)
+}
+
+impl GoogLeNet {
+    /// Builds the network with random weights, as PyTorch draws them by default; set the seed
+    /// before it with [`tch::manual_seed`].
+    ///
+    /// # Errors
+    /// A spec that cannot be built; the message names the layer and the number.
+    pub fn new(spec: &NetworkSpec, device: Device) -> Result<GoogLeNet> {
+        spec.check()?;
+        let variables = nn::VarStore::new(device);
+        let root = variables.root();
+        let mut body = Vec::with_capacity(spec.layers.len());
+        let mut input = spec.input;
+        for (layer, (name, output)) in spec.layers.iter().zip(spec.shapes()?) {
+            let path = &root / &name;
+            body.push(match layer {
+                Layer::Conv(conv) => {
+                    Block::Conv(Conv::new(&path, input.channels, conv, spec.norm)?)
+                }
+                Layer::MaxPool(pool) => Block::MaxPool(*pool),
+                Layer::LocalResponseNorm(norm) => Block::LocalResponseNorm(*norm),
+                Layer::Inception(block) => {
+                    Block::Inception(Inception::reduced(&path, input.channels, block, spec.norm)?)
+                }
+                Layer::NaiveInception(block) => {
+                    Block::Inception(Inception::naive(&path, input.channels, block, spec.norm)?)
+                }
+                Layer::Auxiliary(auxiliary) => Block::Auxiliary(Auxiliary::new(
+                    &path,
+                    input,
+                    spec.head.classes,
+                    auxiliary,
+                    spec.norm,
+                )?),
+            });
+            input = output;
+        }
+        let head = Head::new(&(&root / "head"), spec.head_features()?, spec.head)?;
+        Ok(GoogLeNet { spec: spec.clone(), variables, body, head })
+    }
+
+    /// The spec it was built from.
+    pub fn spec(&self) -> &NetworkSpec {
+        &self.spec
+    }
+
+    /// Where its weights are.
+    pub fn device(&self) -> Device {
+        self.variables.device()
+    }
+
+    /// Converts all variables to another kind of floating point number: `Kind::Double` for
+    /// comparisons in which rounding must not matter.
+    ///
+    /// # Errors
+    /// A kind that is not floating point.
+    pub fn set_kind(&mut self, kind: Kind) -> Result<()> {
+        if !matches!(kind, Kind::Float | Kind::Double | Kind::Half | Kind::BFloat16) {
+            return Err(Error::invalid(
+                "kind of the weights",
+                format!("{kind:?}"),
+                "give Float, Double, Half or BFloat16",
+            ));
+        }
+        self.variables.set_kind(kind);
+        Ok(())
+    }
+
+    /// Its weights by name, and the running statistics of its normalisations.
+    pub fn variables(&self) -> &nn::VarStore {
+        &self.variables
+    }
+
+    /// Number of learned values: weights, biases, scales and shifts, auxiliary classifiers
+    /// included.
+    pub fn parameters(&self) -> i64 {
+        self.variables.trainable_variables().iter().map(|t| t.numel() as i64).sum()
+    }
+
+    /// Logits (N, classes) of images (N, C, H, W). With `train`, dropout is on and normalisation
+    /// uses the batch; auxiliary classifiers are left out either way.
+    ///
+    /// # Errors
+    /// Images of the wrong shape or device.
+    pub fn forward_t(&self, images: &Tensor, train: bool) -> Result<Tensor> {
+        self.check_images(images)?;
+        let mut xs = images.shallow_clone();
+        for block in &self.body {
+            xs = block.forward(&xs, train)?;
+        }
+        self.head.forward(&xs, train)
+    }
+
+    /// Training mode: logits of the head and of every auxiliary classifier.
+    ///
+    /// # Errors
+    /// Images of the wrong shape or device.
+    pub fn outputs(&self, images: &Tensor) -> Result<Outputs> {
+        self.check_images(images)?;
+        let mut xs = images.shallow_clone();
+        let mut auxiliary = Vec::new();
+        for block in &self.body {
+            if let Block::Auxiliary(classifier) = block {
+                auxiliary.push((classifier.weight(), classifier.forward(&xs)?));
+            } else {
+                xs = block.forward(&xs, true)?;
+            }
+        }
+        Ok(Outputs { logits: self.head.forward(&xs, true)?, auxiliary })
+    }
+
+    /// Writes all variables to a safetensors file. It is written beside and renamed, so that a
+    /// file of this name is always whole.
+    ///
+    /// # Errors
+    /// A place that cannot be written.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        let variables = self.variables.variables();
+        let mut named = Vec::with_capacity(variables.len());
+        for (name, tensor) in variables {
+            let tensor = tensor.f_detach()?.f_to_device(Device::Cpu)?.f_contiguous()?;
+            named.push((name, tensor));
+        }
+        named.sort_by(|a, b| a.0.cmp(&b.0));
+        file::write_beside(path.as_ref(), |temporary| {
+            Tensor::write_safetensors(&named, temporary).map_err(Error::from)
+        })
+    }
+
+    /// Reads all variables from a safetensors file with the same names and shapes.
+    ///
+    /// # Errors
+    /// A file that is missing, cut, or of another network: nothing is changed then.
+    pub fn load(&mut self, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
+        let problem = |problem: String| Error::Data {
+            path: path.to_path_buf(),
+            problem,
+            remedy: format!("give a file that {} wrote", self.spec.name),
+        };
+        let loaded: HashMap<String, Tensor> = Tensor::read_safetensors(path)
+            .map_err(|error| problem(format!("not a whole safetensors file ({error})")))?
+            .into_iter()
+            .collect();
+        let variables = self.variables.variables();
+        for name in loaded.keys() {
+            if !variables.contains_key(name) {
+                return Err(problem(format!("{name} is not a variable of {}", self.spec.name)));
+            }
+        }
+        for (name, variable) in &variables {
+            let tensor = loaded.get(name).ok_or_else(|| problem(format!("{name} is missing")))?;
+            if tensor.size() != variable.size() {
+                let (found, wanted) = (tensor.size(), variable.size());
+                return Err(problem(format!("{name} has shape {found:?}, not {wanted:?}")));
+            }
+        }
+        tch::no_grad(|| {
+            for (name, mut variable) in variables {
+                variable.f_copy_(&loaded[&name])?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Whether the network takes images of this height and width.
+    ///
+    /// # Errors
+    /// A size that its windows or its linear layers do not fit.
+    pub fn check_size(&self, height: i64, width: i64) -> Result<()> {
+        let input = self.spec.input;
+        if (height, width) == (input.height, input.width) {
+            return Ok(());
+        }
+        let one_size = self.spec.head.pool != HeadPool::GlobalAverage
+            || self.spec.auxiliaries().next().is_some();
+        if one_size {
+            return Err(Error::invalid(
+                format!("image size for {}", self.spec.name),
+                format!("{height}x{width}"),
+                format!("this network takes {}x{} only", input.height, input.width),
+            ));
+        }
+        self.spec.shapes_for(Shape { height, width, ..input })?;
+        Ok(())
+    }
+
+    /// Shape and device of images, checked before libtorch sees them.
+    fn check_images(&self, images: &Tensor) -> Result<()> {
+        let input = self.spec.input;
+        match *images.size() {
+            [_, channels, height, width] if channels == input.channels => {
+                self.check_size(height, width)?;
+            }
+            ref shape => {
+                return Err(Error::invalid(
+                    format!("shape of the images for {}", self.spec.name),
+                    format!("{shape:?}"),
+                    format!("give (N, {}, {}, {})", input.channels, input.height, input.width),
+                ));
+            }
+        }
+        if images.device() != self.device() {
+            return Err(Error::invalid(
+                "device of the images",
+                format!("{:?}", images.device()),
+                format!("the network is on {:?}: move them with to_device", self.device()),
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl Block {
+    fn forward(&self, xs: &Tensor, train: bool) -> Result<Tensor> {
+        match self {
+            Block::Conv(conv) => conv.forward(xs, train),
+            Block::MaxPool(pool) => max_pool(xs, *pool),
+            Block::LocalResponseNorm(norm) => local_response_norm(xs, *norm),
+            Block::Inception(block) => block.forward(xs, train),
+            Block::Auxiliary(_) => Ok(xs.shallow_clone()),
+        }
+    }
+}

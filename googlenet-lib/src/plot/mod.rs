@@ -1,0 +1,88 @@
+//! Pictures for notebooks and files: PNG and SVG by plotters, with a font of our own, so that they
+//! look the same on every machine.
+
+mod loss;
+
+use std::path::Path;
+
+use plotters::coord::Shift;
+use plotters::prelude::*;
+use plotters::style::{FontStyle, register_font};
+use plotters_bitmap::BitMapBackend;
+
+pub use loss::loss_curve;
+
+use crate::{Error, Result, file};
+
+/// A finished picture, as SVG and as PNG.
+#[derive(Debug, Clone)]
+pub struct Picture {
+    svg: String,
+    png: Vec<u8>,
+}
+
+impl Picture {
+    /// Draws the same picture twice, for SVG and for PNG, `size` pixels wide and high.
+    fn draw<D: Draw>(size: (u32, u32), drawing: &D) -> Result<Picture> {
+        register_font("sans-serif", FontStyle::Normal, dejavu::sans::regular())
+            .map_err(|_| Error::Plot("the built-in font cannot be read".into()))?;
+        let mut svg = String::new();
+        drawing.draw(&SVGBackend::with_string(&mut svg, size).into_drawing_area())?;
+        let mut pixels = vec![0; size.0 as usize * size.1 as usize * 3];
+        drawing.draw(&BitMapBackend::with_buffer(&mut pixels, size).into_drawing_area())?;
+        Ok(Picture { svg, png: encode_png(&pixels, size)? })
+    }
+
+    /// The picture as an SVG document.
+    pub fn svg(&self) -> &str {
+        &self.svg
+    }
+
+    /// The picture as a PNG file.
+    pub fn png(&self) -> &[u8] {
+        &self.png
+    }
+
+    /// Writes it to a file, as SVG or PNG after the file name's ending.
+    ///
+    /// # Errors
+    /// Another ending, and a place that cannot be written.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
+        match path.extension().and_then(|ending| ending.to_str()) {
+            Some("svg") => file::write_bytes(path, self.svg.as_bytes()),
+            Some("png") => file::write_bytes(path, &self.png),
+            _ => Err(Error::invalid(
+                "picture file",
+                format!("'{}'", path.display()),
+                "give a name that ends in .svg or .png",
+            )),
+        }
+    }
+
+    /// Shows it in an evcxr notebook.
+    pub fn evcxr_display(&self) {
+        println!("EVCXR_BEGIN_CONTENT image/svg+xml\n{}\nEVCXR_END_CONTENT", self.svg);
+    }
+}
+
+/// Something that can be drawn on any of plotters' backends.
+trait Draw {
+    fn draw<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>) -> Result<()>;
+}
+
+/// For `map_err`: what plotters says, as our error.
+fn plot_error(error: impl std::fmt::Display) -> Error {
+    Error::Plot(error.to_string())
+}
+
+/// RGB pixels, row by row, as a PNG file.
+fn encode_png(pixels: &[u8], (width, height): (u32, u32)) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, width, height);
+    encoder.set_color(png::ColorType::Rgb);
+    let mut writer = encoder.write_header().map_err(plot_error)?;
+    writer.write_image_data(pixels).map_err(plot_error)?;
+    writer.finish().map_err(plot_error)?;
+    Ok(bytes)
+}

@@ -1,0 +1,210 @@
+//! Optimizers that work on all parameters at once.
+//!
+//! The parameters are laid out in one flat buffer, of which each weight becomes a view; a step is
+//! then a handful of operations, whatever the number of layers. Weights that decay come first.
+
+use tch::{Tensor, nn, no_grad};
+
+use super::recipe::{OptimizerSpec, Recipe};
+use crate::Result;
+
+/// An optimizer and its state.
+#[derive(Debug)]
+pub(crate) struct Optimizer {
+    spec: OptimizerSpec,
+    weight_decay: f64,
+    /// Views of `flat`, in its order.
+    parameters: Vec<Tensor>,
+    flat: Tensor,
+    /// How many values of `flat`, from its start, decay.
+    decayed: i64,
+    /// SGD: the momentum. Adam: means of the gradients and of their squares.
+    state: Vec<Tensor>,
+    steps: i32,
+}
+
+/// A tensor's values in one row, in the order in which they lie in memory.
+fn flatten(tensor: &Tensor) -> Result<Tensor> {
+    Ok(match tensor.dim() {
+        4 => tensor.f_permute([0, 2, 3, 1])?.f_reshape([-1])?,
+        _ => tensor.f_reshape([-1])?,
+    })
+}
+
+/// The inverse of [`flatten`]: a view of a part of `flat` with the shape of `like`.
+fn view_as(flat: &Tensor, start: i64, like: &Tensor) -> Result<Tensor> {
+    let part = flat.f_narrow(0, start, like.numel() as i64)?;
+    Ok(match *like.size() {
+        [n, c, h, w] => part.f_view([n, h, w, c])?.f_permute([0, 3, 1, 2])?,
+        ref shape => part.f_view(shape)?,
+    })
+}
+
+impl Optimizer {
+    /// Takes over the trainable variables: their values move into the flat buffer.
+    pub(crate) fn new(variables: &nn::VarStore, recipe: &Recipe) -> Result<Optimizer> {
+        let (decay, keep): (Vec<_>, Vec<_>) =
+            variables.trainable_variables().into_iter().partition(|t| t.dim() > 1);
+        let decayed = decay.iter().map(|t| t.numel() as i64).sum();
+        let mut parameters: Vec<Tensor> = decay.into_iter().chain(keep).collect();
+        let flat = no_grad(|| -> Result<Tensor> {
+            let rows = parameters.iter().map(flatten).collect::<Result<Vec<_>>>()?;
+            let flat = Tensor::f_cat(&rows, 0)?.f_detach()?;
+            let mut start = 0;
+            for parameter in &mut parameters {
+                let view = view_as(&flat, start, parameter)?;
+                start += parameter.numel() as i64;
+                parameter.set_data(&view);
+            }
+            Ok(flat)
+        })?;
+        let states = match recipe.optimizer {
+            OptimizerSpec::Sgd { .. } => 1,
+            OptimizerSpec::Adam { .. } => 2,
+        };
+        let state =
+            (0..states).map(|_| flat.f_zeros_like()).collect::<std::result::Result<_, _>>()?;
+        Ok(Optimizer {
+            spec: recipe.optimizer,
+            weight_decay: recipe.weight_decay,
+            parameters,
+            flat,
+            decayed,
+            state,
+            steps: 0,
+        })
+    }
+
+    /// Computes the gradients of `loss` and takes one step.
+    pub(crate) fn step(&mut self, loss: &Tensor, learning_rate: f64) -> Result<()> {
+        let gradients = Tensor::f_run_backward(&[loss], &self.parameters, false, false)?;
+        no_grad(|| {
+            let rows = gradients.iter().map(flatten).collect::<Result<Vec<_>>>()?;
+            self.update(&Tensor::f_cat(&rows, 0)?, learning_rate)
+        })
+    }
+
+    fn update(&mut self, gradient: &Tensor, learning_rate: f64) -> Result<()> {
+        self.steps += 1;
+        let mut weights = self.flat.f_narrow(0, 0, self.decayed)?;
+        match self.spec {
+            OptimizerSpec::Sgd { momentum } => {
+                if self.weight_decay > 0.0 {
+                    let mut part = gradient.f_narrow(0, 0, self.decayed)?;
+                    let _ = part.f_add_(&(&weights * self.weight_decay))?;
+                }
+                let velocity = &mut self.state[0];
+                let _ = velocity.f_mul_scalar_(momentum)?.f_add_(gradient)?;
+                let step =
+                    (&*velocity * momentum).f_add_(gradient)?.f_mul_scalar_(-learning_rate)?;
+                let _ = self.flat.f_add_(&step)?;
+            }
+            OptimizerSpec::Adam { beta_1, beta_2, epsilon } => {
+                if self.weight_decay > 0.0 {
+                    let _ = weights.f_mul_scalar_(1.0 - learning_rate * self.weight_decay)?;
+                }
+                let [mean, square] = self.state.as_mut_slice() else {
+                    unreachable!("Adam is made with two states")
+                };
+                let _ = mean.f_lerp_(gradient, 1.0 - beta_1)?;
+                let _ = square.f_lerp_(&gradient.f_square()?, 1.0 - beta_2)?;
+                let bias_1 = 1.0 - beta_1.powi(self.steps);
+                let bias_2 = 1.0 - beta_2.powi(self.steps);
+                let mut root = square.f_sqrt()?.f_div_scalar_(bias_2.sqrt())?;
+                let root = root.f_add_scalar_(epsilon)?;
+                let step = (&*mean * (-learning_rate / bias_1)).f_div_(&root)?;
+                let _ = self.flat.f_add_(&step)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::nn::OptimizerConfig;
+    use tch::{Device, Kind, manual_seed};
+
+    /// Two weights and, if asked for, a bias, with fixed random values.
+    fn variables(with_bias: bool) -> nn::VarStore {
+        manual_seed(3);
+        let store = nn::VarStore::new(Device::Cpu);
+        let root = store.root();
+        let _ = root.add("conv", Tensor::randn([4, 3, 3, 3], (Kind::Float, Device::Cpu)), true);
+        let _ = root.add("linear", Tensor::randn([5, 4], (Kind::Float, Device::Cpu)), true);
+        if with_bias {
+            let _ = root.add("bias", Tensor::randn([5], (Kind::Float, Device::Cpu)), true);
+        }
+        store
+    }
+
+    fn loss(store: &nn::VarStore) -> Tensor {
+        let v = store.variables();
+        let images = Tensor::arange(2 * 3 * 8 * 8, (Kind::Float, Device::Cpu));
+        let images = (images.view([2, 3, 8, 8]) * 0.37).sin();
+        let features = images.conv2d(&v["conv"], None::<Tensor>, 1, 1, 1, 1).relu();
+        let logits = features.mean_dim([2, 3].as_slice(), false, Kind::Float);
+        logits.linear(&v["linear"], v.get("bias")).square().mean(Kind::Float)
+    }
+
+    /// Ten steps of ours and of libtorch's own optimizer give the same values.
+    fn same_as_libtorch(recipe: &Recipe, with_bias: bool, other: impl OptimizerConfig) {
+        let (ours, theirs) = (variables(with_bias), variables(with_bias));
+        let before = loss(&ours).double_value(&[]);
+        let mut optimizer = Optimizer::new(&ours, recipe).unwrap();
+        let mut reference = other.build(&theirs, recipe.learning_rate).unwrap();
+        reference.set_weight_decay(recipe.weight_decay);
+        for _ in 0..10 {
+            optimizer.step(&loss(&ours), recipe.learning_rate).unwrap();
+            reference.backward_step(&loss(&theirs));
+        }
+        let theirs_variables = theirs.variables();
+        for (name, value) in ours.variables() {
+            let error = (&value - &theirs_variables[&name]).abs().max().double_value(&[]);
+            assert!(error < 1e-6, "{name} is {error} from libtorch's");
+        }
+        assert!(loss(&ours).double_value(&[]) < before);
+    }
+
+    fn recipe(optimizer: OptimizerSpec, weight_decay: f64) -> Recipe {
+        Recipe { optimizer, weight_decay, learning_rate: 0.01, ..Recipe::fast() }
+    }
+
+    #[test]
+    fn sgd_is_libtorchs() {
+        let sgd = OptimizerSpec::Sgd { momentum: 0.9 };
+        let theirs = nn::Sgd { momentum: 0.9, nesterov: true, ..nn::Sgd::default() };
+        same_as_libtorch(&recipe(sgd, 0.0), true, theirs);
+        same_as_libtorch(&recipe(sgd, 0.1), false, theirs);
+    }
+
+    #[test]
+    fn adam_is_libtorchs() {
+        let adam = OptimizerSpec::Adam { beta_1: 0.9, beta_2: 0.999, epsilon: 1e-8 };
+        same_as_libtorch(&recipe(adam, 0.0), true, nn::Adam::default());
+        same_as_libtorch(&recipe(adam, 0.1), false, nn::AdamW::default());
+    }
+
+    #[test]
+    fn biases_do_not_decay() {
+        let store = variables(true);
+        let bias = store.variables()["bias"].copy();
+        let weight = store.variables()["linear"].copy();
+        let sgd = OptimizerSpec::Sgd { momentum: 0.0 };
+        let mut optimizer = Optimizer::new(&store, &recipe(sgd, 0.5)).unwrap();
+        // A loss that does not depend on any of them: only decay is left.
+        let nothing: Tensor = store.variables().values().map(|t| (t * 0.0).sum(Kind::Float)).sum();
+        optimizer.step(&nothing, 0.1).unwrap();
+        assert_eq!(store.variables()["bias"], bias);
+        let shrunk = &store.variables()["linear"] - weight * 0.95;
+        assert!(shrunk.abs().max().double_value(&[]) < 1e-6);
+    }
+
+    #[test]
+    fn weights_stay_channels_last() {
+        let store = variables(true);
+        let _optimizer = Optimizer::new(&store, &Recipe::fast()).unwrap();
+        assert_eq!(store.variables()["conv"].stride(), [27, 1, 9, 3]);
+    }
+}

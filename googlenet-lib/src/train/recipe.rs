@@ -1,0 +1,206 @@
+//! Recipes: everything that decides how a network is trained, as data.
+
+use serde::{Deserialize, Serialize};
+
+use crate::data::Augment;
+use crate::{Error, Result};
+
+/// How a network is trained.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Recipe {
+    /// Its name, as it appears in histories.
+    pub name: String,
+    /// Epochs of one run through the learning rate schedule.
+    pub epochs: u32,
+    /// Images a step.
+    pub batch: i64,
+    /// What turns gradients into steps.
+    pub optimizer: OptimizerSpec,
+    /// Highest learning rate.
+    pub learning_rate: f64,
+    /// How the learning rate changes over the epochs.
+    pub schedule: Schedule,
+    /// Weight decay of convolution and linear weights; norms and biases have none.
+    pub weight_decay: f64,
+    /// Share of each label that is spread over all classes, from 0 to 1.
+    pub label_smoothing: f64,
+    /// Random crops and flips.
+    pub augment: Augment,
+    /// Image sizes along the way; empty for the network's own size from start to end.
+    pub sizes: Vec<SizeStep>,
+    /// Whether test images are also seen mirrored, and the two results averaged.
+    pub test_flip: bool,
+    /// Seed of the order of the images, their crops and flips.
+    pub seed: u64,
+}
+
+/// From this part of the epochs on, images have this size.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct SizeStep {
+    /// Part of the schedule, from 0 to 1.
+    pub from: f64,
+    /// Rows and columns.
+    pub size: i64,
+}
+
+/// What turns gradients into steps.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub enum OptimizerSpec {
+    /// Stochastic gradient descent with Nesterov momentum, as in PyTorch.
+    Sgd {
+        /// Part of the last step that is kept.
+        momentum: f64,
+    },
+    /// Adam (Kingma and Ba 2015, <https://arxiv.org/abs/1412.6980>); weight decay is decoupled
+    /// (AdamW).
+    Adam {
+        /// Decay of the mean of the gradients.
+        beta_1: f64,
+        /// Decay of the mean of their squares.
+        beta_2: f64,
+        /// Added to the root of that mean.
+        epsilon: f64,
+    },
+}
+
+/// How the learning rate changes over the epochs of a recipe.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub enum Schedule {
+    /// Not at all.
+    Constant,
+    /// Up in a straight line, then down in a straight line (Smith 2018,
+    /// <https://arxiv.org/abs/1803.09820>).
+    OneCycle {
+        /// Part of the schedule that goes up, from 0 to 1.
+        warmup: f64,
+        /// First learning rate, as a fraction of the highest.
+        start: f64,
+        /// Last learning rate, as a fraction of the highest.
+        end: f64,
+    },
+}
+
+impl Schedule {
+    /// Factor of the highest learning rate when this part of the schedule (0 to 1) is done.
+    pub fn factor(&self, progress: f64) -> f64 {
+        match *self {
+            Schedule::Constant => 1.0,
+            Schedule::OneCycle { warmup, start, .. } if progress < warmup => {
+                start + (1.0 - start) * progress / warmup
+            }
+            Schedule::OneCycle { warmup, end, .. } => {
+                let down = (progress - warmup) / (1.0 - warmup);
+                1.0 + (end - 1.0) * down
+            }
+        }
+    }
+}
+
+impl Recipe {
+    /// The blog post's recipe: 100 epochs of Adam at learning rate 0.0002, batch 100, images as
+    /// they are.
+    pub fn seed() -> Recipe {
+        Recipe {
+            name: "seed".into(),
+            epochs: 100,
+            batch: 100,
+            optimizer: OptimizerSpec::Adam { beta_1: 0.9, beta_2: 0.999, epsilon: 1e-8 },
+            learning_rate: 2e-4,
+            schedule: Schedule::Constant,
+            weight_decay: 0.0,
+            label_smoothing: 0.0,
+            augment: Augment { pad: 0, flip: false },
+            sizes: Vec::new(),
+            test_flip: false,
+            seed: 0,
+        }
+    }
+
+    /// Our recipe: SGD with Nesterov momentum through one cycle, label smoothing, weight decay not
+    /// on norms and biases, random crops and flips.
+    pub fn fast() -> Recipe {
+        Recipe {
+            name: "fast".into(),
+            epochs: 20,
+            batch: 128,
+            optimizer: OptimizerSpec::Sgd { momentum: 0.9 },
+            learning_rate: 0.2,
+            schedule: Schedule::OneCycle { warmup: 0.2, start: 0.1, end: 0.0 },
+            weight_decay: 5e-4,
+            label_smoothing: 0.1,
+            augment: Augment { pad: 4, flip: true },
+            sizes: Vec::new(),
+            test_flip: true,
+            seed: 0,
+        }
+    }
+
+    /// The same recipe, its schedule spread over another number of epochs.
+    pub fn with_epochs(mut self, epochs: u32) -> Recipe {
+        self.epochs = epochs;
+        self
+    }
+
+    /// The same recipe with another batch size.
+    pub fn with_batch(mut self, batch: i64) -> Recipe {
+        self.batch = batch;
+        self
+    }
+
+    /// The same recipe with another seed.
+    pub fn with_seed(mut self, seed: u64) -> Recipe {
+        self.seed = seed;
+        self
+    }
+
+    /// Image size when this part of the schedule (0 to 1) is done; `None` for the network's own.
+    pub(crate) fn size(&self, progress: f64) -> Option<i64> {
+        self.sizes.iter().rev().find(|step| progress >= step.from).map(|step| step.size)
+    }
+
+    /// Whether every number can be used.
+    ///
+    /// # Errors
+    /// The first that cannot.
+    pub fn check(&self) -> Result<()> {
+        let wrong = |what: &str, value: String, remedy: &str| {
+            Err(Error::invalid(format!("{what} of recipe {}", self.name), value, remedy))
+        };
+        if self.epochs < 1 {
+            return wrong("epochs", self.epochs.to_string(), "it must be at least 1");
+        }
+        if self.batch < 1 {
+            return wrong("batch", self.batch.to_string(), "it must be at least 1");
+        }
+        for (what, value) in
+            [("learning_rate", self.learning_rate), ("weight_decay", self.weight_decay)]
+        {
+            if !(value.is_finite() && value >= 0.0) {
+                return wrong(what, value.to_string(), "it must be a number of at least 0");
+            }
+        }
+        if !(0.0..1.0).contains(&self.label_smoothing) {
+            let value = self.label_smoothing.to_string();
+            return wrong("label_smoothing", value, "it must be at least 0 and under 1");
+        }
+        if let Schedule::OneCycle { warmup, start, end } = self.schedule {
+            if !(0.0..1.0).contains(&warmup) {
+                return wrong("warmup", warmup.to_string(), "it must be at least 0 and under 1");
+            }
+            if !(start >= 0.0 && end >= 0.0) {
+                return wrong("schedule", format!("{start} to {end}"), "both must be at least 0");
+            }
+        }
+        if let OptimizerSpec::Sgd { momentum } = self.optimizer
+            && !(0.0..1.0).contains(&momentum)
+        {
+            return wrong("momentum", momentum.to_string(), "it must be at least 0 and under 1");
+        }
+        for step in &self.sizes {
+            if step.size < 1 {
+                return wrong("size", step.size.to_string(), "it must be at least 1");
+            }
+        }
+        Ok(())
+    }
+}

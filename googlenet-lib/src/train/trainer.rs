@@ -1,0 +1,356 @@
+//! The training loop.
+
+use std::borrow::Borrow;
+use std::ops::ControlFlow;
+use std::time::Instant;
+
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use tch::{Device, Kind, Tensor, no_grad};
+
+use super::history::{Epoch, History, Step};
+use super::observer::{Lines, Observer, StepReport};
+use super::optimizer::Optimizer;
+use super::recipe::Recipe;
+use crate::data::{Batches, Dataset, EpochPlan, ImageSet, Normalize};
+use crate::model::{GoogLeNet, cross_entropy};
+use crate::plot::{self, Picture};
+use crate::{Error, Result, device};
+
+/// Steps between two looks at the loss. Each look waits for the device.
+const LOOK_EVERY: usize = 20;
+
+/// A number of epochs, for [`Trainer::fit`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Epochs(pub u32);
+
+/// A network in training: it, its data, its recipe, and what has happened so far.
+///
+/// Everything lives on the network's device. Within an epoch the loop waits for the device only
+/// to look at the loss, every 20 steps.
+#[derive(Debug)]
+pub struct Trainer {
+    net: GoogLeNet,
+    recipe: Recipe,
+    optimizer: Optimizer,
+    train: Batches,
+    test: Batches,
+    /// Size of the images if it is not the data set's own.
+    size: Option<i64>,
+    rng: ChaCha8Rng,
+    running: Option<Running>,
+    history: History,
+}
+
+/// An epoch that has begun. It outlives a stop, and the next `fit` goes on in it.
+#[derive(Debug)]
+struct Running {
+    plan: EpochPlan,
+    next: usize,
+    /// Loss of every step, on the device.
+    losses: Tensor,
+    /// Number of images that were classified rightly, on the device.
+    correct: Tensor,
+    learning_rates: Vec<f32>,
+    seconds: f64,
+}
+
+/// How a call of [`Trainer::fit`] ended. A notebook shows its loss plot.
+#[derive(Debug, Clone)]
+pub struct Fit {
+    /// Whether it was stopped before its last epoch was complete.
+    pub stopped: bool,
+    /// The run from its first step on.
+    pub history: History,
+}
+
+impl Fit {
+    /// The loss plot.
+    ///
+    /// # Errors
+    /// A plot that cannot be drawn.
+    pub fn plot(&self) -> Result<Picture> {
+        plot::loss_curve(&self.history)
+    }
+
+    /// Shows the loss plot in an evcxr notebook.
+    pub fn evcxr_display(&self) {
+        match self.plot() {
+            Ok(picture) => picture.evcxr_display(),
+            Err(error) => println!("{error}"),
+        }
+    }
+}
+
+/// How well a network does on images that it did not learn from.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Evaluation {
+    /// Mean cross-entropy.
+    pub loss: f64,
+    /// Share of the images that are classified rightly, from 0 to 1.
+    pub accuracy: f64,
+    /// Number of images.
+    pub images: usize,
+}
+
+impl std::fmt::Display for Evaluation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Evaluation { loss, accuracy, images } = self;
+        write!(f, "{:.2} % of {images} images right, loss {loss:.4}", 100.0 * accuracy)
+    }
+}
+
+impl Trainer {
+    /// Prepares a training run of `net` on `data`, on the network's device.
+    ///
+    /// The order of the images and their augmentation follow from the recipe's seed. Dropout
+    /// draws from libtorch's own generator: set it with [`tch::manual_seed`].
+    ///
+    /// # Errors
+    /// A recipe, a number of classes or an image size that does not go with the network, and more
+    /// images in a batch than in the training set.
+    pub fn new(net: GoogLeNet, data: impl Borrow<Dataset>, recipe: Recipe) -> Result<Trainer> {
+        let data = data.borrow();
+        recipe.check()?;
+        let classes = net.spec().head.classes;
+        if data.classes.len() as i64 != classes {
+            return Err(Error::invalid(
+                format!("number of classes of {}", data.name),
+                data.classes.len(),
+                format!("the network has {classes}: build it from spec.with_classes(..)"),
+            ));
+        }
+        let input = net.spec().input;
+        let size = (data.train.image_size() != (input.height, input.width)).then_some(input.height);
+        for step in &recipe.sizes {
+            net.check_size(step.size, step.size)?;
+        }
+        if data.train.len() < recipe.batch as usize {
+            return Err(Error::invalid(
+                format!("batch of recipe {}", recipe.name),
+                recipe.batch,
+                format!("{} has only {} training images", data.name, data.train.len()),
+            ));
+        }
+        let normalize = Normalize::of(&data.train)?;
+        let data = data.to_device(net.device())?;
+        let prepare = |set: &ImageSet| Batches::new(set, &normalize, recipe.augment);
+        let history = History {
+            network: net.spec().name.to_string(),
+            parameters: net.parameters(),
+            dataset: data.name.clone(),
+            device: device::describe(net.device()),
+            recipe: recipe.clone(),
+            steps_per_epoch: data.train.len() / recipe.batch as usize,
+            steps: Vec::new(),
+            epochs: Vec::new(),
+        };
+        Ok(Trainer {
+            train: prepare(&data.train)?,
+            test: prepare(&data.test)?,
+            optimizer: Optimizer::new(net.variables(), &recipe)?,
+            rng: ChaCha8Rng::seed_from_u64(recipe.seed),
+            running: None,
+            net,
+            recipe,
+            size,
+            history,
+        })
+    }
+
+    /// The network.
+    pub fn net(&self) -> &GoogLeNet {
+        &self.net
+    }
+
+    /// What has happened so far.
+    pub fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// Trains for this many epochs, with a line for each. A further call goes on from there; past
+    /// the recipe's last epoch its learning rate schedule begins anew.
+    ///
+    /// # Errors
+    /// As [`Trainer::fit_with`].
+    pub fn fit(&mut self, epochs: Epochs) -> Result<Fit> {
+        self.fit_with(epochs, &mut Lines)
+    }
+
+    /// [`Trainer::fit`] with an observer, which sees every step and may stop the training. An
+    /// epoch that was stopped is finished first by the next call, and counts as one of its epochs.
+    ///
+    /// # Errors
+    /// A loss that is not a number any more; a device that fails, for want of memory for example.
+    pub fn fit_with(&mut self, epochs: Epochs, observer: &mut dyn Observer) -> Result<Fit> {
+        let last = self.history.epochs.len() as u32 + epochs.0;
+        while (self.history.epochs.len() as u32) < last {
+            let mut running = match self.running.take() {
+                Some(running) => running,
+                None => self.begin_epoch()?,
+            };
+            let flow = self.run_epoch(&mut running, last, observer);
+            if running.next < running.plan.batches() {
+                self.running = Some(running);
+                let _stopped = flow?;
+                return Ok(Fit { stopped: true, history: self.history.clone() });
+            }
+            let _complete = flow?;
+            self.end_epoch(running)?;
+            observer.epoch(&self.history);
+        }
+        Ok(Fit { stopped: false, history: self.history.clone() })
+    }
+
+    /// Loss and accuracy on the test images.
+    ///
+    /// # Errors
+    /// A device that fails.
+    pub fn evaluate(&self) -> Result<Evaluation> {
+        let on_device = (Kind::Float, self.net.device());
+        let mut loss = Tensor::f_zeros([1], on_device)?;
+        let mut correct = Tensor::f_zeros([1], on_device)?;
+        let images = self.test.len();
+        no_grad(|| -> Result<()> {
+            for start in (0..images as i64).step_by(self.recipe.batch as usize) {
+                let len = self.recipe.batch.min(images as i64 - start);
+                let (xs, labels) = self.test.eval(start, len, self.size)?;
+                let mut logits = self.net.forward_t(&xs, false)?;
+                if self.recipe.test_flip {
+                    logits = (logits + self.net.forward_t(&xs.f_flip([3])?, false)?) / 2.0;
+                }
+                loss += cross_entropy(&logits, &labels, 0.0)? * len as f64;
+                correct += count_correct(&logits, &labels)?;
+            }
+            Ok(())
+        })?;
+        let mean = |sum: &Tensor| -> Result<f64> { Ok(sum.f_double_value(&[0])? / images as f64) };
+        Ok(Evaluation { loss: mean(&loss)?, accuracy: mean(&correct)?, images })
+    }
+
+    fn begin_epoch(&mut self) -> Result<Running> {
+        let device = self.net.device();
+        let plan = EpochPlan::new(
+            self.train.len(),
+            self.recipe.batch,
+            self.recipe.augment,
+            &mut self.rng,
+            device,
+        )?;
+        Ok(Running {
+            losses: Tensor::f_zeros([plan.batches() as i64], (Kind::Float, device))?,
+            correct: Tensor::f_zeros([1], (Kind::Float, device))?,
+            learning_rates: Vec::with_capacity(plan.batches()),
+            seconds: 0.0,
+            next: 0,
+            plan,
+        })
+    }
+
+    /// Trains to the end of the epoch or until the observer stops it.
+    fn run_epoch(
+        &mut self,
+        running: &mut Running,
+        last: u32,
+        observer: &mut dyn Observer,
+    ) -> Result<ControlFlow<()>> {
+        let began = Instant::now();
+        let seconds_before = running.seconds;
+        let steps = running.plan.batches();
+        let mut flow = ControlFlow::Continue(());
+        while flow.is_continue() && running.next < steps {
+            self.step(running)?;
+            let end = running.next == steps;
+            let loss = if running.next % LOOK_EVERY == 0 || end {
+                Some(self.look(running)?)
+            } else {
+                None
+            };
+            running.seconds = seconds_before + began.elapsed().as_secs_f64();
+            flow = observer.step(&StepReport {
+                epoch: self.history.epochs.len() as u32 + 1,
+                epochs: last,
+                step: running.next,
+                steps,
+                loss,
+                images_per_second: (running.next as i64 * self.recipe.batch) as f64
+                    / running.seconds,
+            });
+        }
+        self.look(running)?;
+        running.seconds = seconds_before + began.elapsed().as_secs_f64();
+        Ok(flow)
+    }
+
+    /// One step of the optimizer. Nothing in it waits for the device.
+    fn step(&mut self, running: &mut Running) -> Result<()> {
+        let cycle = f64::from(self.recipe.epochs);
+        let epoch = self.history.epochs.len() as f64;
+        let done = epoch + running.next as f64 / running.plan.batches() as f64;
+        let progress = (done % cycle) / cycle;
+        let learning_rate = self.recipe.learning_rate * self.recipe.schedule.factor(progress);
+
+        let size = self.recipe.size(progress).or(self.size);
+        let (images, labels) = self.train.train(&running.plan, running.next, size)?;
+        let outputs = self.net.outputs(&images)?;
+        let loss = outputs.loss(&labels, self.recipe.label_smoothing)?;
+        self.optimizer.step(&loss, learning_rate)?;
+
+        no_grad(|| -> Result<()> {
+            running.losses.f_narrow(0, running.next as i64, 1)?.f_copy_(&loss)?;
+            running.correct += count_correct(&outputs.logits, &labels)?;
+            Ok(())
+        })?;
+        running.learning_rates.push(learning_rate as f32);
+        running.next += 1;
+        Ok(())
+    }
+
+    /// Moves the losses since the last look into the history and returns their mean, or that of
+    /// the last step if there are none.
+    fn look(&mut self, running: &Running) -> Result<f64> {
+        let seen = self.history.steps.len() - self.history.epochs.len() * running.plan.batches();
+        let new = running.next - seen;
+        if new == 0 {
+            return Ok(self.history.steps.last().map_or(f64::NAN, |step| f64::from(step.loss)));
+        }
+        let losses = running.losses.f_narrow(0, seen as i64, new as i64)?;
+        let losses: Vec<f32> = Vec::try_from(&losses.f_to_device(Device::Cpu)?)?;
+        for (loss, &learning_rate) in losses.iter().zip(&running.learning_rates[seen..]) {
+            self.history.steps.push(Step { loss: *loss, learning_rate });
+        }
+        if let Some(bad) = losses.iter().position(|loss| !loss.is_finite()) {
+            return Err(Error::Diverged {
+                step: self.history.steps.len() - new + bad + 1,
+                loss: losses[bad],
+                learning_rate: running.learning_rates[seen + bad],
+            });
+        }
+        Ok(losses.iter().map(|&loss| f64::from(loss)).sum::<f64>() / new as f64)
+    }
+
+    fn end_epoch(&mut self, running: Running) -> Result<()> {
+        let steps = running.plan.batches();
+        let images = (steps as i64 * self.recipe.batch) as f64;
+        let recent = &self.history.steps[self.history.steps.len() - steps..];
+        let train_loss = recent.iter().map(|step| f64::from(step.loss)).sum::<f64>() / steps as f64;
+        let train_accuracy = running.correct.f_double_value(&[0])? / images;
+        let test = self.evaluate()?;
+        self.history.epochs.push(Epoch {
+            epoch: self.history.epochs.len() as u32 + 1,
+            train_loss,
+            train_accuracy,
+            test_loss: test.loss,
+            test_accuracy: test.accuracy,
+            seconds: running.seconds,
+            images_per_second: images / running.seconds,
+        });
+        Ok(())
+    }
+}
+
+/// How many of these logits (N, classes) are highest at their label (N); shape (1), on the device.
+fn count_correct(logits: &Tensor, labels: &Tensor) -> Result<Tensor> {
+    let right = logits.f_detach()?.f_argmax(1, false)?.f_eq_tensor(labels)?;
+    Ok(right.f_sum(Kind::Float)?.f_view([1])?)
+}

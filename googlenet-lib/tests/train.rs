@@ -1,0 +1,248 @@
+//! Training: it learns, it can be stopped, it is the same twice, and bad input is refused.
+
+use std::ops::ControlFlow;
+
+use googlenet_lib::prelude::*;
+use googlenet_lib::spec::InceptionSpec;
+
+/// A network small enough to train in a test.
+fn small() -> GoogLeNet {
+    let mut spec = spec::COMPACT.clone();
+    spec.name = "small".into();
+    spec.layers.to_mut().truncate(4);
+    let row = [8, 8, 16, 4, 8, 8];
+    spec.layers.to_mut().push(Layer::Inception(InceptionSpec::row("inception_3a", row)));
+    manual_seed(1);
+    GoogLeNet::new(&spec, Device::Cpu).unwrap()
+}
+
+fn recipe() -> Recipe {
+    Recipe::fast().with_epochs(2).with_batch(32)
+}
+
+fn run(recipe: Recipe) -> Trainer {
+    Trainer::new(small(), Shapes10::generate(640, 320, 5).unwrap(), recipe).unwrap()
+}
+
+/// Stops after this many steps of all that it sees.
+struct StopAfter {
+    steps: usize,
+    seen: Vec<StepReport>,
+}
+
+impl StopAfter {
+    fn new(steps: usize) -> StopAfter {
+        StopAfter { steps, seen: Vec::new() }
+    }
+}
+
+impl Observer for StopAfter {
+    fn step(&mut self, report: &StepReport) -> ControlFlow<()> {
+        self.seen.push(*report);
+        if self.seen.len() == self.steps {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    }
+}
+
+#[test]
+fn it_learns_and_remembers() {
+    let mut run = run(recipe().with_epochs(4));
+    let fit = run.fit(Epochs(4)).unwrap();
+    assert!(!fit.stopped);
+    let history = run.history();
+    assert_eq!(&fit.history, history);
+    assert_eq!((history.steps_per_epoch, history.steps.len(), history.epochs.len()), (20, 80, 4));
+    assert!(history.dataset.contains("Shapes10"), "{}", history.dataset);
+    assert!(history.device.starts_with("CPU"), "{}", history.device);
+    let (first, last) = (&history.epochs[0], &history.epochs[3]);
+    assert!(last.train_loss < first.train_loss - 0.2, "{first} to {last}");
+    assert!(last.test_accuracy > 0.3, "{last}"); // chance is 0.1
+    let test = run.evaluate().unwrap();
+    assert_eq!((test.accuracy, test.loss), (last.test_accuracy, last.test_loss));
+    assert_eq!(test.images, 320);
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("history.json");
+    history.save(&path).unwrap();
+    assert_eq!(&History::load(&path).unwrap(), history);
+    std::fs::write(&path, "{}").unwrap();
+    let error = History::load(&path).unwrap_err().to_string();
+    assert!(error.contains(path.to_str().unwrap()), "{error}");
+}
+
+#[test]
+fn the_accuracy_is_that_of_the_logits() {
+    let data = Shapes10::generate(64, 100, 9).unwrap();
+    let recipe = Recipe { test_flip: false, ..recipe() };
+    let run = Trainer::new(small(), &data, recipe).unwrap();
+    // By hand: normalised as the training set is, all images at once.
+    let pixels = data.train.images().to_kind(Kind::Double) / 255.0;
+    let axes = [0i64, 1, 2];
+    let mean = pixels.mean_dim(axes.as_slice(), false, Kind::Double);
+    let std = pixels.std_dim(axes.as_slice(), false, false);
+    let images = (data.test.images().to_kind(Kind::Double) / 255.0 - mean) / std;
+    let images = images.permute([0, 3, 1, 2]).to_kind(Kind::Float);
+    let logits = no_grad(|| run.net().forward_t(&images, false)).unwrap();
+    let right = logits.argmax(1, false).eq_tensor(data.test.labels()).sum(Kind::Double);
+    let loss = cross_entropy(&logits, data.test.labels(), 0.0).unwrap().double_value(&[]);
+    let test = run.evaluate().unwrap();
+    assert_eq!(test.accuracy, right.double_value(&[]) / 100.0);
+    assert!((test.loss - loss).abs() < 1e-4, "{} is not {loss}", test.loss);
+}
+
+#[test]
+fn twice_the_same_run() {
+    let losses = |seed| {
+        let mut run = run(recipe().with_seed(seed));
+        let fit = run.fit(Epochs(1)).unwrap();
+        fit.history.steps.iter().map(|step| step.loss).collect::<Vec<_>>()
+    };
+    assert_eq!(losses(1), losses(1));
+    assert_ne!(losses(1), losses(2));
+}
+
+#[test]
+fn a_stop_keeps_everything_and_the_next_fit_goes_on() {
+    let mut whole = run(recipe());
+    let _ = whole.fit(Epochs(2)).unwrap();
+
+    let mut stopped = run(recipe());
+    let mut observer = StopAfter::new(7);
+    let fit = stopped.fit_with(Epochs(2), &mut observer).unwrap();
+    assert!(fit.stopped);
+    assert_eq!((fit.history.steps.len(), fit.history.epochs.len()), (7, 0));
+    assert_eq!(observer.seen.len(), 7);
+    let last = observer.seen.last().unwrap();
+    assert_eq!((last.epoch, last.epochs, last.step, last.steps), (1, 2, 7, 20));
+    let fit = stopped.fit_with(Epochs(2), &mut StopAfter::new(0)).unwrap();
+    assert!(!fit.stopped);
+    // As if it had never been stopped.
+    assert_eq!(fit.history.steps, whole.history().steps);
+    let (ours, theirs) =
+        (stopped.net().variables().variables(), whole.net().variables().variables());
+    for (name, value) in ours {
+        assert_eq!(value, theirs[&name], "{name}");
+    }
+}
+
+#[test]
+fn the_loss_is_looked_at_every_twenty_steps() {
+    let mut observer = StopAfter::new(0);
+    let mut run = run(recipe().with_batch(16));
+    let _ = run.fit_with(Epochs(1), &mut observer).unwrap();
+    let looks: Vec<_> =
+        observer.seen.iter().filter(|report| report.loss.is_some()).map(|r| r.step).collect();
+    assert_eq!(looks, [20, 40]);
+}
+
+#[test]
+fn the_learning_rate_goes_through_one_cycle_and_begins_anew() {
+    let schedule = Schedule::OneCycle { warmup: 0.25, start: 0.1, end: 0.0 };
+    for (progress, factor) in [(0.0, 0.1), (0.125, 0.55), (0.25, 1.0), (0.625, 0.5), (1.0, 0.0)] {
+        let found: f64 = schedule.factor(progress);
+        assert!((found - factor).abs() < 1e-12, "{found} at {progress}, not {factor}");
+    }
+    let mut run = run(Recipe { schedule, ..recipe() });
+    let fit = run.fit(Epochs(3)).unwrap();
+    let rates: Vec<f32> = fit.history.steps.iter().map(|step| step.learning_rate).collect();
+    let highest = rates.iter().cloned().fold(0.0, f32::max);
+    assert!((f64::from(highest) - run.history().recipe.learning_rate).abs() < 1e-6);
+    assert_eq!(rates[0], rates[40], "the third epoch begins a new cycle");
+    assert!(rates[39] < 0.05 * highest);
+}
+
+#[test]
+fn the_posts_recipe_is_constant_adam() {
+    let recipe = Recipe::seed();
+    assert_eq!((recipe.epochs, recipe.batch, recipe.learning_rate), (100, 100, 2e-4));
+    assert_eq!(recipe.schedule.factor(0.7), 1.0);
+    let mut run = run(recipe.with_batch(32).with_epochs(2));
+    let fit = run.fit(Epochs(2)).unwrap();
+    assert!(fit.history.steps.iter().all(|step| step.learning_rate == 2e-4));
+    assert!(fit.history.epochs[1].train_loss < fit.history.epochs[0].train_loss);
+}
+
+#[test]
+fn images_grow_along_the_way() {
+    let sizes = vec![SizeStep { from: 0.0, size: 16 }, SizeStep { from: 0.5, size: 32 }];
+    let mut run = run(Recipe { sizes, ..recipe() });
+    assert_eq!(run.fit(Epochs(2)).unwrap().history.steps.len(), 40);
+    // A network that takes one size only says so before it trains.
+    let sizes = vec![SizeStep { from: 0.0, size: 112 }];
+    let data = Shapes10::generate(64, 32, 0).unwrap();
+    let net = GoogLeNet::new(&spec::SEED, Device::Cpu).unwrap();
+    let error = Trainer::new(net, &data, Recipe { sizes, ..recipe() }).unwrap_err().to_string();
+    assert!(error.contains("112x112") && error.contains("224x224 only"), "{error}");
+}
+
+#[test]
+fn small_images_are_enlarged_for_a_large_network() {
+    let data = Shapes10::generate(4, 2, 0).unwrap();
+    let net = GoogLeNet::new(&spec::SEED, Device::Cpu).unwrap();
+    let mut run = Trainer::new(net, &data, Recipe::seed().with_batch(2)).unwrap();
+    let fit = run.fit(Epochs(1)).unwrap();
+    assert_eq!(fit.history.steps.len(), 2);
+    assert!((fit.history.steps[0].loss - 10f32.ln()).abs() < 0.2, "{:?}", fit.history.steps);
+}
+
+#[test]
+fn a_run_that_diverges_says_so() {
+    let mut run = run(Recipe { learning_rate: 1e30, ..recipe() });
+    let error = run.fit(Epochs(2)).unwrap_err().to_string();
+    assert!(error.contains("learning rate under"), "{error}");
+}
+
+#[test]
+fn bad_recipes_and_data_are_refused() {
+    let one_cycle = |warmup| Schedule::OneCycle { warmup, start: 0.1, end: 0.0 };
+    for (recipe, expected) in [
+        (Recipe { epochs: 0, ..recipe() }, "epochs of recipe fast is 0"),
+        (Recipe { batch: 0, ..recipe() }, "batch of recipe fast is 0"),
+        (Recipe { batch: 641, ..recipe() }, "only 640 training images"),
+        (Recipe { learning_rate: f64::NAN, ..recipe() }, "learning_rate of recipe fast is NaN"),
+        (Recipe { weight_decay: -1.0, ..recipe() }, "weight_decay of recipe fast is -1"),
+        (Recipe { label_smoothing: 1.0, ..recipe() }, "label_smoothing of recipe fast is 1"),
+        (Recipe { schedule: one_cycle(1.0), ..recipe() }, "warmup of recipe fast is 1"),
+        (
+            Recipe { optimizer: OptimizerSpec::Sgd { momentum: 1.0 }, ..recipe() },
+            "momentum of recipe fast is 1",
+        ),
+        (Recipe { sizes: vec![SizeStep { from: 0.0, size: 2 }], ..recipe() }, "does not fit"),
+    ] {
+        let data = Shapes10::generate(640, 32, 0).unwrap();
+        let result = Trainer::new(small(), &data, recipe);
+        let error = result.err().unwrap_or_else(|| panic!("accepted: {expected}")).to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+    let data = Shapes10::generate(64, 32, 0).unwrap();
+    let three = spec::COMPACT.with_classes(3).unwrap();
+    let net = GoogLeNet::new(&three, Device::Cpu).unwrap();
+    let error = Trainer::new(net, &data, recipe()).unwrap_err().to_string();
+    assert!(error.contains("the network has 3"), "{error}");
+}
+
+#[test]
+fn the_plot_says_what_it_shows() {
+    let mut run = run(recipe());
+    let _ = run.fit_with(Epochs(1), &mut StopAfter::new(3)).unwrap();
+    // In the middle of the first epoch there is something to see already.
+    plot::loss_curve(run.history()).unwrap();
+    let fit = run.fit(Epochs(2)).unwrap();
+    let picture = fit.plot().unwrap();
+    for text in ["small on Shapes10", "recipe fast", "CPU", "epoch", "loss", "training", "test"] {
+        assert!(picture.svg().contains(text), "no '{text}' in the plot");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["loss.svg", "loss.png"] {
+        picture.save(folder.path().join(name)).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(folder.path().join("loss.svg")).unwrap(), picture.svg());
+    let png = std::fs::File::open(folder.path().join("loss.png")).unwrap();
+    let reader = png::Decoder::new(std::io::BufReader::new(png)).read_info().unwrap();
+    assert_eq!((reader.info().width, reader.info().height), (960, 400));
+    let error = picture.save(folder.path().join("loss.gif")).unwrap_err().to_string();
+    assert!(error.contains(".svg or .png"), "{error}");
+}
