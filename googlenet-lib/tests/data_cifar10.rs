@@ -220,6 +220,51 @@ fn records_of_cifar_100() {
     assert_eq!(text, "has 30740000 bytes, 30730000 is the size of a file of CIFAR-10");
 }
 
+/// What `Cifar10::open_or_download` says in a process of its own, where the environment can be set
+/// without disturbing other tests. Both variables name what is there: nothing is downloaded.
+#[test]
+fn the_environment_says_where_to_look() {
+    let said = |variable: &str, value: &Path| {
+        let output = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--ignored", "--exact", "child_of_the_environment_says_where_to_look"])
+            .arg("--nocapture")
+            .env_remove("CIFAR10_DIR")
+            .env("DATA_CIFAR10_CHILD", "1")
+            .env(variable, value)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let dir = TempDir::new().unwrap();
+    let missing = dir.path().join("missing");
+    let text = said("CIFAR10_DIR", &missing);
+    assert!(text.contains(&format!("{}: there is no such directory", missing.display())), "{text}");
+
+    let text = said("CIFAR10_DIR", good());
+    assert!(text.contains("opened CIFAR-10 (files in batches, not the official ones)"), "{text}");
+
+    let cached = dir.path().join("cifar-10-batches-bin");
+    std::os::unix::fs::symlink(good(), &cached).unwrap();
+    let text = said("GOOGLENET_CACHE_DIR", dir.path());
+    let file = cached.join("data_batch_1.bin");
+    let problem = format!("{}: is not the official file", file.display());
+    assert!(text.contains(&problem), "{text}");
+}
+
+#[test]
+#[ignore = "started by the_environment_says_where_to_look"]
+fn child_of_the_environment_says_where_to_look() {
+    if std::env::var_os("DATA_CIFAR10_CHILD").is_none() {
+        println!("skipped: child_of_the_environment_says_where_to_look (no parent)");
+        return;
+    }
+    match Cifar10::open_or_download() {
+        Ok(data) => println!("opened {}", data.name),
+        Err(error) => println!("{error}"),
+    }
+}
+
 /// The published constants against the images themselves, where a copy is at hand.
 #[test]
 fn the_constants_are_those_of_the_images() {

@@ -151,7 +151,11 @@ impl Archive<'_> {
             200 => (0, content_length(&response)),
             206 => match content_range(&response) {
                 Some((start, total)) if start == have => (start, Some(total)),
-                _ => return Err(self.wrong(format!("asked from byte {have} on, it sent others"))),
+                _ => {
+                    fs::remove_file(part).map_err(Error::io(part))?;
+                    let problem = format!("asked from byte {have} on, the server sent others");
+                    return Err(Stop::BrokenOff(problem));
+                }
             },
             416 => {
                 fs::remove_file(part).map_err(Error::io(part))?;

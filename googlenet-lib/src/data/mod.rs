@@ -46,3 +46,6 @@ pub use image_set::ImageSet;
 pub use normalize::Normalize;
 pub use shapes10::Shapes10;
 pub use source::cifar10_or_shapes10;
+
+#[cfg(test)]
+mod test_server;

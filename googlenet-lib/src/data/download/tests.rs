@@ -1,326 +1,419 @@
-//! Against a server on this machine that misbehaves as it is told.
-
-use std::io::{BufRead, BufReader};
-use std::net::{TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
-
-use flate2::Compression;
-use flate2::write::GzEncoder;
-use tempfile::TempDir;
+//! The download against a server on this machine that behaves well, and badly.
 
 use super::*;
+use crate::data::test_server::{Answer, Server};
+use flate2::{Compression, write::GzEncoder};
+use rand::{RngCore, SeedableRng};
+use tempfile::TempDir;
 
-/// What the server does with one connection; after the last, it closes every one at once.
-#[derive(Clone, Copy)]
-enum Answer {
-    /// The archive, or the part asked for.
-    Whole,
-    /// The archive from its start, whatever was asked for.
-    IgnoreRange,
-    /// The first bytes of what `Whole` sends; then it hangs up.
-    CutAfter(usize),
-    /// As many bytes as the archive has, but others.
-    WrongBytes,
-    /// Another length than the archive has.
-    WrongLength,
-    NotFound,
-    /// Hangs up without a word.
-    Nothing,
-    /// Sends half, then nothing more, without hanging up.
-    Stall,
+/// Two files of bytes that do not compress, so that the archive has about their size.
+const FILE_SIZE: usize = 100_000;
+const NAMES: [&str; 2] = ["one.bin", "two.bin"];
+
+fn file_bytes(index: u64) -> Vec<u8> {
+    let mut bytes = vec![0; FILE_SIZE];
+    rand_chacha::ChaCha8Rng::seed_from_u64(index).fill_bytes(&mut bytes);
+    bytes
 }
 
-struct Server {
-    url: String,
-    /// The Range header of each request.
-    ranges: Arc<Mutex<Vec<Option<String>>>>,
-}
-
-impl Server {
-    fn new(archive: Vec<u8>, answers: &[Answer]) -> Server {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}/files.tar.gz", listener.local_addr().unwrap());
-        let ranges = Arc::new(Mutex::new(Vec::new()));
-        let (seen, answers) = (ranges.clone(), answers.to_vec());
-        std::thread::spawn(move || {
-            for (index, stream) in listener.incoming().enumerate() {
-                let Ok(stream) = stream else { break };
-                let answer = answers.get(index).copied().unwrap_or(Answer::Nothing);
-                let range = serve(stream, &archive, answer);
-                seen.lock().unwrap().push(range);
-            }
-        });
-        Server { url, ranges }
-    }
-
-    fn ranges(&self) -> Vec<Option<String>> {
-        self.ranges.lock().unwrap().clone()
-    }
-}
-
-/// Answers one request and returns its Range header. A client that hangs up first is no error here.
-fn serve(mut stream: TcpStream, archive: &[u8], answer: Answer) -> Option<String> {
-    let mut range = None;
-    for line in BufReader::new(stream.try_clone().unwrap()).lines() {
-        let Ok(line) = line else { return range };
-        if let Some(value) = line.to_ascii_lowercase().strip_prefix("range: ") {
-            range = Some(value.to_owned());
-        }
-        if line.is_empty() {
-            break;
-        }
-    }
-    let start = range
-        .as_deref()
-        .filter(|_| !matches!(answer, Answer::IgnoreRange))
-        .and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok())
-        .unwrap_or(0);
-    let body = &archive[start..];
-    let head = match start {
-        0 => format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len()),
-        _ => format!(
-            "HTTP/1.1 206 Partial Content\r\nContent-Length: {}\r\n\
-             Content-Range: bytes {start}-{}/{}\r\n\r\n",
-            body.len(),
-            archive.len() - 1,
-            archive.len()
-        ),
-    };
-    let mut send = |head: &str, body: &[u8]| {
-        let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body));
-        let _ = stream.flush();
-    };
-    match answer {
-        Answer::Whole | Answer::IgnoreRange => send(&head, body),
-        Answer::CutAfter(bytes) => send(&head, &body[..bytes]),
-        Answer::WrongBytes => send(&head, &vec![7; body.len()]),
-        Answer::WrongLength => send("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", b"not it :("),
-        Answer::NotFound => send("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", b""),
-        Answer::Nothing => {}
-        Answer::Stall => {
-            send(&head, &body[..body.len() / 2]);
-            std::thread::sleep(Duration::from_secs(3));
-        }
-    }
-    range
-}
-
-const FILE_SIZE: usize = 200_000;
-
-/// Two files of bytes that do not compress, their names and sha256.
-fn files() -> Vec<(&'static str, Vec<u8>)> {
-    let mut state = 1u32;
-    let mut noise = || {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (state >> 24) as u8
-    };
-    ["one.bin", "two.bin"].map(|name| (name, (0..FILE_SIZE).map(|_| noise()).collect())).into()
-}
-
-/// A packed archive: the two files and one that nobody asked for.
-fn packed() -> Vec<u8> {
+/// A packed archive of `entries`, name and bytes.
+fn pack(entries: &[(&str, &[u8])]) -> Vec<u8> {
     let mut tar = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
-    let mut add = |path: &str, bytes: &[u8]| {
+    for (name, bytes) in entries {
         let mut header = tar::Header::new_gnu();
         header.set_size(bytes.len() as u64);
         header.set_mode(0o644);
-        tar.append_data(&mut header, path, bytes).unwrap();
-    };
-    for (name, bytes) in files() {
-        add(&format!("folder/{name}"), &bytes);
+        // As bytes: `set_path` refuses the bad names that a test wants.
+        header.as_gnu_mut().unwrap().name[..name.len()].copy_from_slice(name.as_bytes());
+        header.set_cksum();
+        tar.append(&header, *bytes).unwrap();
     }
-    add("folder/readme.html", b"not asked for");
     tar.into_inner().unwrap().finish().unwrap()
 }
 
-struct Case {
-    server: Server,
-    cache: TempDir,
-    packed: Vec<u8>,
+fn good_archive() -> Vec<u8> {
+    let (one, two) = (file_bytes(1), file_bytes(2));
+    pack(&[("set/readme.html", b"hello"), ("set/one.bin", &one), ("set/two.bin", &two)])
 }
 
-impl Case {
-    fn new(answers: &[Answer]) -> Case {
-        let packed = packed();
-        let server = Server::new(packed.clone(), answers);
-        Case { server, cache: tempfile::tempdir().unwrap(), packed }
+fn sha256(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+/// What a test expects of the server, in owned strings.
+struct Expected {
+    url: String,
+    packed: Vec<u8>,
+    sha256: String,
+    files: [String; 2],
+}
+
+impl Expected {
+    fn of(packed: Vec<u8>, address: &str) -> Self {
+        Expected {
+            url: format!("http://{address}/set.tar.gz"),
+            sha256: sha256(&packed),
+            files: [1, 2].map(|index| sha256(&file_bytes(index))),
+            packed,
+        }
     }
 
-    fn ensure(&self) -> Result<PathBuf, Failure> {
-        self.ensure_in(self.cache.path(), &self.server.url)
-    }
-
-    fn ensure_in(&self, cache: &Path, url: &str) -> Result<PathBuf, Failure> {
-        let sums: Vec<(&str, String)> =
-            files().iter().map(|(name, bytes)| (*name, hex(&Sha256::digest(bytes)))).collect();
-        let files: Vec<(&str, &str)> =
-            sums.iter().map(|(name, sum)| (*name, sum.as_str())).collect();
-        let sha256 = hex(&Sha256::digest(&self.packed));
-        let network = Network {
-            connect: Duration::from_secs(2),
-            stall: Duration::from_millis(300),
-            pause: Duration::from_millis(1),
-            proxy: false,
-        };
+    fn ensure(&self, cache: &Path) -> Result<PathBuf, Failure> {
+        let files = [(NAMES[0], self.files[0].as_str()), (NAMES[1], self.files[1].as_str())];
         Archive {
-            url,
+            url: &self.url,
             size: self.packed.len() as u64,
-            sha256: &sha256,
-            directory: "folder",
+            sha256: &self.sha256,
+            directory: "set",
             files: &files,
             file_size: FILE_SIZE as u64,
-            network,
+            network: Network {
+                connect: Duration::from_millis(500),
+                stall: Duration::from_millis(300),
+                pause: Duration::from_millis(5),
+                proxy: false,
+            },
         }
         .ensure(cache)
     }
+}
 
-    /// The error's text. Nothing that looks whole may be there after it.
-    fn error(&self) -> String {
-        let error = Error::from(self.ensure().expect_err("the download went through")).to_string();
-        assert!(!self.cache.path().join("folder").exists(), "a folder that looks whole");
-        assert!(error.contains(&self.server.url), "the address is not named: {error}");
-        error
+/// The good archive behind a server that gives `answers`, one a connection, and an empty cache.
+fn serve(answers: Vec<Answer>) -> (Server, Expected, TempDir) {
+    let packed = good_archive();
+    let server = Server::start(packed.clone(), answers);
+    let expected = Expected::of(packed, &server.address());
+    (server, expected, TempDir::new().unwrap())
+}
+
+fn part(cache: &TempDir) -> PathBuf {
+    cache.path().join("set.tar.gz.part")
+}
+
+/// The files are there and right, and nothing else is left but the lock.
+fn assert_whole(dir: &Path, cache: &TempDir) {
+    assert_eq!(dir, cache.path().join("set"));
+    for (name, index) in NAMES.iter().zip(1..) {
+        assert!(fs::read(dir.join(name)).unwrap() == file_bytes(index), "{name}");
     }
+    assert_eq!(names_in(dir), ["one.bin", "two.bin"]);
+    assert_eq!(names_in(cache.path()), ["download.lock", "set"]);
+}
 
-    fn part(&self) -> PathBuf {
-        self.cache.path().join("files.tar.gz.part")
+fn names_in(dir: &Path) -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+#[track_caller]
+fn unreachable(result: Result<PathBuf, Failure>) -> String {
+    match result {
+        Err(Failure::Unreachable(error)) => error.to_string(),
+        other => panic!("{other:?}"),
     }
+}
 
-    fn is_whole(&self, dir: &Path) {
-        for (name, bytes) in files() {
-            assert_eq!(fs::read(dir.join(name)).unwrap(), bytes, "{name}");
-        }
-        assert_eq!(fs::read_dir(dir).unwrap().count(), 2);
-        assert!(!self.part().exists());
+#[track_caller]
+fn failed(result: Result<PathBuf, Failure>) -> String {
+    match result {
+        Err(Failure::Other(error)) => error.to_string(),
+        other => panic!("{other:?}"),
     }
 }
 
 #[test]
-fn a_whole_download_is_checked_and_unpacked_once() {
-    let case = Case::new(&[Answer::Whole]);
-    let dir = case.ensure().unwrap();
-    assert_eq!(dir, case.cache.path().join("folder"));
-    case.is_whole(&dir);
-    case.ensure().unwrap(); // from the disk
-    assert_eq!(case.server.ranges(), [None]);
+fn a_good_server() {
+    let (server, expected, cache) = serve(vec![Answer::Whole]);
+    assert_whole(&expected.ensure(cache.path()).unwrap(), &cache);
+    assert_eq!(server.ranges(), [None]);
+    // The second time nothing is asked of the server: it would not answer.
+    assert_whole(&expected.ensure(cache.path()).unwrap(), &cache);
+    assert_eq!(server.ranges().len(), 1);
 }
 
 #[test]
-fn half_an_archive_is_gone_on_with_in_the_same_call() {
-    let half = packed().len() / 2;
-    let case = Case::new(&[Answer::CutAfter(half), Answer::Whole]);
-    let dir = case.ensure().unwrap();
-    case.is_whole(&dir);
-    assert_eq!(case.server.ranges(), [None, Some(format!("bytes={half}-"))]);
+fn a_connection_that_breaks_goes_on_where_it_broke() {
+    let (server, expected, cache) =
+        serve(vec![Answer::Cut(50_000), Answer::Cut(50_000), Answer::Whole]);
+    assert_whole(&expected.ensure(cache.path()).unwrap(), &cache);
+    let asked = ["bytes=50000-", "bytes=100000-"].map(|range| Some(range.to_owned()));
+    assert_eq!(server.ranges(), [vec![None], asked.to_vec()].concat());
 }
 
 #[test]
-fn an_interrupted_download_resumes_in_the_next_call() {
-    let half = packed().len() / 2;
-    let case = Case::new(&[
-        Answer::CutAfter(half),
-        Answer::Nothing,
-        Answer::Nothing,
-        Answer::Nothing,
+fn the_next_run_goes_on_where_the_last_one_ended() {
+    let (server, expected, cache) = serve(vec![
+        Answer::Cut(70_000),
+        Answer::Close,
+        Answer::Close,
+        Answer::Close,
         Answer::Whole,
     ]);
-    case.error();
-    assert_eq!(fs::metadata(case.part()).unwrap().len(), half as u64);
-    let dir = case.ensure().unwrap();
-    case.is_whole(&dir);
-    assert_eq!(case.server.ranges().last().unwrap().as_deref(), Some(&*format!("bytes={half}-")));
+    let text = unreachable(expected.ensure(cache.path()));
+    assert!(text.starts_with(&format!("download of {}: ", expected.url)), "{text}");
+    assert_eq!(fs::read(part(&cache)).unwrap(), expected.packed[..70_000]);
+    assert!(!cache.path().join("set").exists());
+
+    assert_whole(&expected.ensure(cache.path()).unwrap(), &cache);
+    assert_eq!(server.ranges().last().unwrap().as_deref(), Some("bytes=70000-"));
 }
 
 #[test]
-fn a_server_that_does_not_resume_is_asked_for_all() {
-    let case = Case::new(&[Answer::CutAfter(1000), Answer::IgnoreRange]);
-    let dir = case.ensure().unwrap();
-    case.is_whole(&dir);
+fn half_the_archive_again_and_again() {
+    let (server, expected, cache) = serve(vec![Answer::CutWithoutRange(60_000); 4]);
+    let text = failed(expected.ensure(cache.path()));
+    let said = format!(", at byte 60000 of {}; {AGAIN}", expected.packed.len());
+    assert!(text.ends_with(&said), "{text}");
+    assert_eq!(
+        server.ranges().len(),
+        4,
+        "one try that brought something, three that brought no more"
+    );
+    assert_eq!(names_in(cache.path()), ["download.lock", "set.tar.gz.part"]);
 }
 
 #[test]
-fn wrong_bytes_are_refused_and_deleted() {
-    let case = Case::new(&[Answer::WrongBytes]);
-    let error = case.error();
-    assert!(error.contains("sha256 is") && error.contains("CIFAR10_DIR"), "{error}");
-    assert!(!case.part().exists());
+fn a_server_without_ranges_starts_over() {
+    let (server, expected, cache) = serve(vec![Answer::Cut(50_000), Answer::WholeWithoutRange]);
+    assert_whole(&expected.ensure(cache.path()).unwrap(), &cache);
+    assert_eq!(server.ranges(), [None, Some("bytes=50000-".to_owned())]);
 }
 
 #[test]
-fn another_length_is_refused_before_anything_is_written() {
-    let case = Case::new(&[Answer::WrongLength]);
-    let error = case.error();
-    assert!(error.contains("offers 9 bytes"), "{error}");
-    assert!(!case.part().exists());
+fn a_stalled_server_is_left_and_asked_again() {
+    let (server, expected, cache) = serve(vec![Answer::Stall(30_000), Answer::Whole]);
+    assert_whole(&expected.ensure(cache.path()).unwrap(), &cache);
+    assert_eq!(server.ranges()[1].as_deref(), Some("bytes=30000-"));
 }
 
 #[test]
-fn a_stalled_server_is_given_up() {
-    let case = Case::new(&[Answer::Stall]);
-    let error = case.error();
-    assert!(error.contains("run it again") || error.contains("network"), "{error}");
-    assert!(case.part().exists(), "what came is kept");
+fn wrong_bytes_are_deleted_and_said() {
+    let (_server, expected, cache) = serve(vec![Answer::Flipped, Answer::Whole]);
+    let mut wrong = expected.packed.clone();
+    wrong[1000] ^= 1;
+    let text = failed(expected.ensure(cache.path()));
+    assert_eq!(
+        text,
+        format!(
+            "download of {}: sha256 is {}, not {}; what was received is deleted; {WRONG_BYTES}",
+            expected.url,
+            sha256(&wrong),
+            expected.sha256
+        )
+    );
+    assert_eq!(names_in(cache.path()), ["download.lock"]);
+    // So that the next run is a fresh one.
+    assert_whole(&expected.ensure(cache.path()).unwrap(), &cache);
 }
 
 #[test]
-fn no_server_and_no_archive_count_as_unreachable() {
-    for answer in [Answer::NotFound, Answer::Nothing] {
-        let case = Case::new(&[answer]);
-        let failure = case.ensure().unwrap_err();
-        assert!(matches!(failure, Failure::Unreachable(_)), "{failure:?}");
-        assert!(Error::from(failure).to_string().contains("CIFAR10_DIR"));
-    }
-    let case = Case::new(&[]);
-    // A port on which nobody listens.
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let url = format!("http://127.0.0.1:{port}/files.tar.gz");
-    let failure = case.ensure_in(case.cache.path(), &url).unwrap_err();
-    assert!(matches!(failure, Failure::Unreachable(_)), "{failure:?}");
+fn another_file_behind_the_address() {
+    let page = Answer::Other(b"<html>please log in</html>".to_vec());
+    let (_server, expected, cache) = serve(vec![page]);
+    let text = failed(expected.ensure(cache.path()));
+    let size = expected.packed.len();
+    assert_eq!(
+        text,
+        format!(
+            "download of {}: the server offers 26 bytes, the archive has {size}; {WRONG_BYTES}",
+            expected.url
+        )
+    );
+    assert_eq!(names_in(cache.path()), ["download.lock"]);
 }
 
 #[test]
-fn an_unwritable_cache_is_named() {
-    let case = Case::new(&[Answer::Whole]);
-    let file = case.cache.path().join("file");
-    fs::write(&file, "x").unwrap();
-    let error = Error::from(case.ensure_in(&file, &case.server.url).unwrap_err()).to_string();
-    assert!(error.contains(file.to_str().unwrap()) && error.contains("GOOGLENET_CACHE_DIR"));
-}
-
-#[test]
-fn a_full_disk_says_how_much_room_is_wanted() {
-    let error = std::io::Error::from(ErrorKind::StorageFull);
-    let text = unwritable(Path::new("/cache/x.part"), &error).to_string();
-    assert!(text.contains("/cache/x.part") && text.contains("400 MB"), "{text}");
-
-    // For real, where there is the device that is always full.
-    if !Path::new("/dev/full").exists() {
-        eprintln!("SKIPPED: a_full_disk_says_how_much_room_is_wanted: no /dev/full here");
-        return;
-    }
-    let case = Case::new(&[Answer::Whole]);
-    std::os::unix::fs::symlink("/dev/full", case.part()).unwrap();
-    let error = case.error_without_address();
-    assert!(error.contains("files.tar.gz.part") && error.contains("400 MB"), "{error}");
-}
-
-impl Case {
-    /// As [`Case::error`], for an error of the disk.
-    fn error_without_address(&self) -> String {
-        let error = Error::from(self.ensure().expect_err("the download went through"));
-        assert!(!self.cache.path().join("folder").exists(), "a folder that looks whole");
-        error.to_string()
+fn a_server_that_gets_ranges_wrong_starts_over() {
+    for wrong in [Answer::RangeFrom(40_000), Answer::Status("416 Range Not Satisfiable")] {
+        let (server, expected, cache) = serve(vec![Answer::Cut(50_000), wrong, Answer::Whole]);
+        assert_whole(&expected.ensure(cache.path()).unwrap(), &cache);
+        assert_eq!(server.ranges(), [None, Some("bytes=50000-".to_owned()), None]);
     }
 }
 
 #[test]
-fn two_at_once_download_once() {
-    let case = Case::new(&[Answer::Whole]);
+fn nothing_at_all() {
+    for (answer, said) in [
+        (Answer::Status("404 Not Found"), "the server answered 404 Not Found"),
+        (Answer::Status("503 Service Unavailable"), "the server answered 503 Service Unavailable"),
+        (Answer::Close, ""),
+        (Answer::Silence, "timeout"),
+    ] {
+        let (_server, expected, cache) = serve(vec![answer]);
+        let text = unreachable(expected.ensure(cache.path()));
+        assert!(text.starts_with(&format!("download of {}: {said}", expected.url)), "{text}");
+        assert!(text.ends_with(&format!("; {BY_HAND}")), "{text}");
+        assert_eq!(names_in(cache.path()), ["download.lock"]);
+    }
+}
+
+#[test]
+fn headers_and_no_byte() {
+    let (server, expected, cache) = serve(vec![Answer::Cut(0); 3]);
+    let text = failed(expected.ensure(cache.path()));
+    assert!(text.ends_with(AGAIN), "{text}");
+    assert_eq!(server.ranges(), [None, None, None]);
+}
+
+/// Nobody listens on port 1 of this machine.
+#[test]
+fn no_server() {
+    let cache = TempDir::new().unwrap();
+    let expected = Expected::of(good_archive(), "127.0.0.1:1");
+    let text = unreachable(expected.ensure(cache.path()));
+    assert!(text.contains("Connection refused") && text.ends_with(BY_HAND), "{text}");
+}
+
+#[test]
+fn a_part_that_is_too_long_or_damaged() {
+    let (server, expected, cache) = serve(vec![Answer::Whole, Answer::Whole]);
+    fs::write(part(&cache), vec![0; expected.packed.len() + 1]).unwrap();
+    assert_whole(&expected.ensure(cache.path()).unwrap(), &cache);
+    assert_eq!(server.ranges(), [None]);
+
+    fs::remove_dir_all(cache.path().join("set")).unwrap();
+    fs::write(part(&cache), [0; 1000]).unwrap();
+    let text = failed(expected.ensure(cache.path()));
+    assert!(text.contains("what was received is deleted"), "{text}");
+    assert!(!part(&cache).exists());
+}
+
+#[test]
+fn of_two_at_once_one_downloads() {
+    let (server, expected, cache) = serve(vec![Answer::Whole]);
     std::thread::scope(|scope| {
-        for _ in 0..2 {
-            scope.spawn(|| case.ensure().unwrap());
+        let both = [(); 2].map(|()| scope.spawn(|| expected.ensure(cache.path())));
+        for one in both {
+            assert_whole(&one.join().unwrap().unwrap(), &cache);
         }
     });
-    case.is_whole(&case.cache.path().join("folder"));
-    assert_eq!(case.server.ranges().len(), 1);
+    assert_eq!(server.ranges().len(), 1);
+}
+
+/// An archive that is what the address promised, but does not hold what it should.
+#[test]
+fn a_bad_archive_leaves_no_directory() {
+    let (one, two) = (file_bytes(1), file_bytes(2));
+    let good: [(&str, &[u8]); 2] = [("set/one.bin", &one), ("set/two.bin", &two)];
+    let cut = pack(&good)[..150_000].to_vec();
+    for (packed, said) in [
+        (pack(&good[..1]), "two.bin is not in it"),
+        (pack(&[good[0], ("set/two.bin", &one)]), "sha256 of two.bin is "),
+        (pack(&[good[0], ("other/two.bin", &two)]), "two.bin is not in it"),
+        (pack(&[good[0], ("set/../set/two.bin", &two)]), "two.bin is not in it"),
+        (pack(&[good[0], ("set/two.bin", &[two.as_slice(), &two].concat())]), "sha256 of two.bin"),
+        (cut, "cannot be unpacked: "),
+        (b"not an archive at all".to_vec(), "cannot be unpacked: "),
+    ] {
+        let server = Server::start(packed.clone(), vec![Answer::Whole]);
+        let expected = Expected::of(packed, &server.address());
+        let cache = TempDir::new().unwrap();
+        let text = failed(expected.ensure(cache.path()));
+        assert!(text.starts_with(&format!("{}: {said}", part(&cache).display())), "{text}");
+        assert!(text.ends_with("; delete it and run again"), "{text}");
+        assert_eq!(names_in(cache.path()), ["download.lock", "set.tar.gz.part"]);
+    }
+}
+
+#[test]
+fn names_in_the_archive_lead_nowhere() {
+    let (one, two) = (file_bytes(1), file_bytes(2));
+    let packed = pack(&[
+        ("../escaped.bin", b"out"),
+        ("/tmp/googlenet-lib-escaped.bin", b"out"),
+        ("set/../../escaped.bin", b"out"),
+        ("./set/one.bin", &one),
+        ("set/two.bin", &two),
+    ]);
+    let server = Server::start(packed.clone(), vec![Answer::Whole]);
+    let expected = Expected::of(packed, &server.address());
+    let above = TempDir::new().unwrap();
+    let cache = TempDir::new_in(above.path()).unwrap();
+    assert_whole(&expected.ensure(cache.path()).unwrap(), &cache);
+    assert_eq!(names_in(above.path()).len(), 1);
+    assert!(!Path::new("/tmp/googlenet-lib-escaped.bin").exists());
+}
+
+#[test]
+fn leftovers_of_an_unpacking_that_was_killed() {
+    let (_server, expected, cache) = serve(vec![Answer::Whole]);
+    let unpacking = cache.path().join("set.unpacking");
+    fs::create_dir(&unpacking).unwrap();
+    fs::write(unpacking.join("one.bin"), "half").unwrap();
+    assert_whole(&expected.ensure(cache.path()).unwrap(), &cache);
+}
+
+/// Below a regular file there is no directory, for root either.
+#[test]
+fn a_cache_that_cannot_be_written_to() {
+    let (_server, expected, dir) = serve(vec![]);
+    let file = dir.path().join("file");
+    fs::write(&file, "").unwrap();
+    let cache = file.join("cache");
+    let text = failed(expected.ensure(&cache));
+    assert_eq!(
+        text,
+        format!(
+            "{}: Not a directory (os error 20); \
+             set GOOGLENET_CACHE_DIR to a directory that can be written to",
+            cache.display()
+        )
+    );
+}
+
+/// /dev/full answers every write as a full disk does.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_disk_that_is_full_while_downloading() {
+    let (_server, expected, cache) = serve(vec![Answer::Whole]);
+    std::os::unix::fs::symlink("/dev/full", part(&cache)).unwrap();
+    let text = failed(expected.ensure(cache.path()));
+    assert_eq!(
+        text,
+        format!(
+            "{}: No space left on device (os error 28); make room for 400 MB there, or set \
+             GOOGLENET_CACHE_DIR to a directory with more room",
+            part(&cache).display()
+        )
+    );
+    assert!(!cache.path().join("set").exists());
+}
+
+/// A real file system with room for the archive, but not for what is in it.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_disk_that_is_full_while_unpacking() {
+    use std::process::Command;
+    let (_server, expected, cache) = serve(vec![Answer::Whole]);
+    let mount = Command::new("mount")
+        .args(["-t", "tmpfs", "-o", "size=300k", "tmpfs"])
+        .arg(cache.path())
+        .output();
+    if !mount.is_ok_and(|output| output.status.success()) {
+        println!("skipped: a_disk_that_is_full_while_unpacking (no right to mount a tmpfs)");
+        return;
+    }
+    let result = std::panic::catch_unwind(|| {
+        let text = failed(expected.ensure(cache.path()));
+        let names = names_in(cache.path());
+        // More room, and it goes on without the server, which would not answer again.
+        let more = Command::new("mount")
+            .args(["-o", "remount,size=2m"])
+            .arg(cache.path())
+            .status()
+            .unwrap();
+        assert!(more.success());
+        let dir = expected.ensure(cache.path()).unwrap();
+        assert_whole(&dir, &cache);
+        (text, names)
+    });
+    assert!(Command::new("umount").arg(cache.path()).status().unwrap().success());
+    let (text, names) = result.unwrap();
+    assert!(text.contains("set.unpacking/") && text.contains("No space left on device"), "{text}");
+    assert!(text.contains("make room for 400 MB there"), "{text}");
+    assert_eq!(names, ["download.lock", "set.tar.gz.part"]);
 }
