@@ -1,0 +1,89 @@
+"""The command line that trains: what it writes, and what it says to bad input."""
+
+import json
+import subprocess
+
+import numpy as np
+import pytest
+from PIL import Image
+from safetensors import safe_open
+
+RECORDS, RECORD = 10_000, 3073
+FILES = [f"data_batch_{i}.bin" for i in range(1, 6)] + ["test_batch.bin"]
+
+
+@pytest.fixture(scope="module")
+def train(cargo):
+    def run(*args):
+        example = ("run", "--quiet", "--package", "googlenet-lib", "--example", "train", "--")
+        return cargo(*example, "--cpu", *map(str, args))
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def cifar10(tmp_path_factory):
+    """A directory in CIFAR-10's layout: random pixels, each class a little brighter than the last."""
+    folder = tmp_path_factory.mktemp("drawn")
+    rng = np.random.default_rng(0)
+    for name in FILES:
+        records = rng.integers(0, 128, (RECORDS, RECORD), dtype=np.uint8)
+        records[:, 0] = rng.integers(0, 10, RECORDS)
+        records[:, 1:] += 12 * records[:, :1]
+        records.tofile(folder / name)
+    return folder
+
+
+@pytest.mark.timeout(300)
+def test_it_trains_and_writes_history_plot_and_weights(train, cifar10, tmp_path):
+    out = tmp_path / "runs" / "x"
+    some = ("--train-images", 512, "--test-images", 128, "--batch", 64)
+    done = train("--data", cifar10, "--spec", "compact", "--epochs", 2, "--out", out, *some)
+    lines = [line for line in done.stdout.splitlines() if line.startswith("epoch")]
+    assert len(lines) == 2
+    for word in ("loss", "train", "test", "images/s"):
+        assert all(word in line for line in lines)
+    assert "not the official" in done.stdout
+
+    history = json.loads((out / "history.json").read_text())
+    assert len(history["steps"]) == 16
+    assert [epoch["epoch"] for epoch in history["epochs"]] == [1, 2]
+    assert history["device"].startswith("CPU")
+    assert history["epochs"][1]["train_loss"] < history["epochs"][0]["train_loss"]
+    with Image.open(out / "loss.png") as picture:
+        assert len(picture.getcolors(100_000)) > 10, "the plot is empty"
+    with safe_open(out / "model.safetensors", "np") as weights:
+        assert weights.get_tensor("conv_1.weight").shape == (32, 3, 3, 3)
+    assert {file.name for file in out.iterdir()} == {
+        "history.json",
+        "loss.png",
+        "loss.svg",
+        "model.safetensors",
+    }
+
+
+@pytest.mark.parametrize(
+    ("args", "expected"),
+    [
+        (["--spec", "resnet"], "choose one of paper, seed, cifar, compact"),
+        (["--data", "/missing"], "/missing"),
+        (["--epochs", "0"], "epochs of recipe fast is 0"),
+        (["--batch", "0"], "batch of recipe fast is 0"),
+        (["--train-images", "60000"], "60000"),
+        (["--spec", "paper", "--recipe", "fast"], "takes 224x224 only"),
+    ],
+)
+def test_bad_input_is_one_clear_error(train, cifar10, tmp_path, args, expected):
+    data = [] if "--data" in args else ["--data", cifar10]
+    with pytest.raises(subprocess.CalledProcessError) as error:
+        train(*data, "--out", tmp_path / "x", *args)
+    assert expected in error.value.stderr
+    assert "panicked" not in error.value.stderr
+
+
+def test_an_unwritable_target_is_found_before_training(train, cifar10, tmp_path):
+    file = tmp_path / "file"
+    file.write_text("x")
+    with pytest.raises(subprocess.CalledProcessError) as error:
+        train("--data", cifar10, "--out", file / "x")
+    assert str(file) in error.value.stderr
