@@ -23,7 +23,7 @@ def train(cargo):
 
 @pytest.fixture(scope="module")
 def cifar10(tmp_path_factory):
-    """A directory in CIFAR-10's layout: random pixels, each class a little brighter than the last."""
+    """A directory in CIFAR-10's layout: random pixels, each class brighter than the last."""
     folder = tmp_path_factory.mktemp("drawn")
     rng = np.random.default_rng(0)
     for name in FILES:
