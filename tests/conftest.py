@@ -1,41 +1,107 @@
-"""What several tests need: the repository, cargo, the environment's kernels."""
+"""What the tests share. They run in the environment that `cargo xtask setup` made."""
 
 import json
 import os
-import pathlib
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent
+KERNELS = ["evcxr", "googlenet"]
+
+# cargo gives these to the programs it runs, so that a test under `cargo xtask test` has them and
+# one under plain pytest has not.
+FROM_CARGO = ("LD_LIBRARY_PATH", "LIBTORCH")
+
+
+@pytest.fixture(scope="session")
+def root():
+    return ROOT
 
 
 @pytest.fixture(scope="session")
 def cargo():
-    """Runs cargo in the repository; a failure raises with its output."""
+    """Runs cargo in the repository; fails with what it wrote."""
 
-    def run(*args, **options):
-        return subprocess.run(
-            ["cargo", *args], cwd=ROOT, check=True, capture_output=True, text=True, **options
+    def run(*arguments, timeout=900):
+        done = subprocess.run(
+            ["cargo", *arguments],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=timeout,
         )
+        assert done.returncode == 0, f"cargo {' '.join(arguments)} failed:\n{done.stdout}"
+        return done.stdout
 
     return run
 
 
 @pytest.fixture(scope="session")
-def bare_environment():
-    """This process's environment without anything that tells where libtorch is."""
-    names = ("LIBTORCH", "LD_LIBRARY_PATH")
-    return {name: value for name, value in os.environ.items() if name not in names}
+def target():
+    """The folder of the programs that cargo built for development."""
+    metadata = subprocess.run(
+        ["cargo", "metadata", "--format-version", "1", "--no-deps"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        timeout=60,
+    )
+    return Path(json.loads(metadata.stdout)["target_directory"]) / "debug"
 
 
 @pytest.fixture(scope="session")
-def kernelspec():
-    """The kernel.json of a kernel of this environment."""
+def prefix():
+    """The environment's folder."""
+    return Path(sys.prefix)
+
+
+@pytest.fixture
+def kernelspec(prefix):
+    """Reads the kernel.json of a kernel in this environment."""
 
     def read(name):
-        file = pathlib.Path(sys.prefix, "share/jupyter/kernels", name, "kernel.json")
-        return json.loads(file.read_text())
+        return json.loads((prefix / f"share/jupyter/kernels/{name}/kernel.json").read_text())
 
     return read
+
+
+@pytest.fixture
+def nothing_exported(monkeypatch):
+    """An environment as in a fresh terminal: nothing says where libtorch or cargo is."""
+    for name in FROM_CARGO:
+        monkeypatch.delenv(name, raising=False)
+    folders = os.environ["PATH"].split(os.pathsep)
+    without_cargo = [folder for folder in folders if not (Path(folder) / "cargo").is_file()]
+    monkeypatch.setenv("PATH", os.pathsep.join(without_cargo))
+
+
+@pytest.fixture(scope="session")
+def build_directory(tmp_path_factory):
+    """The folder in which evcxr builds the crates that cells load.
+
+    By default it has a new one for every kernel, and builds tch and the library anew: two minutes
+    on two cores. The tests share one, as a reader may by EVCXR_TMPDIR: the first notebook pays,
+    the others show what differs between the kernels, which is not the build.
+    """
+    return tmp_path_factory.mktemp("evcxr")
+
+
+@pytest.fixture(scope="session")
+def example(cargo, target):
+    """Runs an example of the library: raises CalledProcessError where it fails."""
+    cargo("build", "--package", "googlenet-lib", "--examples")
+
+    def run(name, *arguments):
+        return subprocess.run(
+            [target / "examples" / name, *map(str, arguments)],
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+
+    return run

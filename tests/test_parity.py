@@ -25,16 +25,12 @@ def relative_error(found, expected):
     return (found - expected).norm().item() / scale if scale > 0 else found.norm().item()
 
 
-@pytest.fixture(scope="module")
-def parity(cargo):
-    """The Rust side: an example of the library, built once."""
-    cargo("build", "--quiet", "--package", "googlenet-lib", "--example", "parity")
+@pytest.fixture
+def parity(example):
+    """The Rust side."""
 
     def run(spec, source, target):
-        cargo(
-            *("run", "--quiet", "--package", "googlenet-lib", "--example", "parity", "--"),
-            *(spec, str(source), str(target)),
-        )
+        example("parity", spec, source, target)
         return load_file(target)
 
     return run

@@ -1,164 +1,374 @@
-"""`cargo xtask setup` and `lab`: what they check, what they change, what they serve."""
+"""`cargo xtask setup`: what it needs, what it leaves, and what it does when things are broken.
 
-import json
+The tests that would install PyTorch use a repository of two files and a package index of tiny
+packages on this machine, so that a whole setup takes seconds.
+"""
+
+import base64
+import hashlib
 import os
-import pathlib
-import re
 import shutil
-import signal
 import socket
 import subprocess
-import sys
+import threading
 import time
-import urllib.error
-import urllib.request
+import zipfile
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
-from conftest import ROOT
-
-XTASK = ROOT / "target" / "debug" / "xtask"
 
 
-def test_tch_and_pytorch_are_one_pair():
-    """Named once each, and what torch-sys was written for is what requirements.txt installs."""
-    cargo_toml = (ROOT / "Cargo.toml").read_text()
-    tch = re.findall(r'^tch = "=(.+)"$', cargo_toml, re.MULTILINE)
-    torch_sys = re.findall(r'^torch-sys = "=(.+)"$', cargo_toml, re.MULTILINE)
-    assert len(tch) == 1
-    assert tch == torch_sys
-    pins = (ROOT / "requirements.txt").read_text()
-    torch = re.findall(r"^torch==(\S+)$", pins, re.MULTILINE)
-    assert len(torch) == 1
-    metadata = subprocess.run(
-        ["cargo", "metadata", "--format-version", "1", "--offline"],
-        cwd=ROOT,
-        check=True,
+def state(root, prefix):
+    """Every file that setup may write, with its identity and age."""
+    files = [root / ".libtorch", prefix / "share/googlenet-lab/requirements.txt"]
+    files += [prefix / "bin" / name for name in ("googlenet-kernel", "evcxr_jupyter")]
+    files += (prefix / "share/jupyter/kernels").rglob("*")
+    files += [prefix / "bin", *prefix.glob("lib/python*/site-packages")]
+    return {file: (file.lstat().st_ino, file.lstat().st_mtime_ns) for file in files}
+
+
+def test_a_second_run_changes_nothing_and_is_quick(root, prefix, cargo):
+    cargo("xtask", "setup")
+    before = state(root, prefix)
+    start = time.monotonic()
+    cargo("xtask", "setup")
+    took = time.monotonic() - start
+    assert state(root, prefix) == before
+    assert took < 5
+
+
+class Lab:
+    """A repository with a requirements.txt of three tiny packages, and its setup."""
+
+    def __init__(self, folder, target):
+        self.root = folder
+        self.target = target
+        (folder / "requirements.in").write_text("torch==2.11.0\ntorchvision==0.26.0\nlab-tool\n")
+        (folder / "requirements.txt").write_text(
+            "lab-tool==1.0\nlab-tool-part==1.0\ntorch==2.11.0\ntorchvision==0.26.0\n"
+        )
+        # The kernels lie beside the xtask that is tested: nothing is built here.
+        cargo = folder / "cargo"
+        cargo.write_text("#!/bin/sh\nexit 0\n")
+        cargo.chmod(0o755)
+        self.environment = {
+            name: value
+            for name, value in os.environ.items()
+            if name not in ("VIRTUAL_ENV", "CONDA_PREFIX", "CXX")
+            and not name.startswith(("PIP_", "UV_"))
+        }
+        self.environment |= {
+            "CARGO_MANIFEST_DIR": str(folder / "xtask"),
+            "CARGO": str(cargo),
+            "PIP_CONFIG_FILE": os.devnull,
+            "PIP_NO_CACHE_DIR": "1",
+            "PIP_RETRIES": "0",
+            "UV_NO_CONFIG": "1",
+            "UV_NO_CACHE": "1",
+            "UV_HTTP_RETRIES": "0",
+        }
+
+    @property
+    def prefix(self):
+        return self.root / ".venv"
+
+    @property
+    def packages(self):
+        (folder,) = self.prefix.glob("lib/python*/site-packages")
+        return folder
+
+    def setup(self, *arguments, path=None, **variables):
+        environment = self.environment | variables
+        if path is not None:
+            environment["PATH"] = str(path)
+        return subprocess.run(
+            [self.target / "xtask", "setup", *arguments],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=120,
+        )
+
+
+@pytest.fixture
+def lab(tmp_path, target):
+    return Lab(tmp_path, target)
+
+
+# What must be on the machine
+
+
+def program(folder, name, script):
+    folder.mkdir(exist_ok=True)
+    file = folder / name
+    file.write_text(f"#!/bin/sh\n{script}\n")
+    file.chmod(0o755)
+
+
+@pytest.fixture
+def machine(tmp_path):
+    """A PATH on which all is there: rustc, Python with venv, a C++ compiler."""
+    path = tmp_path / "path"
+    program(path, "rustc", "echo 'rustc 1.95.0 (0123456 2026-04-14)'")
+    program(path, "python3", 'case "$2" in *version_info*) echo 3.11;; *) exit 0;; esac')
+    program(path, "c++", "echo compiler")
+    return path
+
+
+LACKS = {
+    "no Rust": ("rustc", None, ["Rust 1.95 or later is needed", "rustup update"]),
+    "old Rust": ("rustc", "echo 'rustc 1.94.1 (0 2026)'", ["rustc is 1.94.1", "rustup update"]),
+    "no Python": ("python3", None, ["Python 3.10 to 3.14 is needed: none", "apt install python3"]),
+    "old Python": ("python3", "echo 3.9", ["python3 is 3.9", "install one of them"]),
+    "no venv": (
+        "python3",
+        'case "$2" in *version_info*) echo 3.11;; *) exit 1;; esac',
+        ["(3.11) has no venv module", "apt install python3.11-venv"],
+    ),
+    "no compiler": ("c++", None, ["a C++ compiler is needed", "apt install g++"]),
+}
+
+
+@pytest.mark.parametrize("lack", LACKS)
+def test_a_missing_prerequisite_is_one_error_with_its_remedy(lack, lab, machine):
+    name, script, told = LACKS[lack]
+    (machine / name).unlink()
+    if script:
+        program(machine, name, script)
+    done = lab.setup(path=machine)
+    assert done.returncode == 1
+    assert done.stdout.count("error:") == done.stdout.count("remedy:") == 1
+    for words in told:
+        assert words in done.stdout
+    assert not lab.prefix.exists()
+    assert not (lab.root / ".libtorch").is_symlink()
+
+
+def test_all_that_is_missing_is_told_at_once(lab, tmp_path):
+    done = lab.setup(path=tmp_path / "nothing")
+    assert done.returncode == 1
+    assert done.stdout.count("error:") == done.stdout.count("remedy:") == 3
+    assert not lab.prefix.exists()
+
+
+def test_a_compiler_of_another_name_is_named(lab, machine):
+    (machine / "c++").rename(machine / "clang++")
+    done = lab.setup(path=machine)
+    assert "export CXX=clang++" in done.stdout
+    assert done.returncode == 1
+
+
+def test_an_index_that_is_no_address_is_refused(lab):
+    done = lab.setup("--torch-index", "cpu")
+    assert done.returncode == 2
+    assert "starts with https://, http:// or file://" in done.stdout
+    assert not lab.prefix.exists()
+
+
+# A whole setup, with packages of a few bytes
+
+
+def wheel(index, name, version, files=None, requires=()):
+    """Puts a package into a folder that serves as a package index."""
+    module = name.replace("-", "_")
+    info = f"{module}-{version}.dist-info"
+    content = {f"{module}/__init__.py": "", **(files or {})}
+    content[f"{info}/METADATA"] = "".join(
+        [f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"]
+        + [f"Requires-Dist: {requirement}\n" for requirement in requires]
+    )
+    content[f"{info}/WHEEL"] = "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    record = f"{info}/RECORD"
+    content[record] = "".join(
+        f"{path},sha256={digest(text)},{len(text.encode())}\n" for path, text in content.items()
+    )
+    content[record] += f"{record},,\n"
+    folder = index / name
+    folder.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(folder / f"{module}-{version}-py3-none-any.whl", "w") as archive:
+        for path, text in content.items():
+            archive.writestr(path, text)
+
+
+def digest(text):
+    return base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
+
+
+LIBTORCH = {"torch/lib/libtorch.so": "libtorch", "torch/lib/libtorch.dylib": "libtorch"}
+
+
+@pytest.fixture
+def index(tmp_path):
+    """A server with the packages at /pypi and a PyTorch for the CPU at /cpu; notes requests."""
+    folder = tmp_path / "index"
+    wheel(folder / "pypi", "torch", "2.11.0", LIBTORCH, ["torch-cuda==1.0"])
+    wheel(folder / "pypi", "torch-cuda", "1.0")
+    wheel(folder / "pypi", "torchvision", "0.26.0", requires=["torch==2.11.0"])
+    wheel(folder / "pypi", "lab-tool", "1.0", requires=["lab-tool-part"])
+    for version in ("1.0", "2.0"):
+        wheel(folder / "pypi", "lab-tool-part", version)
+    wheel(folder / "cpu", "torch", "2.11.0+cpu", LIBTORCH)
+    wheel(folder / "cpu", "torchvision", "0.26.0+cpu", requires=["torch==2.11.0"])
+    requests = []
+
+    class Handler(SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            requests.append(self.path)
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=folder))
+    server.address = f"http://127.0.0.1:{server.server_port}"
+    server.requests = requests
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def lab_with_index(lab, index):
+    address = f"{index.address}/pypi"
+    lab.environment |= {"PIP_INDEX_URL": address, "UV_DEFAULT_INDEX": address}
+    return lab
+
+
+def installed(lab):
+    return {file.name.removesuffix(".dist-info") for file in lab.packages.glob("*.dist-info")}
+
+
+def succeed(done):
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def test_setup_from_nothing_twice(lab_with_index):
+    lab = lab_with_index
+    succeed(lab.setup())
+    assert {"torch-2.11.0", "lab_tool-1.0", "lab_tool_part-1.0"} <= installed(lab)
+    assert (lab.root / ".libtorch/lib/libtorch.so").read_text() == "libtorch"
+    assert not (lab.root / ".libtorch").readlink().is_absolute()
+    version = subprocess.run(
+        [lab.prefix / "bin/googlenet-kernel", "--version"],
         capture_output=True,
         text=True,
-    ).stdout
-    packages = {package["name"]: package for package in json.loads(metadata)["packages"]}
-    assert packages["torch-sys"]["version"] == torch_sys[0]
-    build = pathlib.Path(packages["torch-sys"]["manifest_path"]).with_name("build.rs").read_text()
-    assert re.findall(r'TORCH_VERSION: &str = "(.+)"', build) == torch
-    for member in ("googlenet-lib", "kernel", "xtask"):
-        manifest = (ROOT / member / "Cargo.toml").read_text()
-        assert not re.search(r'"=?\d+\.\d+', manifest), f"{member} names a version of its own"
+        timeout=20,
+    )
+    assert version.stdout.startswith("googlenet-kernel ")
+    before = state(lab.root, lab.prefix)
+    assert succeed(lab.setup()).strip() == f"The lab is set up in {lab.prefix}"
+    assert state(lab.root, lab.prefix) == before
 
 
-def snapshot():
-    """Every file that setup makes, with its time of change."""
-    prefix = pathlib.Path(sys.prefix)
-    files = [ROOT / ".libtorch", prefix / "bin" / "googlenet-kernel", prefix / "bin/evcxr_jupyter"]
-    files += (prefix / "share/jupyter/kernels").glob("*/kernel.json")
-    files += (prefix / "lib").glob("python*/site-packages")
-    return {str(file): file.lstat().st_mtime_ns for file in files}
+def test_pytorch_alone_comes_from_the_index_that_was_named(lab_with_index, index):
+    lab = lab_with_index
+    succeed(lab.setup("--torch-index", f"{index.address}/cpu"))
+    assert {"torch-2.11.0+cpu", "torchvision-0.26.0+cpu", "lab_tool-1.0"} <= installed(lab)
+    assert "torch_cuda-1.0" not in installed(lab)
+    wheels = [path for path in index.requests if ".whl" in path]
+    assert {path.split("/")[1] for path in wheels if "torch" in path} == {"cpu"}
+    assert {path.split("/")[1] for path in wheels if "torch" not in path} == {"pypi"}
+    # Without the option, and with another index, what is there stays.
+    before = state(lab.root, lab.prefix)
+    succeed(lab.setup())
+    assert "changes nothing" in succeed(lab.setup("--torch-index", f"{index.address}/pypi"))
+    assert state(lab.root, lab.prefix) == before
 
 
-@pytest.mark.timeout(120)
-def test_a_second_setup_changes_nothing_and_is_quick(cargo):
-    before = snapshot()
-    assert len(before) >= 6
-    began = time.monotonic()
-    cargo("xtask", "setup")
-    took = time.monotonic() - began
-    assert snapshot() == before
-    assert took < 5, f"the second setup took {took:.1f} s"
+def test_after_an_index_without_pytorch_setup_goes_on_where_it_stopped(lab_with_index, index):
+    lab = lab_with_index
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        nobody = f"http://127.0.0.1:{unused.getsockname()[1]}"
+        done = lab.setup("--torch-index", nobody)
+    assert done.returncode == 1
+    assert f"error: PyTorch could not be installed from {nobody}" in done.stdout
+    assert not (lab.root / ".libtorch").is_symlink()
+    succeed(lab.setup("--torch-index", f"{index.address}/cpu"))
+    assert "torch-2.11.0+cpu" in installed(lab)
 
 
-def xtask(tmp_path, programs, *args):
-    """Runs xtask where PATH holds only these programs, and returns its error text."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    for name, script in programs.items():
-        if script is None:
-            os.symlink(shutil.which(name), folder / name)
-        else:
-            (folder / name).write_text(f"#!/bin/sh\n{script}\n")
-            (folder / name).chmod(0o755)
-    names = ("CXX", "VIRTUAL_ENV", "CONDA_PREFIX")
-    environment = {k: v for k, v in os.environ.items() if k not in names}
-    environment["PATH"] = str(folder)
-    done = subprocess.run([XTASK, *args], env=environment, capture_output=True, text=True)
-    assert done.returncode != 0, done.stdout
-    return done.stderr
+def damage_python(lab):
+    for name in ("python", "python3"):
+        (lab.prefix / "bin" / name).unlink()
 
 
-@pytest.mark.parametrize(
-    ("programs", "expected"),
-    [
-        ({}, "Rust 1.95 is needed, here is none"),
-        ({"rustc": "echo rustc 1.80.0"}, "Rust 1.95 is needed, here is `rustc 1.80.0`"),
-        ({"rustc": "echo rustc 1.95.0"}, "no C++ compiler: install one"),
-    ],
-)
-def test_a_missing_prerequisite_is_one_clear_error(tmp_path, programs, expected):
-    before = snapshot()
-    error = xtask(tmp_path, programs, "setup")
-    assert expected in error
-    assert snapshot() == before
+def damage_marker(lab):
+    (lab.prefix / "pyvenv.cfg").unlink()
 
 
-def test_bad_options_are_refused(tmp_path):
-    assert "invalid value 'x'" in xtask(tmp_path, {}, "lab", "--port", "x")
-    (tmp_path / "bin").rmdir()
-    assert "invalid value 'nowhere'" in xtask(tmp_path, {}, "lab", "--ip", "nowhere")
+def damage_libtorch(lab):
+    (lab.packages / "torch/lib/libtorch.so").unlink()
 
 
-def free_port():
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        return server.getsockname()[1]
+def damage_package(lab):
+    shutil.rmtree(lab.packages / "lab_tool-1.0.dist-info")
 
 
-def get(url):
-    try:
-        with urllib.request.urlopen(url, timeout=10) as answer:
-            return answer.status, answer.read().decode()
-    except urllib.error.HTTPError as error:
-        return error.code, ""
+def damage_by_interruption(lab):
+    (lab.prefix / "share/googlenet-lab/requirements.txt").unlink()
+    (lab.packages / "lab_tool_part/__init__.py").unlink()
+    (lab.packages / "torch-2.11.0.dist-info/RECORD").unlink()
 
 
-@pytest.mark.timeout(180)
-def test_lab_serves_jupyterlab_to_those_who_have_the_token(tmp_path):
-    port = free_port()
-    log = tmp_path / "log"
-    with log.open("w") as sink:
-        lab = subprocess.Popen(
-            ["cargo", "xtask", "lab", "--no-browser", "--port", str(port)],
-            cwd=ROOT,
-            stdout=sink,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    try:
-        pattern = re.compile(rf"http://127\.0\.0\.1:{port}/lab\S*\?token=(\w+)")
-        deadline = time.monotonic() + 120
-        while not (match := pattern.search(log.read_text())):
-            assert lab.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.2)
-        base, token = f"http://127.0.0.1:{port}", match[1]
-        assert len(token) >= 32
-        status, text = get(f"{base}/api/kernelspecs?token={token}")
-        assert status == 200
-        assert {"evcxr", "googlenet"} <= set(json.loads(text)["kernelspecs"])
-        status, text = get(f"{base}/api/contents?token={token}")
-        assert status == 200
-        assert "hello.ipynb" in {entry["name"] for entry in json.loads(text)["content"]}
-        assert get(f"{base}/api/contents")[0] == 403
-        assert get(f"{base}/api/contents?token=wrong")[0] == 403
-        with socket.socket() as other:
-            other.settimeout(2)
-            # Loopback only: another address of this machine is not listened on.
-            address = next(iter(set(own_addresses()) - {"127.0.0.1"}), None)
-            if address is None:
-                print("no other address here: loopback only is not checked")
-            else:
-                assert other.connect_ex((address, port)) != 0
-    finally:
-        os.killpg(lab.pid, signal.SIGTERM)
-        lab.wait(timeout=30)
+def damage_kernels(lab):
+    (lab.prefix / "bin/evcxr_jupyter").write_text("cut sho")
+    (lab.prefix / "share/jupyter/kernels/googlenet/kernel.json").write_text("{")
 
 
-def own_addresses():
-    return {info[4][0] for info in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)}
+DAMAGES = {
+    damage_python: "does not work: making it anew",
+    damage_marker: "does not work: making it anew",
+    damage_libtorch: "repairing torch",
+    damage_package: "Completing .venv",
+    damage_by_interruption: "repairing lab-tool-part",
+    damage_kernels: "kernel evcxr_jupyter copied",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
+def test_damage_is_found_told_and_repaired(damage, lab_with_index):
+    lab = lab_with_index
+    succeed(lab.setup())
+    kernels = [lab.prefix / "bin/evcxr_jupyter", *lab.prefix.glob("share/jupyter/**/kernel.json")]
+    before = {file: file.read_bytes() for file in kernels}
+    damage(lab)
+    assert DAMAGES[damage] in succeed(lab.setup())
+    assert {"torch-2.11.0", "lab_tool-1.0", "lab_tool_part-1.0"} <= installed(lab)
+    assert (lab.packages / "lab_tool_part/__init__.py").is_file()
+    assert (lab.root / ".libtorch/lib/libtorch.so").is_file()
+    assert {file: file.read_bytes() for file in kernels} == before
+
+
+def test_a_changed_requirements_txt_is_installed(lab_with_index):
+    lab = lab_with_index
+    succeed(lab.setup())
+    pins = lab.root / "requirements.txt"
+    pins.write_text(pins.read_text().replace("lab-tool-part==1.0", "lab-tool-part==2.0"))
+    succeed(lab.setup())
+    assert "lab_tool_part-2.0" in installed(lab)
+
+
+def test_the_active_environment_is_used_if_it_has_pytorch(lab_with_index, tmp_path):
+    lab = lab_with_index
+    succeed(lab.setup())
+    active = tmp_path / "active"
+    lab.prefix.rename(active)
+    (active / "share/googlenet-lab/requirements.txt").unlink()
+    done = succeed(lab.setup(VIRTUAL_ENV=str(active)))
+    assert f"into the active environment {active}; its PyTorch stays" in done
+    assert not lab.prefix.exists()
+    assert (lab.root / ".libtorch").resolve().is_relative_to(active)
+
+
+def test_an_active_environment_without_pytorch_is_left_alone(lab_with_index, tmp_path):
+    lab = lab_with_index
+    subprocess.run(["python3", "-m", "venv", "--without-pip", tmp_path / "bare"], check=True)
+    before = sorted(Path(tmp_path / "bare").rglob("*"))
+    done = succeed(lab.setup(CONDA_PREFIX=str(tmp_path / "bare")))
+    assert "has no PyTorch 2.11.0: using .venv instead" in done
+    assert sorted(Path(tmp_path / "bare").rglob("*")) == before
+    assert "torch-2.11.0" in installed(lab)

@@ -12,11 +12,10 @@ RECORDS, RECORD = 10_000, 3073
 FILES = [f"data_batch_{i}.bin" for i in range(1, 6)] + ["test_batch.bin"]
 
 
-@pytest.fixture(scope="module")
-def train(cargo):
+@pytest.fixture
+def train(example):
     def run(*args):
-        example = ("run", "--quiet", "--package", "googlenet-lib", "--example", "train", "--")
-        return cargo(*example, "--cpu", *map(str, args))
+        return example("train", "--cpu", *args)
 
     return run
 

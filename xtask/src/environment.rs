@@ -1,205 +1,287 @@
 //! The Python environment: the active one if it has the right PyTorch, else `.venv`.
 
-use std::ffi::OsStr;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 
-use crate::prerequisites;
-use crate::requirements::Requirements;
-use crate::run::{output, run};
+use crate::files;
+use crate::pins::{Pins, normal_name};
+use crate::prerequisites::PythonSource;
+use crate::process::{find, output, run};
 
-/// In `.venv`: what was installed there. It is written last, so that without it, or with another
-/// content, the environment is not complete.
-const STAMP: &str = "googlenet-lab-requirements.txt";
+/// Says where an environment lies, where its torch is, and what is installed in it.
+const PROBE: &str = r#"
+import importlib.metadata, importlib.util, sys
+torch = importlib.util.find_spec("torch")
+print(sys.prefix)
+print("%d.%d" % sys.version_info[:2])
+print(torch.submodule_search_locations[0] if torch and torch.submodule_search_locations else "")
+for package in importlib.metadata.distributions():
+    if package.metadata["Name"]:
+        print(package.metadata["Name"] + "==" + package.version)
+"#;
 
-/// A Python environment with everything that the lab needs.
+/// Forgets packages with files missing or cut short, as an interrupted installation leaves them,
+/// so that they are installed again.
+const FORGET_BROKEN: &str = r#"
+import importlib.metadata, shutil
+
+def whole(file):
+    path = file.locate()
+    return path.exists() and file.size in (None, path.stat().st_size)
+
+for package in list(importlib.metadata.distributions()):
+    files = package.files
+    if files is None or not all(whole(file) for file in files if file.suffix != ".pyc"):
+        print("repairing", package.metadata["Name"], flush=True)
+        shutil.rmtree(package._path)
+"#;
+
+/// A Python environment that works.
 #[derive(Debug)]
 pub struct Environment {
     /// Its folder.
     pub prefix: PathBuf,
-    /// Its `torch` folder, with `lib` and `include`.
-    pub torch: PathBuf,
+    /// Its interpreter.
+    pub python: PathBuf,
+    version: String,
+    torch: PathBuf,
+    installed: BTreeMap<String, String>,
+}
+
+/// The environment that setup decided for, before it changes anything.
+#[derive(Debug)]
+pub enum Choice {
+    /// The activated environment, which has the right PyTorch.
+    Active(Environment),
+    /// `.venv`, as it is.
+    Own(Environment),
+    /// `.venv`, to be made; with the reason where one is there that does not work.
+    ToMake(Option<String>),
+}
+
+impl Choice {
+    /// Looks at the activated environments and at `.venv`.
+    pub fn find(root: &Path, pins: &Pins) -> Result<Self> {
+        let own = root.join(".venv");
+        let torch = pins.version("torch")?;
+        for variable in ["VIRTUAL_ENV", "CONDA_PREFIX"] {
+            let Some(active) = std::env::var_os(variable).filter(|value| !value.is_empty()) else {
+                continue;
+            };
+            let active = PathBuf::from(active);
+            if same(&active, &own) {
+                continue;
+            }
+            match Environment::probe(&active) {
+                Some(environment) if environment.has_torch(pins) => {
+                    return Ok(Self::Active(environment));
+                }
+                _ => println!(
+                    "The active environment {} has no PyTorch {torch}: using .venv instead",
+                    active.display()
+                ),
+            }
+        }
+        if !own.exists() && own.read_link().is_err() {
+            return Ok(Self::ToMake(None));
+        }
+        Ok(match Environment::probe(&own) {
+            Some(environment) if PythonSource::supports(&environment.version) => {
+                Self::Own(environment)
+            }
+            Some(environment) => Self::ToMake(Some(format!("has Python {}", environment.version))),
+            None => Self::ToMake(Some("does not work".into())),
+        })
+    }
+
+    /// Whether nothing has to be installed.
+    pub fn is_complete(&self, pins: &Pins) -> bool {
+        match self {
+            Self::Active(environment) | Self::Own(environment) => environment.is_complete(pins),
+            Self::ToMake(_) => false,
+        }
+    }
+
+    /// Makes the environment complete.
+    pub fn complete(
+        self,
+        root: &Path,
+        pins: &Pins,
+        python: &PythonSource,
+        torch_index: Option<&str>,
+    ) -> Result<Environment> {
+        let environment = match self {
+            Self::Active(environment) => {
+                if !environment.is_complete(pins) {
+                    println!(
+                        "Installing the lab's Python packages into the active environment {}; its \
+                         PyTorch stays as it is",
+                        environment.prefix.display()
+                    );
+                }
+                environment
+            }
+            Self::Own(environment) => {
+                if !environment.is_complete(pins) {
+                    println!("Completing .venv from requirements.txt");
+                    run(Command::new(&environment.python).args(["-I", "-c", FORGET_BROKEN]))?;
+                }
+                environment
+            }
+            Self::ToMake(reason) => make(&root.join(".venv"), reason.as_deref(), python)?,
+        };
+        if environment.is_complete(pins) {
+            if torch_index.is_some() {
+                println!(
+                    "{} has PyTorch {} already: --torch-index changes nothing (remove the folder \
+                     to start anew)",
+                    environment.prefix.display(),
+                    environment.torch_version()
+                );
+            }
+            return Ok(environment);
+        }
+        environment.install(pins, torch_index)
+    }
 }
 
 impl Environment {
-    /// Its Python.
-    pub fn python(&self) -> PathBuf {
-        python_of(&self.prefix)
-    }
-
-    /// The folder of its programs.
-    pub fn bin(&self) -> PathBuf {
-        self.prefix.join("bin")
-    }
-
-    /// The environment to use, made or completed if need be.
-    pub fn ensure(root: &Path, pins: &Requirements, torch_index: Option<&str>) -> Result<Self> {
-        if let Some(environment) = Self::active(pins)? {
-            return Ok(environment);
+    /// Asks the interpreter of an environment; None where it does not answer, or answers for
+    /// another environment, as a half-made virtual environment does.
+    pub fn probe(prefix: &Path) -> Option<Self> {
+        let python = prefix.join("bin/python");
+        let answer = output(Command::new(&python).args(["-I", "-c", PROBE]))?;
+        let mut lines = answer.lines();
+        if !same(Path::new(lines.next()?), prefix) {
+            return None;
         }
-        let prefix = root.join(".venv");
-        let stamp = prefix.join(STAMP);
-        let complete = fs::read_to_string(&stamp).is_ok_and(|text| text == pins.text);
-        if complete && torch_folder(&prefix).is_some() {
-            if torch_index.is_some() {
-                println!("{} is complete: delete it to use --torch-index.", prefix.display());
-            }
-            return Self::of(prefix);
-        }
-        make(&prefix, pins, torch_index)?;
-        let environment = Self::of(prefix)?;
-        fs::write(&stamp, &pins.text)
-            .with_context(|| format!("{} cannot be written", stamp.display()))?;
-        Ok(environment)
-    }
-
-    /// The active conda or virtual environment, if it has the pinned PyTorch. Packages that it
-    /// lacks are added; nothing in it is changed.
-    fn active(pins: &Requirements) -> Result<Option<Self>> {
-        let Some(prefix) = ["VIRTUAL_ENV", "CONDA_PREFIX"]
-            .iter()
-            .find_map(|name| std::env::var_os(name).filter(|value| !value.is_empty()))
-            .map(PathBuf::from)
-        else {
-            return Ok(None);
-        };
-        let python = python_of(&prefix);
-        let wanted = pins.version("torch")?;
-        let found = installed_version(&python, "torch");
-        if !found.as_deref().is_some_and(|found| same_version(found, wanted)) {
-            println!(
-                "The active environment {} has {}, not torch {wanted}: .venv is used instead.",
-                prefix.display(),
-                found.map_or("no torch".into(), |version| format!("torch {version}"))
-            );
-            return Ok(None);
-        }
-        let missing = missing(&python, &pins.asked_for())?;
-        if !missing.is_empty() {
-            println!("Adding to the active environment {}:", prefix.display());
-            run(Command::new(&python).args(["-m", "pip", "install"]).args(missing))?;
-        }
-        Self::of(prefix).map(Some)
-    }
-
-    fn of(prefix: PathBuf) -> Result<Self> {
-        let torch = torch_folder(&prefix).with_context(|| {
-            format!(
-                "{} holds no torch with libtorch in it: delete that environment and run again",
-                prefix.display()
-            )
-        })?;
-        Ok(Environment { prefix, torch })
-    }
-}
-
-/// Makes `.venv`, or completes one that an earlier run left half made.
-fn make(prefix: &Path, pins: &Requirements, torch_index: Option<&str>) -> Result<()> {
-    let uv = output(Command::new("uv").arg("--version")).is_some();
-    let works = output(Command::new(python_of(prefix)).arg("--version")).is_some();
-    if works {
-        println!("Completing the Python environment {}.", prefix.display());
-    } else {
-        println!("Making the Python environment {}.", prefix.display());
-        let python = prerequisites::python()?;
-        if uv {
-            run(Command::new("uv")
-                .args(["venv", "--clear"])
-                .arg("--python")
-                .arg(python)
-                .arg(prefix))?;
-        } else {
-            run(Command::new(python).args(["-m", "venv", "--clear"]).arg(prefix))?;
-        }
-    }
-    let install = |args: &[&OsStr]| {
-        let mut command = Command::new(if uv { "uv".into() } else { python_of(prefix) });
-        if uv {
-            command.args(["pip", "install", "--python"]).arg(python_of(prefix));
-        } else {
-            command.args(["-m", "pip", "install"]);
-        }
-        run(command.args(args))
-    };
-    let Some(index) = torch_index else {
-        println!("Installing requirements.txt; PyTorch with CUDA is 3 GB to download.");
-        return install(&["-r".as_ref(), pins.file.as_ref()]);
-    };
-    println!("Installing PyTorch from {index}, the rest of requirements.txt as usual.");
-    let mut torch: Vec<&OsStr> = vec!["--no-deps".as_ref(), "--index-url".as_ref(), index.as_ref()];
-    torch.extend(pins.torch().into_iter().map(OsStr::new));
-    install(&torch)
-        .with_context(|| format!("is {index} an index that has {}?", pins.torch().join(" and ")))?;
-    let rest = prefix.join("requirements-without-torch.txt");
-    fs::write(&rest, pins.without_torch().join("\n") + "\n")
-        .with_context(|| format!("{} cannot be written", rest.display()))?;
-    install(&["-r".as_ref(), rest.as_ref()])
-}
-
-fn python_of(prefix: &Path) -> PathBuf {
-    prefix.join("bin/python")
-}
-
-/// The folder of torch in an environment, if libtorch and its headers are there.
-fn torch_folder(prefix: &Path) -> Option<PathBuf> {
-    let script =
-        "import importlib.util as u; print(u.find_spec('torch').submodule_search_locations[0])";
-    let folder = PathBuf::from(output(Command::new(python_of(prefix)).args(["-c", script]))?);
-    let library = if cfg!(target_os = "macos") { "lib/libtorch.dylib" } else { "lib/libtorch.so" };
-    (folder.join(library).exists() && folder.join("include").is_dir()).then_some(folder)
-}
-
-fn installed_version(python: &Path, package: &str) -> Option<String> {
-    let script = "import importlib.metadata as m, sys; print(m.version(sys.argv[1]))";
-    output(Command::new(python).args(["-c", script, package]))
-}
-
-/// Those of these requirement lines whose package is not installed at all.
-fn missing<'a>(python: &Path, lines: &[&'a str]) -> Result<Vec<&'a str>> {
-    let script = "import importlib.metadata as m, json; \
-                  print(json.dumps([d.metadata['Name'].lower() for d in m.distributions()]))";
-    let Some(text) = output(Command::new(python).args(["-c", script])) else {
-        bail!("{} cannot list its packages: is the environment whole?", python.display());
-    };
-    let installed: Vec<String> = serde_json::from_str(&text)?;
-    let normal = |name: &str| name.to_lowercase().replace(['_', '.'], "-");
-    let installed: Vec<String> = installed.iter().map(|name| normal(name)).collect();
-    Ok(lines
-        .iter()
-        .filter(|line| !line.contains(" ; "))
-        .filter(|line| {
-            let name = line.split("==").next().unwrap_or(line);
-            !installed.contains(&normal(name))
+        Some(Self {
+            prefix: prefix.to_path_buf(),
+            python,
+            version: lines.next()?.to_owned(),
+            torch: PathBuf::from(lines.next()?),
+            installed: lines
+                .filter_map(|line| line.split_once("=="))
+                .map(|(name, version)| (normal_name(name), version.to_owned()))
+                .collect(),
         })
-        .copied()
-        .collect())
-}
-
-/// Whether an installed version is the pinned one, whatever it was built for (`2.11.0+cpu`).
-fn same_version(found: &str, wanted: &str) -> bool {
-    found.split('+').next() == Some(wanted)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_build_for_the_cpu_is_the_same_version() {
-        assert!(same_version("2.11.0", "2.11.0"));
-        assert!(same_version("2.11.0+cpu", "2.11.0"));
-        assert!(!same_version("2.11.1", "2.11.0"));
-        assert!(!same_version("2.1", "2.11.0"));
     }
 
-    #[test]
-    fn a_folder_that_is_no_environment_has_no_torch() {
-        let folder = tempfile::tempdir().unwrap();
-        assert!(torch_folder(folder.path()).is_none());
-        let error = Environment::of(folder.path().into()).unwrap_err().to_string();
-        assert!(error.contains("delete that environment"), "{error}");
+    /// The torch folder, whose lib/ holds libtorch.
+    pub fn torch(&self) -> &Path {
+        &self.torch
+    }
+
+    fn torch_version(&self) -> &str {
+        self.installed.get("torch").map_or("none", String::as_str)
+    }
+
+    fn has_torch(&self, pins: &Pins) -> bool {
+        let library =
+            if cfg!(target_os = "macos") { "lib/libtorch.dylib" } else { "lib/libtorch.so" };
+        pins.allows("torch", self.torch_version()) && self.torch.join(library).is_file()
+    }
+
+    fn is_complete(&self, pins: &Pins) -> bool {
+        self.has_torch(pins)
+            && pins.missing(&self.installed).is_empty()
+            && fs::read_to_string(self.stamp()).is_ok_and(|stamp| stamp == pins.text)
+    }
+
+    /// The requirements.txt that was last installed whole.
+    fn stamp(&self) -> PathBuf {
+        self.prefix.join("share/googlenet-lab/requirements.txt")
+    }
+
+    /// requirements.in with requirements.txt as constraints, not requirements.txt itself: a
+    /// PyTorch built for the CPU alone then brings no CUDA packages along.
+    fn install(self, pins: &Pins, torch_index: Option<&str>) -> Result<Self> {
+        files::remove_if_there(&self.stamp())?;
+        if let Some(index) = torch_index.filter(|_| !self.has_torch(pins)) {
+            println!("Installing PyTorch from {index}");
+            run(self
+                .installer()?
+                .args(["--no-deps", "--index-url", index])
+                .arg(format!("torch=={}", pins.version("torch")?))
+                .arg(format!("torchvision=={}", pins.version("torchvision")?)))
+            .with_context(|| {
+                format!(
+                    "PyTorch could not be installed from {index}: is it a pip index that has it?"
+                )
+            })?;
+        }
+        println!("Installing the Python packages of requirements.txt (PyTorch alone is 2.5 GB)");
+        run(self.installer()?.arg("-r").arg(&pins.named).arg("-c").arg(&pins.complete)).context(
+            "the Python packages could not be installed: see above; once that is put right, run \
+             this again, it goes on where it stopped",
+        )?;
+        let complete = Self::probe(&self.prefix)
+            .with_context(|| format!("{} no longer works", self.prefix.display()))?;
+        let missing = complete.missing_after_install(pins);
+        ensure!(
+            missing.is_empty(),
+            "{} was installed without: {}",
+            complete.prefix.display(),
+            missing.join(", ")
+        );
+        files::write(&pins.text, &complete.stamp())?;
+        Ok(complete)
+    }
+
+    fn missing_after_install<'a>(&self, pins: &'a Pins) -> Vec<&'a str> {
+        let mut missing = pins.missing(&self.installed);
+        if missing.is_empty() && !self.has_torch(pins) {
+            missing.push("libtorch");
+        }
+        missing
+    }
+
+    fn installer(&self) -> Result<Command> {
+        if let Some(uv) = find("uv") {
+            let mut command = Command::new(uv);
+            command.args(["pip", "install", "--python"]).arg(&self.python);
+            return Ok(command);
+        }
+        if output(Command::new(&self.python).args(["-m", "pip", "--version"])).is_none() {
+            run(Command::new(&self.python).args(["-m", "ensurepip"]))?;
+        }
+        let mut command = Command::new(&self.python);
+        command.args(["-m", "pip", "install", "--disable-pip-version-check"]);
+        Ok(command)
+    }
+}
+
+fn make(prefix: &Path, broken: Option<&str>, python: &PythonSource) -> Result<Environment> {
+    if let Some(reason) = broken {
+        println!("{} {reason}: making it anew", prefix.display());
+        let removed = if prefix.is_dir() && !prefix.is_symlink() {
+            fs::remove_dir_all(prefix)
+        } else {
+            fs::remove_file(prefix)
+        };
+        removed.with_context(|| format!("cannot remove {}", prefix.display()))?;
+    }
+    println!("Making the Python environment {}", prefix.display());
+    match python {
+        PythonSource::Uv { uv, request } => {
+            run(Command::new(uv).args(["venv", "--python", request]).arg(prefix))?;
+        }
+        PythonSource::Interpreter(python) => {
+            run(Command::new(python).args(["-m", "venv"]).arg(prefix))?;
+        }
+        PythonSource::NotNeeded => bail!("no Python was looked for to make {}", prefix.display()),
+    }
+    Environment::probe(prefix)
+        .with_context(|| format!("{} was made, but does not work", prefix.display()))
+}
+
+fn same(a: &Path, b: &Path) -> bool {
+    match (a.canonicalize(), b.canonicalize()) {
+        (Ok(a), Ok(b)) => a == b,
+        _ => a == b,
     }
 }

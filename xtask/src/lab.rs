@@ -1,56 +1,107 @@
-//! `cargo xtask lab`: JupyterLab on the notebooks.
+//! `cargo xtask lab`: JupyterLab on notebooks/, for this machine alone, behind the token that it
+//! makes for each start and prints (or a password, where the person has configured one).
 
+use std::fs;
 use std::net::IpAddr;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, Result};
 use clap::Args;
 
-use crate::setup;
+use crate::setup::{self, SetupOptions};
 
+/// What a person may choose.
 #[derive(Debug, Args)]
-pub struct Options {
-    #[command(flatten)]
-    setup: setup::Options,
-    /// Do not open a browser; the address is printed either way
+pub struct LabOptions {
+    /// Do not open a browser
     #[arg(long)]
     no_browser: bool,
-    /// Port to listen on, or the next free one if it is taken
-    #[arg(long, value_name = "N", default_value_t = 8888)]
-    port: u16,
-    /// Address to listen on; any other than 127.0.0.1 lets other machines in, if they have the token
+    /// The port to listen on; without it, 8888 or the next that is free
+    #[arg(long, value_name = "N")]
+    port: Option<u16>,
+    /// The address to listen on; any but this machine's own lets others in who have the token
     #[arg(long, value_name = "A", default_value = "127.0.0.1")]
-    ip: IpAddr,
+    ip: String,
+    #[command(flatten)]
+    setup: SetupOptions,
 }
 
-/// Sets up and becomes JupyterLab.
-pub fn lab(root: &Path, options: &Options) -> Result<()> {
+/// Sets up and becomes JupyterLab, so that Ctrl-C and a closed terminal reach it as they should.
+pub fn lab(root: &Path, options: &LabOptions) -> Result<ExitCode> {
     let environment = setup::setup(root, &options.setup)?;
-    if !options.ip.is_loopback() {
-        println!(
-            "JupyterLab will listen on {}: whoever reaches this machine and has the token can run \
-             programs on it.",
+    let notebooks = root.join("notebooks");
+    fs::create_dir_all(&notebooks)
+        .with_context(|| format!("cannot make {}", notebooks.display()))?;
+    if !is_loopback(&options.ip) {
+        eprintln!(
+            "warning: JupyterLab will answer on {}: whoever reaches it and has the token can run \
+             programs as you, and the connection is not encrypted",
             options.ip
         );
     }
-    let notebooks = root.join("notebooks");
-    std::fs::create_dir_all(&notebooks)
-        .with_context(|| format!("{} cannot be made", notebooks.display()))?;
-    let mut jupyter = Command::new(environment.python());
-    jupyter
+    let arguments = arguments(options, rustix::process::geteuid().is_root());
+    let error = Command::new(&environment.python)
+        .args(["-m", "jupyterlab"])
+        .args(arguments)
         .current_dir(&notebooks)
-        .args(["-m", "jupyterlab", "--port", &options.port.to_string()])
-        .arg(format!("--ServerApp.ip={}", options.ip))
-        .arg(format!("--ServerApp.root_dir={}", notebooks.display()));
+        .exec();
+    Err(error).with_context(|| format!("cannot start {}", environment.python.display()))
+}
+
+fn arguments(options: &LabOptions, is_root: bool) -> Vec<String> {
+    let mut arguments =
+        vec!["--ServerApp.root_dir=.".to_owned(), format!("--ServerApp.ip={}", options.ip)];
     if options.no_browser {
-        jupyter.arg("--no-browser");
+        arguments.push("--no-browser".to_owned());
     }
-    // Jupyter refuses to run as root, as it does in a container, unless told so.
-    if rustix::process::geteuid().is_root() {
-        println!("You are root: cells run as root too.");
-        jupyter.arg("--allow-root");
+    if let Some(port) = options.port {
+        // The port that was asked for, or an error.
+        arguments.extend([format!("--port={port}"), "--ServerApp.port_retries=0".to_owned()]);
     }
-    Err(jupyter.exec()).context("JupyterLab cannot be started")
+    if is_root {
+        // In a container the person is root, where JupyterLab would refuse.
+        arguments.push("--allow-root".to_owned());
+    }
+    arguments
+}
+
+fn is_loopback(address: &str) -> bool {
+    address == "localhost" || address.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(port: Option<u16>, no_browser: bool) -> LabOptions {
+        LabOptions { no_browser, port, ip: "127.0.0.1".into(), setup: SetupOptions::default() }
+    }
+
+    #[test]
+    fn only_this_machine_is_loopback() {
+        for own in ["127.0.0.1", "127.8.0.1", "::1", "localhost"] {
+            assert!(is_loopback(own), "{own}");
+        }
+        for other in ["0.0.0.0", "::", "192.168.0.5", "lab.example.org", "*"] {
+            assert!(!is_loopback(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_port_that_was_asked_for_is_not_replaced_by_another() {
+        let with = arguments(&options(Some(9000), false), false);
+        assert!(with.contains(&"--port=9000".into()));
+        assert!(with.contains(&"--ServerApp.port_retries=0".into()));
+        let without = arguments(&options(None, true), false);
+        assert!(!without.iter().any(|argument| argument.contains("port")));
+        assert!(without.contains(&"--no-browser".into()));
+    }
+
+    #[test]
+    fn root_is_let_in_only_when_it_is_root() {
+        assert!(arguments(&options(None, false), true).contains(&"--allow-root".into()));
+        assert!(!arguments(&options(None, false), false).contains(&"--allow-root".into()));
+    }
 }

@@ -1,21 +1,27 @@
-//! The lab's commands: `cargo xtask setup`, `lab` and `test`.
+//! The lab's commands: `cargo xtask setup`, `cargo xtask lab`, `cargo xtask test`.
 
 mod environment;
+mod files;
 mod lab;
+mod pins;
 mod prerequisites;
-mod requirements;
-mod run;
+mod process;
 mod setup;
+mod summary;
 mod test;
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-/// Sets up, opens and tests the GoogLeNet lab.
+use crate::lab::LabOptions;
+use crate::setup::SetupOptions;
+
+/// Sets up, starts and tests the GoogLeNet lab.
 #[derive(Debug, Parser)]
-#[command(name = "cargo xtask", version, about)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
 struct Cli {
     #[command(subcommand)]
     command: Action,
@@ -23,27 +29,36 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Make or complete the Python environment, build the kernels, register them with Jupyter
-    Setup(setup::Options),
-    /// Set up if need be, then open JupyterLab on the notebooks
-    Lab(lab::Options),
-    /// Set up if need be, then run every check and every test
-    Test(setup::Options),
+    /// Prepare the Python environment, libtorch and the Jupyter kernels
+    Setup(SetupOptions),
+    /// Set up, then start JupyterLab on notebooks/
+    Lab(LabOptions),
+    /// Set up, then run every check and test
+    Test,
 }
 
-fn main() -> Result<()> {
-    let root = root()?;
-    match Cli::parse().command {
-        Action::Setup(options) => setup::setup(&root, &options).map(drop),
-        Action::Lab(options) => lab::lab(&root, &options),
-        Action::Test(options) => test::test(&root, &options),
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }
 
-/// The top of the repository.
-fn root() -> Result<PathBuf> {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .map(PathBuf::from)
-        .context("xtask lies in no folder")
+fn run(action: Action) -> Result<ExitCode> {
+    let root = root();
+    match action {
+        Action::Setup(options) => setup::setup(&root, &options).map(|_| ExitCode::SUCCESS),
+        Action::Lab(options) => lab::lab(&root, &options),
+        Action::Test => test::test(&root),
+    }
+}
+
+/// The repository: cargo names the folder of this package, also where the clone was moved since.
+fn root() -> PathBuf {
+    let package = std::env::var_os("CARGO_MANIFEST_DIR")
+        .map_or(env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
+    package.parent().map_or(package.clone(), PathBuf::from)
 }

@@ -1,89 +1,103 @@
-//! `cargo xtask setup`: environment, link to libtorch, kernels, kernelspecs. What is there already
-//! is left as it is, so that a second run changes nothing.
+//! `cargo xtask setup`: environment, link to libtorch, kernels, kernelspecs. Done again, it
+//! changes nothing; interrupted, it goes on.
 
-use std::fs;
-use std::os::unix::fs::symlink;
+use std::fs::{self, File, TryLockError};
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
-use crate::environment::Environment;
+use crate::environment::{Choice, Environment};
+use crate::files::{self, Linked};
+use crate::pins::Pins;
 use crate::prerequisites;
-use crate::requirements::Requirements;
-use crate::run::run;
+use crate::process::{cargo, run};
 
-/// The two programs that Jupyter starts.
 const KERNELS: [&str; 2] = ["googlenet-kernel", "evcxr_jupyter"];
 
-#[derive(Debug, Args)]
-pub struct Options {
-    /// Index for PyTorch alone, such as https://download.pytorch.org/whl/cpu for its smaller wheels
-    /// without CUDA
-    #[arg(long, value_name = "URL")]
+/// What a person may choose.
+#[derive(Debug, Default, Args)]
+pub struct SetupOptions {
+    /// Take PyTorch, and only it, from this pip index, such as
+    /// https://download.pytorch.org/whl/cpu for the smaller build without CUDA
+    #[arg(long, value_name = "URL", value_parser = index_url)]
     torch_index: Option<String>,
 }
 
-/// Sets the lab up and returns its Python environment.
-pub fn setup(root: &Path, options: &Options) -> Result<Environment> {
-    prerequisites::compilers()?;
-    if !root.join("target").exists() {
-        prerequisites::disk(root)?;
-    }
-    let pins = Requirements::read(root)?;
-    let environment = Environment::ensure(root, &pins, options.torch_index.as_deref())?;
-    link(&root.join(".libtorch"), &environment.torch)?;
+/// Prepares everything and returns the environment.
+pub fn setup(root: &Path, options: &SetupOptions) -> Result<Environment> {
+    let _lock = lock(root)?;
+    let pins = Pins::read(root)?;
+    let choice = Choice::find(root, &pins)?;
+    let exists = !matches!(choice, Choice::ToMake(_));
+    let python = prerequisites::check(root, exists, choice.is_complete(&pins))?;
 
-    // In the dev profile on purpose: dependencies are optimised there too (Cargo.toml), and
-    // `cargo test` uses the same build.
-    run(Command::new("cargo").current_dir(root).args([
-        "build",
-        "--package",
-        "googlenet-kernel",
-        "--bins",
-    ]))?;
-    // Copied, so that `cargo clean` leaves Jupyter's kernels alone.
-    let built = target_folder(root).join("debug");
-    for kernel in KERNELS {
-        copy_if_changed(&built.join(kernel), &environment.bin().join(kernel))?;
-    }
-    run(Command::new(environment.bin().join(KERNELS[0]))
-        .args(["install", "--prefix"])
-        .arg(&environment.prefix)
-        .arg("--libtorch")
-        .arg(&environment.torch))?;
-    println!("The lab is set up in {}.", environment.prefix.display());
+    let environment = choice.complete(root, &pins, &python, options.torch_index.as_deref())?;
+    link_libtorch(root, &environment)?;
+    install_kernels(root, &environment)?;
+    println!("The lab is set up in {}", environment.prefix.display());
     Ok(environment)
 }
 
-fn target_folder(root: &Path) -> std::path::PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or(root.join("target"), |folder| root.join(folder))
+/// Two setups at once would install over each other.
+fn lock(root: &Path) -> Result<File> {
+    let folder = root.join("target");
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let path = folder.join("setup.lock");
+    let lock = File::create(&path).with_context(|| format!("cannot make {}", path.display()))?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            println!("Another setup is running: waiting for its end");
+            lock.lock().with_context(|| format!("cannot lock {}", path.display()))?;
+        }
+        Err(TryLockError::Error(error)) => bail!("cannot lock {}: {error}", path.display()),
+    }
+    Ok(lock)
 }
 
-/// Makes `link` point to `target`; a link that does already stays as it is.
-fn link(link: &Path, target: &Path) -> Result<()> {
-    if fs::read_link(link).is_ok_and(|present| present == target) {
-        return Ok(());
+fn link_libtorch(root: &Path, environment: &Environment) -> Result<()> {
+    let torch = environment.torch();
+    // Relative where it can be, so that the clone may be moved.
+    let target = torch.strip_prefix(root).unwrap_or(torch);
+    match files::link(target, &root.join(".libtorch"))? {
+        Linked::Unchanged => Ok(()),
+        Linked::New => Ok(println!(".libtorch leads to {}", torch.display())),
+        Linked::Redirected => {
+            println!(".libtorch now leads to {}: torch-sys is built again", torch.display());
+            run(cargo(root).args(["clean", "--package", "torch-sys"]))
+        }
     }
-    let new = link.with_extension(format!("new-{}", std::process::id()));
-    symlink(target, &new)
-        .and_then(|()| fs::rename(&new, link))
-        .with_context(|| format!("the link {} cannot be made", link.display()))
 }
 
-/// Copies a program beside its target and renames it, so that a running kernel keeps its own.
-fn copy_if_changed(from: &Path, to: &Path) -> Result<()> {
-    let new = fs::read(from).with_context(|| format!("{} cannot be read", from.display()))?;
-    if fs::read(to).is_ok_and(|present| present == new) {
-        return Ok(());
+/// The kernels are built by the dev profile, on purpose: dependencies are optimised in it, so that
+/// they run at full speed, and `cargo test` shares the build. They are copied, so that
+/// `cargo clean` does not take them from Jupyter.
+fn install_kernels(root: &Path, environment: &Environment) -> Result<()> {
+    run(cargo(root).args(["build", "--package", "googlenet-kernel"]))?;
+    let this = std::env::current_exe().context("this program cannot be found")?;
+    let built = this.parent().context("this program lies in no folder")?;
+    let bin = environment.prefix.join("bin");
+    for kernel in KERNELS {
+        if files::copy(&built.join(kernel), &bin.join(kernel))? {
+            println!("kernel {kernel} copied to {}", bin.display());
+        }
     }
-    let part = to.with_extension(format!("new-{}", std::process::id()));
-    fs::copy(from, &part)
-        .and_then(|_| fs::rename(&part, to))
-        .with_context(|| format!("{} cannot be written", to.display()))?;
-    println!("Installed {}.", to.display());
-    Ok(())
+    run(Command::new(bin.join(KERNELS[0]))
+        .arg("install")
+        .arg("--prefix")
+        .arg(&environment.prefix)
+        .arg("--libtorch")
+        .arg(environment.torch()))
+}
+
+fn index_url(text: &str) -> Result<String, String> {
+    if ["https://", "http://", "file://"].iter().any(|scheme| text.starts_with(scheme)) {
+        Ok(text.to_owned())
+    } else {
+        Err("an index is an address that starts with https://, http:// or file://".into())
+    }
 }
 
 #[cfg(test)]
@@ -91,32 +105,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_link_is_made_once_and_moved_when_its_target_changes() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join(".libtorch");
-        link(&path, Path::new("/one")).unwrap();
-        let made = fs::symlink_metadata(&path).unwrap().modified().unwrap();
-        link(&path, Path::new("/one")).unwrap();
-        assert_eq!(fs::symlink_metadata(&path).unwrap().modified().unwrap(), made);
-        link(&path, Path::new("/two")).unwrap();
-        assert_eq!(fs::read_link(&path).unwrap(), Path::new("/two"));
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
-    }
-
-    #[test]
-    fn a_program_is_copied_when_it_changed() {
-        let folder = tempfile::tempdir().unwrap();
-        let (from, to) = (folder.path().join("built"), folder.path().join("kernel"));
-        let error = copy_if_changed(&from, &to).unwrap_err().to_string();
-        assert!(error.contains("built cannot be read"), "{error}");
-        fs::write(&from, "one").unwrap();
-        copy_if_changed(&from, &to).unwrap();
-        let copied = fs::metadata(&to).unwrap().modified().unwrap();
-        copy_if_changed(&from, &to).unwrap();
-        assert_eq!(fs::metadata(&to).unwrap().modified().unwrap(), copied);
-        fs::write(&from, "two").unwrap();
-        copy_if_changed(&from, &to).unwrap();
-        assert_eq!(fs::read(&to).unwrap(), b"two");
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    fn an_index_must_be_an_address() {
+        assert_eq!(index_url("https://example.org/whl").as_deref(), Ok("https://example.org/whl"));
+        assert!(index_url("cpu").unwrap_err().contains("https://"));
+        assert!(index_url("-r").is_err());
     }
 }

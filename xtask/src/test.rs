@@ -1,69 +1,92 @@
-//! `cargo xtask test`: every check and every test, then a summary.
+//! `cargo xtask test`: setup, then every check and test to its end, then what they came to.
 
+use std::io::{Read, Write};
 use std::path::Path;
-use std::process::Command;
-use std::time::{Duration, Instant};
+use std::process::{Command, ExitCode, Stdio};
+use std::time::Instant;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result};
 
-use crate::run::line;
-use crate::setup;
+use crate::process::cargo;
+use crate::setup::{self, SetupOptions};
+use crate::summary::{Step, Summary, Tests};
 
-/// Sets up and runs every step, whether or not those before it passed.
-pub fn test(root: &Path, options: &setup::Options) -> Result<()> {
-    let began = Instant::now();
-    let environment = setup::setup(root, options)?;
-    let set_up = began.elapsed();
-    let cargo = |args: &[&str]| {
-        let mut command = Command::new("cargo");
-        command.current_dir(root).args(args);
+/// Runs it all. A step that fails does not stop the next; only without a setup is there nothing
+/// to test.
+pub fn test(root: &Path) -> Result<ExitCode> {
+    let start = Instant::now();
+    let environment = setup::setup(root, &SetupOptions::default())?;
+    let mut summary = Summary::default();
+    summary.steps.push(Step { name: "setup", ok: true, took: start.elapsed(), tests: None });
+
+    let python = |module: &[&str]| {
+        let mut command = Command::new(&environment.python);
+        command.arg("-m").args(module).current_dir(root);
         command
     };
-    let python = |args: &[&str]| {
-        let mut command = Command::new(environment.python());
-        command.current_dir(root).arg("-m").args(args);
-        command
-    };
-    let mut steps = vec![
-        cargo(&["fmt", "--all", "--check"]),
-        cargo(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"]),
-        python(&["ruff", "check", "tests"]),
-        python(&["ruff", "format", "--check", "tests"]),
-        cargo(&["test", "--workspace", "--no-fail-fast"]),
-        // -rs lists every skipped test by name, with the reason.
-        python(&["pytest", "tests", "-rs", "--durations=5"]),
-    ];
-    let mut results = Vec::new();
-    for step in &mut steps {
-        println!("\n== {}", short(root, step));
-        let began = Instant::now();
-        let passed = match step.status() {
-            Ok(status) => status.success(),
-            Err(error) => {
-                println!("cannot start: {error}");
-                false
-            }
+    let mut step = |name, mut command: Command, read: Option<fn(&str) -> Tests>| -> Result<()> {
+        println!("\n== {name}");
+        let start = Instant::now();
+        let (ok, tests) = match read {
+            None => (command.status().map(|status| status.success()), None),
+            Some(read) => match passed_through(&mut command) {
+                Ok((ok, output)) => (Ok(ok), Some(read(&output))),
+                Err(error) => (Err(error), None),
+            },
         };
-        results.push((short(root, step), passed, began.elapsed()));
-    }
+        let ok = ok.with_context(|| format!("cannot run {name}"))?;
+        summary.steps.push(Step { name, ok, took: start.elapsed(), tests });
+        Ok(())
+    };
 
-    println!("\n== summary\nsetup: {}", seconds(set_up));
-    for (step, passed, time) in &results {
-        println!("{}: {step}: {}", if *passed { "passed" } else { "FAILED" }, seconds(*time));
-    }
-    let failed = results.iter().filter(|(_, passed, _)| !passed).count();
-    println!("{} passed, {failed} failed", results.len() - failed);
-    if failed > 0 {
-        bail!("{failed} of {} steps failed", results.len());
-    }
-    Ok(())
+    let cargo = |arguments: &[&str]| {
+        let mut command = cargo(root);
+        command.args(arguments);
+        command
+    };
+    step("cargo fmt", cargo(&["fmt", "--all", "--check"]), None)?;
+    let clippy = ["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"];
+    step("cargo clippy", cargo(&clippy), None)?;
+    step("ruff check", python(&["ruff", "check", "tests"]), None)?;
+    step("ruff format", python(&["ruff", "format", "--check", "tests"]), None)?;
+    let tests = ["test", "--workspace", "--no-fail-fast"];
+    step("cargo test", cargo(&tests), Some(Tests::of_cargo))?;
+    let pytest = python(&["pytest", "tests", "-v", "-rs", "--color=no"]);
+    step("pytest tests", pytest, Some(Tests::of_pytest))?;
+
+    println!("\n{summary}");
+    Ok(if summary.ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// A step without the path of the environment.
-fn short(root: &Path, step: &Command) -> String {
-    line(step).replace(&format!("{}/", root.display()), "")
+/// Runs a command whose standard output is shown as it comes, and kept.
+fn passed_through(command: &mut Command) -> std::io::Result<(bool, String)> {
+    let mut child = command.stdout(Stdio::piped()).spawn()?;
+    let mut output = Vec::new();
+    if let Some(mut pipe) = child.stdout.take() {
+        let mut chunk = [0; 4096];
+        loop {
+            let read = pipe.read(&mut chunk)?;
+            if read == 0 {
+                break;
+            }
+            let mut terminal = std::io::stdout().lock();
+            terminal.write_all(&chunk[..read])?;
+            terminal.flush()?;
+            output.extend_from_slice(&chunk[..read]);
+        }
+    }
+    Ok((child.wait()?.success(), String::from_utf8_lossy(&output).into_owned()))
 }
 
-fn seconds(time: Duration) -> String {
-    format!("{:.0} s", time.as_secs_f64())
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn output_and_status_of_a_command_are_kept() {
+        let mut command = Command::new("sh");
+        let (ok, output) = passed_through(command.args(["-c", "echo seen; exit 1"])).unwrap();
+        assert!(!ok);
+        assert_eq!(output, "seen\n");
+    }
 }

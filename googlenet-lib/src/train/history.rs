@@ -46,9 +46,9 @@ pub struct Epoch {
     pub train_loss: f64,
     /// Share of the training images that the network got right while it learned, from 0 to 1.
     pub train_accuracy: f64,
-    /// Mean cross-entropy on the test images.
+    /// Mean cross-entropy on the test images, at the image size with which the epoch ended.
     pub test_loss: f64,
-    /// Share of the test images that the network gets right, from 0 to 1.
+    /// Share of the test images that the network gets right at that size, from 0 to 1.
     pub test_accuracy: f64,
     /// Seconds of training, without the test.
     pub seconds: f64,

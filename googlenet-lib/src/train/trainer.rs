@@ -52,6 +52,8 @@ struct Running {
     /// Number of images that were classified rightly, on the device.
     correct: Tensor,
     learning_rates: Vec<f32>,
+    /// Size of the images of the last step, if not the data set's own.
+    size: Option<i64>,
     seconds: f64,
 }
 
@@ -202,11 +204,15 @@ impl Trainer {
         Ok(Fit { stopped: false, history: self.history.clone() })
     }
 
-    /// Loss and accuracy on the test images.
+    /// Loss and accuracy on the test images, at the network's own size.
     ///
     /// # Errors
     /// A device that fails.
     pub fn evaluate(&self) -> Result<Evaluation> {
+        self.evaluate_at(self.size)
+    }
+
+    fn evaluate_at(&self, size: Option<i64>) -> Result<Evaluation> {
         let on_device = (Kind::Float, self.net.device());
         let mut loss = Tensor::f_zeros([1], on_device)?;
         let mut correct = Tensor::f_zeros([1], on_device)?;
@@ -214,7 +220,7 @@ impl Trainer {
         no_grad(|| -> Result<()> {
             for start in (0..images as i64).step_by(self.recipe.batch as usize) {
                 let len = self.recipe.batch.min(images as i64 - start);
-                let (xs, labels) = self.test.eval(start, len, self.size)?;
+                let (xs, labels) = self.test.eval(start, len, size)?;
                 let mut logits = self.net.forward_t(&xs, false)?;
                 if self.recipe.test_flip {
                     logits = (logits + self.net.forward_t(&xs.f_flip([3])?, false)?) / 2.0;
@@ -241,6 +247,7 @@ impl Trainer {
             losses: Tensor::f_zeros([plan.batches() as i64], (Kind::Float, device))?,
             correct: Tensor::f_zeros([1], (Kind::Float, device))?,
             learning_rates: Vec::with_capacity(plan.batches()),
+            size: self.size,
             seconds: 0.0,
             next: 0,
             plan,
@@ -290,8 +297,8 @@ impl Trainer {
         let progress = (done % cycle) / cycle;
         let learning_rate = self.recipe.learning_rate * self.recipe.schedule.factor(progress);
 
-        let size = self.recipe.size(progress).or(self.size);
-        let (images, labels) = self.train.train(&running.plan, running.next, size)?;
+        running.size = self.recipe.size(progress).or(self.size);
+        let (images, labels) = self.train.train(&running.plan, running.next, running.size)?;
         let outputs = self.net.outputs(&images)?;
         let loss = outputs.loss(&labels, self.recipe.label_smoothing)?;
         self.optimizer.step(&loss, learning_rate)?;
@@ -335,7 +342,7 @@ impl Trainer {
         let recent = &self.history.steps[self.history.steps.len() - steps..];
         let train_loss = recent.iter().map(|step| f64::from(step.loss)).sum::<f64>() / steps as f64;
         let train_accuracy = running.correct.f_double_value(&[0])? / images;
-        let test = self.evaluate()?;
+        let test = self.evaluate_at(running.size)?;
         self.history.epochs.push(Epoch {
             epoch: self.history.epochs.len() as u32 + 1,
             train_loss,

@@ -1,0 +1,167 @@
+//! What a test run came to: read from the output of cargo and pytest, told in a few lines.
+
+use std::fmt;
+use std::time::Duration;
+
+/// The tests of one step.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Tests {
+    passed: usize,
+    failed: Vec<String>,
+    skipped: Vec<String>,
+}
+
+impl Tests {
+    /// Reads what `cargo test` writes: `test NAME ... ok`, `FAILED` or `ignored`.
+    pub fn of_cargo(output: &str) -> Self {
+        let mut tests = Self::default();
+        for line in output.lines() {
+            let Some((name, result)) =
+                line.strip_prefix("test ").and_then(|line| line.rsplit_once(" ... "))
+            else {
+                continue;
+            };
+            tests.count(name, result.split([',', ' ']).next().unwrap_or_default());
+        }
+        tests
+    }
+
+    /// Reads what `pytest -v` writes: `FILE::NAME PASSED [ 10%]` and the like.
+    pub fn of_pytest(output: &str) -> Self {
+        const RESULTS: [&str; 6] = [" PASSED", " FAILED", " SKIPPED", " ERROR", " XFAIL", " XPASS"];
+        let mut tests = Self::default();
+        for line in output.lines().filter(|line| line.contains("::") && line.trim().ends_with("%]"))
+        {
+            let result =
+                RESULTS.iter().filter_map(|result| Some((line.find(result)?, result))).min();
+            if let Some((at, result)) = result {
+                tests.count(line[..at].trim(), result.trim());
+            }
+        }
+        tests
+    }
+
+    fn count(&mut self, name: &str, result: &str) {
+        match result {
+            "ok" | "PASSED" | "XFAIL" | "XPASS" => self.passed += 1,
+            "FAILED" | "ERROR" => self.failed.push(name.to_owned()),
+            "ignored" | "SKIPPED" => self.skipped.push(name.to_owned()),
+            _ => {}
+        }
+    }
+}
+
+/// One step of a run.
+#[derive(Debug)]
+pub struct Step {
+    /// What was done.
+    pub name: &'static str,
+    /// Whether it ended well.
+    pub ok: bool,
+    /// How long it took.
+    pub took: Duration,
+    /// Its tests, where it is one that counts them.
+    pub tests: Option<Tests>,
+}
+
+/// All steps of a run.
+#[derive(Debug, Default)]
+pub struct Summary {
+    /// In the order in which they were run.
+    pub steps: Vec<Step>,
+}
+
+impl Summary {
+    /// Whether every step ended well.
+    pub fn ok(&self) -> bool {
+        self.steps.iter().all(|step| step.ok)
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (mut passed, mut failed, mut skipped) = (0, 0, 0);
+        for step in &self.steps {
+            let result = if step.ok { "ok" } else { "FAILED" };
+            write!(f, "{:<14} {result:<7} {:>7.1} s", step.name, step.took.as_secs_f64())?;
+            let named = step.tests.as_ref().map_or(0, |tests| tests.failed.len());
+            failed += if step.ok { named } else { named.max(1) };
+            if let Some(tests) = &step.tests {
+                passed += tests.passed;
+                skipped += tests.skipped.len();
+                write!(
+                    f,
+                    "   {} passed, {named} failed, {} skipped",
+                    tests.passed,
+                    tests.skipped.len()
+                )?;
+                for name in &tests.failed {
+                    write!(f, "\n    failed:  {name}")?;
+                }
+                for name in &tests.skipped {
+                    write!(f, "\n    skipped: {name}")?;
+                }
+            } else {
+                passed += usize::from(step.ok);
+            }
+            writeln!(f)?;
+        }
+        let took = self.steps.iter().map(|step| step.took).sum::<Duration>().as_secs_f64();
+        write!(f, "===== {passed} passed, {failed} failed, {skipped} skipped in {took:.1} s =====")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CARGO: &str = "
+running 4 tests
+test spec::tests::seed ... ok
+test data::slow ... ignored, needs a network
+test data::cut ... FAILED
+test googlenet-lib/src/lib.rs - (line 14) ... ok
+
+test result: FAILED. 2 passed; 1 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.01s
+";
+
+    const PYTEST: &str = "
+tests/test_a.py::test_one PASSED                                         [ 25%]
+tests/test_a.py::test_two[a] PASSED                                      [ 50%]
+tests/test_b.py::test_three SKIPPED (no chromium)                        [ 75%]
+tests/test_b.py::test_four ERROR                                         [100%]
+FAILED tests/test_b.py::test_four - AssertionError
+";
+
+    #[test]
+    fn cargos_tests_are_counted_and_named() {
+        let tests = Tests::of_cargo(CARGO);
+        assert_eq!(tests.passed, 2);
+        assert_eq!(tests.failed, ["data::cut"]);
+        assert_eq!(tests.skipped, ["data::slow"]);
+    }
+
+    #[test]
+    fn pytests_tests_are_counted_and_named_once() {
+        let tests = Tests::of_pytest(PYTEST);
+        assert_eq!(tests.passed, 2);
+        assert_eq!(tests.failed, ["tests/test_b.py::test_four"]);
+        assert_eq!(tests.skipped, ["tests/test_b.py::test_three"]);
+    }
+
+    #[test]
+    fn a_step_that_fails_without_naming_a_test_counts_as_one_failure() {
+        let step = |name, ok, tests| Step { name, ok, took: Duration::from_secs(2), tests };
+        let summary = Summary {
+            steps: vec![
+                step("cargo fmt", true, None),
+                step("cargo test", false, Some(Tests::of_cargo(CARGO))),
+                step("pytest", false, Some(Tests::default())),
+            ],
+        };
+        assert!(!summary.ok());
+        let text = summary.to_string();
+        assert!(text.ends_with("===== 3 passed, 2 failed, 1 skipped in 6.0 s ====="), "{text}");
+        assert!(text.contains("failed:  data::cut") && text.contains("skipped: data::slow"));
+    }
+}
