@@ -52,7 +52,7 @@ def test_it_trains_and_writes_history_plot_and_weights(train, cifar10, tmp_path)
     with Image.open(out / "loss.png") as picture:
         assert len(picture.getcolors(100_000)) > 10, "the plot is empty"
     with safe_open(out / "model.safetensors", "np") as weights:
-        assert weights.get_tensor("conv_1.weight").shape == (32, 3, 3, 3)
+        assert weights.get_tensor("conv_1.weight").shape == (32, 3, 5, 5)
     assert {file.name for file in out.iterdir()} == {
         "history.json",
         "loss.png",

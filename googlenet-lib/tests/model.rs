@@ -187,7 +187,7 @@ fn a_wrong_file_changes_nothing() {
     let whole = std::fs::read(&path).unwrap();
     std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
     refuse("not a whole safetensors file");
-    let some = [("conv_1.weight", Tensor::zeros([32, 3, 3, 3], CPU))];
+    let some = [("conv_1.weight", Tensor::zeros([32, 3, 5, 5], CPU))];
     Tensor::write_safetensors(&some, &path).unwrap();
     refuse("is missing");
 }

@@ -10,7 +10,7 @@ use googlenet_lib::spec::InceptionSpec;
 fn small() -> GoogLeNet {
     let mut spec = spec::COMPACT.clone();
     spec.name = "small".into();
-    spec.layers.to_mut().truncate(4);
+    spec.layers.to_mut().truncate(3);
     let row = [8, 8, 16, 4, 8, 8];
     spec.layers.to_mut().push(Layer::Inception(InceptionSpec::row("inception_3a", row)));
     manual_seed(1);
