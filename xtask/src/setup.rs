@@ -63,7 +63,10 @@ fn link_libtorch(root: &Path, environment: &Environment) -> Result<()> {
     let target = torch.strip_prefix(root).unwrap_or(torch);
     match files::link(target, &root.join(".libtorch"))? {
         Linked::Unchanged => Ok(()),
-        Linked::New => Ok(println!(".libtorch leads to {}", torch.display())),
+        Linked::New => {
+            println!(".libtorch leads to {}", torch.display());
+            Ok(())
+        }
         Linked::Redirected => {
             println!(".libtorch now leads to {}: torch-sys is built again", torch.display());
             run(cargo(root).args(["clean", "--package", "torch-sys"]))

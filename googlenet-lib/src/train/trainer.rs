@@ -268,7 +268,7 @@ impl Trainer {
         while flow.is_continue() && running.next < steps {
             self.step(running)?;
             let end = running.next == steps;
-            let loss = if running.next % LOOK_EVERY == 0 || end {
+            let loss = if running.next.is_multiple_of(LOOK_EVERY) || end {
                 Some(self.look(running)?)
             } else {
                 None
