@@ -74,11 +74,12 @@ fn link_libtorch(root: &Path, environment: &Environment) -> Result<()> {
     }
 }
 
-/// The kernels are built by the dev profile, on purpose: dependencies are optimised in it, so that
-/// they run at full speed, and `cargo test` shares the build. They are copied, so that
-/// `cargo clean` does not take them from Jupyter.
+/// The kernels are built by the dev profile, on purpose: dependencies are optimised in it, and
+/// `cargo test` shares the build. It does so only if both choose the whole workspace: cargo unites
+/// the features of the packages that are chosen, and other features are another build. The kernels
+/// are copied, so that `cargo clean` does not take them from Jupyter.
 fn install_kernels(root: &Path, environment: &Environment) -> Result<()> {
-    run(cargo(root).args(["build", "--package", "googlenet-kernel"]))?;
+    run(cargo(root).args(["build", "--workspace", "--bins"]))?;
     let this = std::env::current_exe().context("this program cannot be found")?;
     let built = this.parent().context("this program lies in no folder")?;
     let bin = environment.prefix.join("bin");
