@@ -41,7 +41,8 @@ def lab(root, tmp_path):
     try:
         yield port, process, log.read_text
     finally:
-        os.killpg(process.pid, signal.SIGTERM)
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGTERM)
         try:
             process.wait(20)
         except subprocess.TimeoutExpired:
