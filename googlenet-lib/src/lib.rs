@@ -7,6 +7,7 @@
 //! 3. [`data`]: CIFAR-10 from your disk or the official archive, and drawn shapes without either.
 //! 4. [`train`]: a recipe, a trainer, a history.
 //! 5. [`plot`]: pictures of a history.
+//! 6. [`notebook`]: showing things while a cell runs, and the stop button.
 //!
 //! Everything returns [`Result`]; an [`Error`] names the file or the value and what to do.
 //!
@@ -34,6 +35,7 @@ pub mod device;
 pub mod error;
 mod file;
 pub mod model;
+pub mod notebook;
 pub mod plot;
 pub mod spec;
 pub mod train;
@@ -46,6 +48,7 @@ pub mod prelude {
     pub use crate::device::{best_device, describe};
     pub use crate::error::{Error, Result};
     pub use crate::model::{GoogLeNet, Outputs, cross_entropy};
+    pub use crate::notebook::{Html, Progress, Show, display, interrupted};
     pub use crate::plot::{self, Picture};
     pub use crate::spec::{self, Layer, NetworkSpec};
     pub use crate::train::{

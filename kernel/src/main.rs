@@ -1,17 +1,37 @@
 //! The Jupyter kernel of the GoogLeNet lab: its command line.
 
+mod completeness;
+mod doctor;
+mod frame;
+mod history;
 mod kernelspec;
+mod live;
+mod markers;
+mod processes;
+mod report;
+mod runtime;
+mod server;
+mod session;
+mod stdio;
+mod template;
 
-use std::os::unix::process::CommandExt as _;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
+use tokio::sync::{Notify, mpsc};
 
-use crate::kernelspec::KernelSpec;
+use crate::history::History;
+use crate::kernelspec::{Choices, Installed, Place};
+use crate::live::Event;
+use crate::server::{Parts, Sockets};
+use crate::session::{Setup, State};
+use crate::template::{Home, Key, SessionFolder, Template};
 
-/// The Jupyter kernel of the GoogLeNet lab.
+/// A Jupyter kernel for Rust: live output, a stop button that keeps variables, an instant first cell.
 #[derive(Debug, Parser)]
 #[command(version, about)]
 struct Cli {
@@ -26,57 +46,167 @@ enum Action {
         /// The connection file that Jupyter wrote for this session
         #[arg(long, value_name = "FILE")]
         connection_file: PathBuf,
+        #[command(flatten)]
+        prepared: Prepared,
     },
-    /// Write the kernelspecs of this kernel and of evcxr_jupyter, which must lie beside it
-    Install {
-        /// The environment to install into: the kernelspecs go to PREFIX/share/jupyter/kernels
-        #[arg(long, value_name = "PREFIX")]
-        prefix: PathBuf,
-        /// The torch folder whose lib/ holds libtorch
+    /// Tell Jupyter about this kernel
+    Install(Choices),
+    /// Make Jupyter forget this kernel
+    Uninstall {
+        #[command(flatten)]
+        place: Place,
+        /// The name it was installed under
+        #[arg(long, default_value = kernelspec::NAME)]
+        name: String,
+    },
+    /// Compile the library once, so that every session starts from it
+    Prepare {
+        /// The folder of the crate; by default, that of the installed kernel
         #[arg(long, value_name = "DIR")]
-        libtorch: PathBuf,
+        library: Option<PathBuf>,
+    },
+    /// Say whether everything is there that cells need, and what to do about what is not
+    Doctor,
+    /// Compile the library in EVCXR_TMPDIR
+    #[command(hide = true)]
+    BuildTemplate {
+        #[arg(long)]
+        library: PathBuf,
     },
 }
 
-fn main() -> Result<()> {
-    match Cli::parse().command {
-        Action::Run { connection_file } => run(&connection_file),
-        Action::Install { prefix, libtorch } => install(&prefix, &libtorch),
-    }
+/// A crate that is there from the first cell on.
+#[derive(Debug, Args)]
+struct Prepared {
+    /// The folder of a crate to be there from the first cell on
+    #[arg(long, value_name = "DIR")]
+    library: Option<PathBuf>,
+    /// Code to analyse, not to run, while the reader reads
+    #[arg(long, value_name = "CODE", requires = "library")]
+    warm: Option<String>,
 }
 
-/// Serves the session with evcxr_jupyter, in the place of this process.
-fn run(connection_file: &Path) -> Result<()> {
-    let evcxr_jupyter = bin_dir()?.join("evcxr_jupyter");
-    let error = Command::new(&evcxr_jupyter).arg("--control_file").arg(connection_file).exec();
-    Err(error).with_context(|| format!("cannot start {}", evcxr_jupyter.display()))
-}
-
-fn install(prefix: &Path, libtorch: &Path) -> Result<()> {
-    let prefix = prefix
-        .canonicalize()
-        .with_context(|| format!("the environment {} cannot be read", prefix.display()))?;
-    let libtorch = libtorch
-        .canonicalize()
-        .with_context(|| format!("the torch folder {} cannot be read", libtorch.display()))?;
-    let kernels = prefix.join("share/jupyter/kernels");
-    let bin = bin_dir()?;
-    for spec in
-        [KernelSpec::evcxr(&bin, &libtorch, &kernels)?, KernelSpec::googlenet(&bin, &libtorch)?]
-    {
-        if spec.write(&kernels)? {
-            println!(
-                "kernelspec \"{}\" written to {}",
-                spec.display_name,
-                spec.file(&kernels).display()
-            );
+fn main() -> ExitCode {
+    // Two other programs live in this one: the process that runs the cells, and evcxr's rustc wrapper.
+    runtime::enter();
+    evcxr::runtime_hook();
+    match act(Cli::parse().command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("Error: {error:#}");
+            ExitCode::FAILURE
         }
     }
+}
+
+fn act(action: Action) -> Result<ExitCode> {
+    find_rust();
+    let say = |line: &str| eprintln!("{line}");
+    match action {
+        Action::Run { connection_file, prepared } => run(&connection_file, prepared)?,
+        Action::Install(choices) => kernelspec::install(&choices)?,
+        Action::Uninstall { place, name } => kernelspec::uninstall(&place, &name)?,
+        Action::Prepare { library } => {
+            let installed = Installed::find();
+            if let Some(installed) = &installed {
+                installed.apply_environment();
+            }
+            let library = library
+                .or_else(|| installed.and_then(|installed| installed.library()))
+                .context("no library is known: name its folder with --library")?;
+            let home = Home::find()?;
+            Template::of(&home, &library).prepare(&home, &Key::of(&library)?, &say)?;
+        }
+        Action::Doctor => return Ok(doctor::examine()),
+        Action::BuildTemplate { library } => template::build_here(&library)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Programs that were not started by a shell may not have cargo's folder on their path.
+fn find_rust() {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let has_rust = |folder: &Path| folder.join("rustc").is_file();
+    if std::env::split_paths(&path).any(|folder| has_rust(&folder)) {
+        return;
+    }
+    let cargo = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let cargo = cargo.or_else(|| Some(dirs::home_dir()?.join(".cargo")));
+    if let Some(bin) = cargo.map(|cargo| cargo.join("bin")).filter(|bin| has_rust(bin))
+        && let Ok(path) = std::env::join_paths(std::env::split_paths(&path).chain([bin]))
+    {
+        set_variable("PATH", path);
+    }
+}
+
+/// Only for the time before any thread is started.
+fn set_variable(name: &str, value: impl Into<OsString>) {
+    unsafe { std::env::set_var(name, value.into()) }
+}
+
+/// Serves one notebook.
+fn run(connection_file: &PathBuf, prepared: Prepared) -> Result<()> {
+    // Jupyter asks for an interrupt by a message; Ctrl-C in a terminal is not meant for this process.
+    unsafe { libc::signal(libc::SIGINT, libc::SIG_IGN) };
+    let home = Home::find()?;
+    let folder = Arc::new(SessionFolder::new(&home)?);
+    // evcxr reads it when the session begins.
+    set_variable("EVCXR_TMPDIR", folder.path());
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?
+        .block_on(serve(connection_file, prepared, &home, &folder))?;
+    folder.remove();
+    // Threads that evcxr has started do not end.
+    std::process::exit(0);
+}
+
+async fn serve(
+    connection_file: &PathBuf,
+    prepared: Prepared,
+    home: &Home,
+    folder: &Arc<SessionFolder>,
+) -> Result<()> {
+    let sockets = Sockets::bind(connection_file).await?;
+    let (events, pumped) = mpsc::channel::<Event>(256);
+    let state = Arc::new(State::default());
+    let history = History::open(&home.state)
+        .inspect_err(|error| eprintln!("cells are not kept in the history: {error:#}"))
+        .ok();
+    let setup = Setup {
+        home: home.clone(),
+        folder: Arc::clone(folder),
+        library: prepared.library,
+        warm: prepared.warm,
+    };
+    let jobs = session::start(setup, Arc::clone(&state), events.clone())?;
+    let ended = Arc::new(Notify::new());
+    tokio::spawn(watch(Arc::clone(&ended)));
+    server::serve(sockets, Parts { jobs, state, events, pumped, history, ended }).await;
     Ok(())
 }
 
-/// The folder of this executable: both kernels lie in it.
-fn bin_dir() -> Result<PathBuf> {
-    let exe = std::env::current_exe().context("this executable cannot be found")?;
-    Ok(exe.parent().context("this executable lies in no folder")?.to_path_buf())
+/// Tells when this kernel has to end: it was asked to, or Jupyter has gone.
+async fn watch(ended: Arc<Notify>) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let parent = std::os::unix::process::parent_id();
+    let orphaned = async {
+        loop {
+            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+            if std::env::var_os("JPY_PARENT_PID").is_some()
+                && std::os::unix::process::parent_id() != parent
+            {
+                return;
+            }
+        }
+    };
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => tokio::select! {
+            _ = terminate.recv() => {}
+            () = orphaned => {}
+        },
+        Err(_) => orphaned.await,
+    }
+    ended.notify_one();
 }

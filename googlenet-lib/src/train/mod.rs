@@ -14,12 +14,14 @@
 //! ```
 
 mod history;
+mod live;
 mod observer;
 mod optimizer;
 mod recipe;
 mod trainer;
 
 pub use history::{Epoch, History, Step};
-pub use observer::{Lines, Observer, StepReport};
+pub use live::Live;
+pub use observer::{Observer, StepReport};
 pub use recipe::{OptimizerSpec, Recipe, Schedule, SizeStep};
 pub use trainer::{Epochs, Evaluation, Fit, Trainer};

@@ -12,6 +12,9 @@ pub trait Observer {
         ControlFlow::Continue(())
     }
 
+    /// Called when new losses have come into the history, which waits for the device.
+    fn look(&mut self, _history: &History) {}
+
     /// Called after every epoch, when its test is done.
     fn epoch(&mut self, _history: &History) {}
 }
@@ -32,18 +35,6 @@ pub struct StepReport {
     pub loss: Option<f64>,
     /// Training images a second in this epoch.
     pub images_per_second: f64,
-}
-
-/// Prints a line an epoch.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Lines;
-
-impl Observer for Lines {
-    fn epoch(&mut self, history: &History) {
-        if let Some(epoch) = history.last() {
-            println!("{epoch}");
-        }
-    }
 }
 
 impl std::fmt::Display for Epoch {

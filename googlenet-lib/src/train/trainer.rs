@@ -9,7 +9,8 @@ use rand_chacha::ChaCha8Rng;
 use tch::{Device, Kind, Tensor, no_grad};
 
 use super::history::{Epoch, History, Step};
-use super::observer::{Lines, Observer, StepReport};
+use super::live::Live;
+use super::observer::{Observer, StepReport};
 use super::optimizer::Optimizer;
 use super::recipe::Recipe;
 use crate::data::{Batches, Dataset, EpochPlan, ImageSet, Normalize};
@@ -170,13 +171,17 @@ impl Trainer {
         &self.history
     }
 
-    /// Trains for this many epochs, with a line for each. A further call goes on from there; past
-    /// the recipe's last epoch its learning rate schedule begins anew.
+    /// Trains for this many epochs, with progress, a line for each, and in a notebook a loss plot
+    /// that grows. A further call goes on from there; past the recipe's last epoch its learning rate
+    /// schedule begins anew.
+    ///
+    /// A notebook's stop button, or Ctrl-C, ends the training after the running step; what was
+    /// learned is kept.
     ///
     /// # Errors
     /// As [`Trainer::fit_with`].
     pub fn fit(&mut self, epochs: Epochs) -> Result<Fit> {
-        self.fit_with(epochs, &mut Lines)
+        self.fit_with(epochs, &mut Live::new())
     }
 
     /// [`Trainer::fit`] with an observer, which sees every step and may stop the training. An
@@ -269,7 +274,9 @@ impl Trainer {
             self.step(running)?;
             let end = running.next == steps;
             let loss = if running.next.is_multiple_of(LOOK_EVERY) || end {
-                Some(self.look(running)?)
+                let loss = self.look(running)?;
+                observer.look(&self.history);
+                Some(loss)
             } else {
                 None
             };

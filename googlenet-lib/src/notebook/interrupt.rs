@@ -1,0 +1,69 @@
+//! The stop button, and Ctrl-C.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Set by the signal. evcxr links this crate into every cell anew, so there is one of them in each
+/// cell: the handler must be installed by the cell that looks.
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+extern "C" fn note(_signal: libc::c_int) {
+    INTERRUPTED.store(true, Ordering::SeqCst);
+}
+
+/// Listens to the stop button and to Ctrl-C as long as it lives. Without a listener they end the
+/// program, or the process that runs the cells.
+#[derive(Debug)]
+pub struct Listener {
+    before: libc::sighandler_t,
+}
+
+impl Listener {
+    /// Begins to listen.
+    #[expect(clippy::new_without_default, reason = "it changes how the process takes a signal")]
+    pub fn new() -> Listener {
+        INTERRUPTED.store(false, Ordering::SeqCst);
+        Listener { before: unsafe { libc::signal(libc::SIGINT, note as *const () as libc::sighandler_t) } }
+    }
+
+    /// Whether a stop was asked for since this listener began.
+    pub fn interrupted(&self) -> bool {
+        INTERRUPTED.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        if self.before != libc::SIG_ERR {
+            unsafe { libc::signal(libc::SIGINT, self.before) };
+        }
+    }
+}
+
+/// Whether a stop was asked for since the first call in this cell or program. From that call on, a
+/// stop no longer ends it: look often, and return when it is `true`.
+pub fn interrupted() -> bool {
+    static LISTENING: AtomicBool = AtomicBool::new(false);
+    if !LISTENING.swap(true, Ordering::SeqCst) {
+        // To the end of the cell; the kernel puts the signal back for the next one.
+        std::mem::forget(Listener::new());
+    }
+    INTERRUPTED.load(Ordering::SeqCst)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listener_hears_a_signal_and_leaves_things_as_they_were() {
+        let before = unsafe { libc::signal(libc::SIGINT, libc::SIG_IGN) };
+        {
+            let listener = Listener::new();
+            assert!(!listener.interrupted());
+            unsafe { libc::raise(libc::SIGINT) };
+            assert!(listener.interrupted());
+            assert!(!Listener::new().interrupted());
+        }
+        assert_eq!(unsafe { libc::signal(libc::SIGINT, before) }, libc::SIG_IGN);
+    }
+}

@@ -1,0 +1,143 @@
+//! Says whether everything is there that cells need.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use crate::kernelspec::Installed;
+use crate::template::{Home, Key, Standing, Template};
+
+/// A line of the report: what was looked at, and what was found or what to do.
+struct Finding {
+    about: &'static str,
+    found: Result<String, String>,
+}
+
+/// Prints the report; fails if there is a fault.
+pub fn examine() -> ExitCode {
+    let installed = Installed::find();
+    if let Some(installed) = &installed {
+        installed.apply_environment();
+    }
+    let libtorch = std::env::var_os("LIBTORCH").map(PathBuf::from);
+    let findings = [
+        finding("rustc", program("rustc", "--version", "install Rust 1.95 from https://rustup.rs")),
+        finding("cargo", program("cargo", "--version", "install Rust 1.95 from https://rustup.rs")),
+        finding("linker", program("cc", "--version", "install a C++ compiler, such as g++")),
+        finding("evcxr", Ok("0.22.0, built in".to_owned())),
+        finding("kernelspec", kernelspec(installed.as_ref())),
+        finding("libtorch", torch(libtorch.as_deref())),
+        finding("GPU", gpu(libtorch.as_deref())),
+        finding("library", library(installed.as_ref())),
+    ];
+    let mut faults = 0;
+    for Finding { about, found } in &findings {
+        match found {
+            Ok(found) => println!("ok    {about:<11} {found}"),
+            Err(remedy) => {
+                faults += 1;
+                println!("FAULT {about:<11} {remedy}");
+            }
+        }
+    }
+    if faults == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn finding(about: &'static str, found: Result<String, String>) -> Finding {
+    Finding { about, found }
+}
+
+fn program(name: &str, version: &str, remedy: &str) -> Result<String, String> {
+    let output = Command::new(name)
+        .arg(version)
+        .output()
+        .map_err(|error| format!("{name} does not run ({error}): {remedy}"))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    Ok(text.lines().next().unwrap_or_default().to_owned())
+}
+
+fn kernelspec(installed: Option<&Installed>) -> Result<String, String> {
+    let installed = installed.ok_or(
+        "Jupyter knows no kernel googlenet: run cargo xtask setup, or googlenet-kernel install",
+    )?;
+    Ok(installed.file.display().to_string())
+}
+
+fn torch(folder: Option<&Path>) -> Result<String, String> {
+    let folder = folder.ok_or(
+        "cells will not find it: install the kernel again with --libtorch and the torch folder \
+         of a Python environment",
+    )?;
+    let core = if cfg!(target_os = "macos") { "libtorch_cpu.dylib" } else { "libtorch_cpu.so" };
+    if !folder.join("lib").join(core).is_file() {
+        return Err(format!(
+            "{} holds no lib/{core}: install the kernel again with --libtorch",
+            folder.display()
+        ));
+    }
+    let version = std::fs::read_to_string(folder.join("version.py")).unwrap_or_default();
+    let value = |name: &str| {
+        let line = version.lines().find(|line| line.starts_with(name))?;
+        Some(line.split_once('=')?.1.trim().trim_matches('\'').to_owned())
+    };
+    let number = value("__version__").unwrap_or_else(|| "of unknown version".to_owned());
+    let cuda = match value("cuda") {
+        Some(cuda) if cuda != "None" => format!("CUDA {cuda}"),
+        _ => "for the CPU alone".to_owned(),
+    };
+    Ok(format!("{number}, {cuda}, in {}", folder.display()))
+}
+
+/// The GPUs that CUDA sees. Having none is no fault: the lab runs on a CPU.
+fn gpu(libtorch: Option<&Path>) -> Result<String, String> {
+    let with_cuda = libtorch.is_some_and(|folder| folder.join("lib/libtorch_cuda.so").is_file());
+    if !with_cuda {
+        return Ok("none that this libtorch could use; cells run on the CPU".to_owned());
+    }
+    let names = match gpu_names() {
+        Ok(names) => names,
+        Err(_) => return Ok("no NVIDIA driver; cells run on the CPU".to_owned()),
+    };
+    if names.is_empty() {
+        return Err("the NVIDIA driver finds no GPU: see what nvidia-smi says".to_owned());
+    }
+    Ok(names.join(", "))
+}
+
+fn gpu_names() -> Result<Vec<String>, libloading::Error> {
+    type Init = unsafe extern "C" fn(u32) -> i32;
+    type Count = unsafe extern "C" fn(*mut i32) -> i32;
+    type Name = unsafe extern "C" fn(*mut u8, i32, i32) -> i32;
+    let mut names = Vec::new();
+    unsafe {
+        let driver = libloading::Library::new("libcuda.so.1")?;
+        let init = driver.get::<Init>(b"cuInit")?;
+        let count = driver.get::<Count>(b"cuDeviceGetCount")?;
+        let name = driver.get::<Name>(b"cuDeviceGetName")?;
+        let mut devices = 0;
+        if init(0) == 0 && count(&mut devices) == 0 {
+            for device in 0..devices {
+                let mut text = [0; 128];
+                if name(text.as_mut_ptr(), 127, device) == 0 {
+                    let end = text.iter().position(|byte| *byte == 0).unwrap_or(0);
+                    names.push(String::from_utf8_lossy(&text[..end]).into_owned());
+                }
+            }
+        }
+    }
+    Ok(names)
+}
+
+fn library(installed: Option<&Installed>) -> Result<String, String> {
+    let Some(library) = installed.and_then(Installed::library) else {
+        return Ok("none is prepared".to_owned());
+    };
+    let home = Home::find().map_err(|error| error.to_string())?;
+    let key = Key::of(&library).map_err(|error| format!("{error:#}"))?;
+    let template = Template::of(&home, &library);
+    let again = "run googlenet-kernel prepare, or wait for it in the first cell";
+    match template.standing(&key) {
+        Standing::Ready => Ok(format!("{} is prepared in {}", library.display(), template.folder().display())),
+        Standing::Missing => Err(format!("{} is not prepared: {again}", library.display())),
+        Standing::Stale(reason) => Err(format!("{}: {reason}: {again}", library.display())),
+    }
+}

@@ -1,0 +1,539 @@
+//! From what a cell does to what a front end sees, while it happens.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jupyter_protocol::{
+    DisplayData, ExecuteResult, ExecutionCount, JupyterMessage, JupyterMessageContent, Media,
+    StreamContent, UnknownMessage,
+};
+use serde_json::{Map, Value, json};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+use crate::frame::Frame;
+
+/// How long text is gathered before it is sent.
+const GATHER: Duration = Duration::from_millis(20);
+/// How much text is gathered at most.
+const TEXT: usize = 1 << 18;
+/// Time between two updates of one display.
+const UPDATE: Duration = Duration::from_millis(50);
+/// How long content waits for content of another type that belongs to it.
+const CONTENT: Duration = Duration::from_millis(50);
+
+/// What the pump is told.
+pub enum Event {
+    /// A request begins: what follows belongs to it.
+    Request(Box<Request>),
+    /// From the process that runs the cells.
+    Frame(Frame),
+    /// The process that runs the cells has ended.
+    Gone,
+    /// The evaluation has returned: send what is left, and say what was seen.
+    Finish {
+        /// Whether the process has ended, so that [`Event::Gone`] is still to come.
+        gone: bool,
+        /// Where the answer goes.
+        seen: oneshot::Sender<Seen>,
+    },
+}
+
+/// The request that output belongs to.
+pub struct Request {
+    /// The message that asked for it.
+    pub parent: JupyterMessage,
+    /// Whether nothing at all is shown of it, as for user expressions.
+    pub mute: bool,
+}
+
+/// What was seen while a cell ran.
+#[derive(Debug, Default)]
+pub struct Seen {
+    /// The last panic on the cell's thread.
+    pub panic: Option<Panic>,
+    /// Whether a panic ended the cell.
+    pub panicked: bool,
+    /// What the error said that `?` returned.
+    pub failed: Option<String>,
+    /// The content that was shown last, which is the cell's result.
+    pub result: Map<String, Value>,
+    /// The last lines on standard error, for a process that has ended.
+    pub last_words: String,
+}
+
+/// A panic, as the hook told it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Panic {
+    /// The file that was compiled: `src/lib.rs` is the cells'.
+    pub file: String,
+    /// Line in that file, from 1.
+    pub line: usize,
+    /// Column in that line, from 1.
+    pub column: usize,
+    /// What it said.
+    pub message: String,
+}
+
+/// Sends what cells write, gathered and in order.
+pub struct Pump {
+    events: mpsc::Receiver<Event>,
+    iopub: mpsc::Sender<JupyterMessage>,
+    request: Option<Request>,
+    text: Option<Text>,
+    content: Option<(Map<String, Value>, Instant)>,
+    displays: BTreeMap<String, Display>,
+    seen: Seen,
+    alive: bool,
+}
+
+/// Text that is being gathered.
+struct Text {
+    stream: Stream,
+    bytes: Vec<u8>,
+    since: Instant,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stream {
+    Out,
+    Err,
+}
+
+/// A display that was updated.
+struct Display {
+    sent: Instant,
+    /// The newest update that was not sent.
+    waiting: Option<Value>,
+}
+
+impl Pump {
+    /// A pump from `events` to `iopub`.
+    pub fn new(events: mpsc::Receiver<Event>, iopub: mpsc::Sender<JupyterMessage>) -> Pump {
+        Pump {
+            events,
+            iopub,
+            request: None,
+            text: None,
+            content: None,
+            displays: BTreeMap::new(),
+            seen: Seen::default(),
+            alive: false,
+        }
+    }
+
+    /// Works until nobody can tell it anything any more.
+    pub async fn run(mut self) {
+        loop {
+            let event = match self.due() {
+                None => self.events.recv().await,
+                Some(due) => match tokio::time::timeout_at(due, self.events.recv()).await {
+                    Ok(event) => event,
+                    Err(_) => {
+                        self.send_due(Instant::now()).await;
+                        continue;
+                    }
+                },
+            };
+            match event {
+                Some(event) => self.handle(event).await,
+                None => break,
+            }
+            // Events that never pause must not keep gathered output back.
+            self.send_due(Instant::now()).await;
+        }
+        self.flush().await;
+    }
+
+    async fn handle(&mut self, event: Event) {
+        match event {
+            Event::Request(request) => {
+                self.flush().await;
+                self.seen = Seen::default();
+                self.request = Some(*request);
+            }
+            Event::Frame(frame) => self.frame(frame).await,
+            Event::Gone => self.alive = false,
+            Event::Finish { gone, seen } => {
+                let patience = Instant::now() + Duration::from_secs(2);
+                while gone && self.alive {
+                    match tokio::time::timeout_at(patience, self.events.recv()).await {
+                        Ok(Some(Event::Frame(frame))) => self.frame(frame).await,
+                        Ok(Some(Event::Gone)) => self.alive = false,
+                        _ => break,
+                    }
+                }
+                self.stray_panic().await;
+                self.seen.result = self.content.take().map(|(data, _)| data).unwrap_or_default();
+                self.flush().await;
+                // Nobody waits for the answer of a request whose session has ended.
+                let _ = seen.send(std::mem::take(&mut self.seen));
+            }
+        }
+    }
+
+    async fn frame(&mut self, frame: Frame) {
+        match frame {
+            Frame::Hello(_) => self.alive = true,
+            Frame::Begin | Frame::End => {}
+            Frame::Stdout(bytes) => self.write(Stream::Out, &bytes).await,
+            Frame::Stderr(bytes) => self.write(Stream::Err, &bytes).await,
+            Frame::Message(json) => self.message(&json).await,
+            Frame::Content(content) => self.content(&content).await,
+            Frame::Panic(text) => {
+                self.stray_panic().await;
+                self.seen.panic = Panic::parse(&text);
+            }
+            Frame::Panicked => self.seen.panicked = true,
+            Frame::Failed => {
+                // The error was written just before; it is shown as the error that it is.
+                let words = match self.text.take() {
+                    Some(text) if text.stream == Stream::Err => text.bytes,
+                    other => {
+                        self.text = other;
+                        self.seen.last_words.clone().into_bytes()
+                    }
+                };
+                self.seen.failed = Some(String::from_utf8_lossy(&words).trim_end().to_owned());
+            }
+            Frame::Log(text) => eprintln!("{}", String::from_utf8_lossy(&text)),
+        }
+    }
+
+    /// A panic that the cell itself has caught is no error, but is not kept silent either.
+    async fn stray_panic(&mut self) {
+        if !self.seen.panicked
+            && let Some(panic) = self.seen.panic.take()
+        {
+            let text = format!("a panic that the cell caught: {}\n", panic.message);
+            self.write(Stream::Err, text.as_bytes()).await;
+        }
+    }
+
+    async fn write(&mut self, stream: Stream, bytes: &[u8]) {
+        if self.text.as_ref().is_some_and(|text| text.stream != stream) {
+            self.flush_text(true).await;
+        }
+        self.flush_content().await;
+        let text = self.text.get_or_insert_with(|| Text {
+            stream,
+            bytes: Vec::new(),
+            since: Instant::now(),
+        });
+        text.bytes.extend_from_slice(bytes);
+        if stream == Stream::Err {
+            let words = &mut self.seen.last_words;
+            words.push_str(&String::from_utf8_lossy(bytes));
+            if words.len() > 4000 {
+                let cut = words.ceil_char_boundary(words.len() - 2000);
+                words.drain(..cut);
+            }
+        }
+        if text.bytes.len() >= TEXT {
+            self.flush_text(false).await;
+        }
+    }
+
+    /// A Jupyter message that the cell asked for.
+    async fn message(&mut self, json: &[u8]) {
+        let (kind, content) = match serde_json::from_slice(json) {
+            Ok(Value::Object(mut message)) => (
+                message.get("type").and_then(Value::as_str).unwrap_or_default().to_owned(),
+                message.remove("content").unwrap_or_default(),
+            ),
+            _ => (String::new(), Value::Null),
+        };
+        match kind.as_str() {
+            "update_display_data" => self.update(content).await,
+            "display_data" | "clear_output" => {
+                self.flush().await;
+                self.raw(&kind, content).await;
+            }
+            _ => {
+                let text = format!("a cell wrote what is no Jupyter message: {}\n", lossy(json));
+                self.write(Stream::Err, text.as_bytes()).await;
+            }
+        }
+    }
+
+    /// At most twenty updates a second of one display; the last is always sent.
+    async fn update(&mut self, content: Value) {
+        let id = content["transient"]["display_id"].as_str().unwrap_or_default().to_owned();
+        let now = Instant::now();
+        match self.displays.get_mut(&id) {
+            Some(display) if now < display.sent + UPDATE => display.waiting = Some(content),
+            _ => {
+                self.displays.insert(id, Display { sent: now, waiting: None });
+                self.flush_text(true).await;
+                self.flush_content().await;
+                self.raw("update_display_data", content).await;
+            }
+        }
+    }
+
+    /// Content between evcxr's markers. Several types that follow one another are one picture.
+    async fn content(&mut self, content: &[u8]) {
+        let text = lossy(content);
+        let (kind, body) = text.split_once('\n').unwrap_or((&text, ""));
+        self.flush_text(true).await;
+        if self.content.as_ref().is_some_and(|(data, _)| data.contains_key(kind)) {
+            self.flush_content().await;
+        }
+        let (data, since) = self.content.get_or_insert_with(|| (Map::new(), Instant::now()));
+        data.insert(kind.to_owned(), value_of(kind, body));
+        *since = Instant::now();
+    }
+
+    /// When something that was gathered has to be sent.
+    fn due(&self) -> Option<Instant> {
+        let text = self.text.as_ref().map(|text| text.since + GATHER);
+        let content = self.content.as_ref().map(|(_, since)| *since + CONTENT);
+        let displays = self
+            .displays
+            .values()
+            .filter(|display| display.waiting.is_some())
+            .map(|display| display.sent + UPDATE);
+        text.into_iter().chain(content).chain(displays).min()
+    }
+
+    async fn send_due(&mut self, now: Instant) {
+        if self.text.as_ref().is_some_and(|text| text.since + GATHER <= now) {
+            self.flush_text(false).await;
+        }
+        if self.content.as_ref().is_some_and(|(_, since)| *since + CONTENT <= now) {
+            self.flush_content().await;
+        }
+        let mut updates = Vec::new();
+        for display in self.displays.values_mut().filter(|display| display.sent + UPDATE <= now) {
+            if let Some(content) = display.waiting.take() {
+                display.sent = now;
+                updates.push(content);
+            }
+        }
+        for content in updates {
+            self.raw("update_display_data", content).await;
+        }
+    }
+
+    /// Sends all that was gathered.
+    async fn flush(&mut self) {
+        self.flush_text(true).await;
+        self.flush_content().await;
+        for (_, display) in std::mem::take(&mut self.displays) {
+            if let Some(content) = display.waiting {
+                self.raw("update_display_data", content).await;
+            }
+        }
+    }
+
+    /// Sends gathered text; a character that is cut off at its end waits, unless all must go.
+    async fn flush_text(&mut self, all: bool) {
+        let Some(mut text) = self.text.take() else { return };
+        let whole = if all { text.bytes.len() } else { whole_characters(&text.bytes) };
+        let rest = text.bytes.split_off(whole);
+        if !text.bytes.is_empty() {
+            let written = lossy(&text.bytes);
+            let content = match text.stream {
+                Stream::Out => StreamContent::stdout(&written),
+                Stream::Err => StreamContent::stderr(&written),
+            };
+            self.send(content.into()).await;
+        }
+        if !rest.is_empty() {
+            self.text = Some(Text { stream: text.stream, bytes: rest, since: Instant::now() });
+        }
+    }
+
+    async fn flush_content(&mut self) {
+        if let Some((data, _)) = self.content.take() {
+            self.send(DisplayData::new(media(data)).into()).await;
+        }
+    }
+
+    async fn raw(&mut self, kind: &str, content: Value) {
+        let message = UnknownMessage { msg_type: kind.to_owned(), content };
+        self.send(message.into()).await;
+    }
+
+    async fn send(&mut self, content: JupyterMessageContent) {
+        if let Some(request) = &self.request
+            && !request.mute
+        {
+            let message = JupyterMessage::new(content, Some(&request.parent));
+            // The server has ended, and this task is about to.
+            let _ = self.iopub.send(message).await;
+        }
+    }
+}
+
+impl Panic {
+    fn parse(text: &[u8]) -> Option<Panic> {
+        let text = lossy(text);
+        let mut parts = text.splitn(4, '\0');
+        Some(Panic {
+            file: parts.next()?.to_owned(),
+            line: parts.next()?.parse().ok()?,
+            column: parts.next()?.parse().ok()?,
+            message: parts.next()?.to_owned(),
+        })
+    }
+}
+
+/// The result of a cell.
+pub fn execute_result(count: ExecutionCount, data: Map<String, Value>) -> ExecuteResult {
+    ExecuteResult::new(count, media(data))
+}
+
+/// Content by MIME type, as Jupyter wants it.
+pub fn media(data: Map<String, Value>) -> Media {
+    serde_json::from_value(Value::Object(data.clone())).unwrap_or_else(|_| {
+        // One of them is not what its type says: text at least.
+        serde_json::from_value(json!({ "text/plain": Value::Object(data).to_string() }))
+            .unwrap_or_default()
+    })
+}
+
+/// JSON types are sent as JSON, everything else as text.
+pub fn value_of(kind: &str, body: &str) -> Value {
+    if kind.contains("json")
+        && let Ok(value) = serde_json::from_str(body)
+    {
+        return value;
+    }
+    Value::from(body)
+}
+
+fn lossy(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Length without a last character that is not complete.
+fn whole_characters(bytes: &[u8]) -> usize {
+    match std::str::from_utf8(bytes) {
+        Err(error) if error.error_len().is_none() => error.valid_up_to(),
+        _ => bytes.len(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jupyter_protocol::ExecuteRequest;
+
+    use super::*;
+
+    /// What a pump sends for these frames, each as its type and what matters of its content.
+    async fn sent(frames: Vec<Frame>) -> (Vec<(String, Value)>, Seen) {
+        let (events, from_cells) = mpsc::channel(1000);
+        let (iopub, mut messages) = mpsc::channel(1000);
+        let pump = tokio::spawn(Pump::new(from_cells, iopub).run());
+        let parent: JupyterMessage = ExecuteRequest::new(String::new()).into();
+        let request = Request { parent, mute: false };
+        assert!(events.send(Event::Request(Box::new(request))).await.is_ok());
+        for frame in frames {
+            assert!(events.send(Event::Frame(frame)).await.is_ok());
+        }
+        let (seen, answer) = oneshot::channel();
+        assert!(events.send(Event::Finish { gone: false, seen }).await.is_ok());
+        let seen = answer.await.unwrap();
+        drop(events);
+        pump.await.unwrap();
+        let mut sent = Vec::new();
+        while let Some(message) = messages.recv().await {
+            let content = serde_json::to_value(&message.content).unwrap();
+            sent.push((message.message_type().to_owned(), content));
+        }
+        (sent, seen)
+    }
+
+    fn out(text: &str) -> Frame {
+        Frame::Stdout(text.into())
+    }
+
+    fn err(text: &str) -> Frame {
+        Frame::Stderr(text.into())
+    }
+
+    fn message(kind: &str, content: Value) -> Frame {
+        Frame::Message(json!({ "type": kind, "content": content }).to_string().into_bytes())
+    }
+
+    fn update(value: usize) -> Frame {
+        message(
+            "update_display_data",
+            json!({ "data": { "text/plain": value.to_string() },
+                    "metadata": {}, "transient": { "display_id": "bar" } }),
+        )
+    }
+
+    #[tokio::test]
+    async fn streams_keep_their_order_and_text_is_gathered() {
+        let (sent, _) = sent(vec![out("a"), out("b\r"), err("c"), out("d")]).await;
+        let texts: Vec<_> = sent
+            .iter()
+            .map(|(_, content)| (content["name"].as_str(), content["text"].as_str()))
+            .collect();
+        let expected = [("stdout", "ab\r"), ("stderr", "c"), ("stdout", "d")];
+        assert_eq!(texts, expected.map(|(name, text)| (Some(name), Some(text))));
+    }
+
+    #[tokio::test]
+    async fn a_character_cut_in_two_is_sent_whole() {
+        let text = "é".as_bytes();
+        let (sent, _) =
+            sent(vec![Frame::Stdout(text[..1].into()), Frame::Stdout(text[1..].into())]).await;
+        assert_eq!(sent[0].1["text"], "é");
+    }
+
+    #[tokio::test]
+    async fn pictures_stay_between_the_texts_around_them() {
+        let picture = json!({ "data": { "text/html": "<b>" }, "metadata": {} });
+        let (sent, _) =
+            sent(vec![out("before"), message("display_data", picture.clone()), out("after")]).await;
+        let kinds: Vec<_> = sent.iter().map(|(kind, _)| kind.as_str()).collect();
+        assert_eq!(kinds, ["stream", "display_data", "stream"]);
+        assert_eq!(sent[1].1, picture);
+    }
+
+    #[tokio::test]
+    async fn many_updates_are_merged_and_the_last_is_sent() {
+        let start = Instant::now();
+        let (sent, _) = sent((0..1000).map(update).collect()).await;
+        let allowed = 2 + start.elapsed().as_millis() as usize / UPDATE.as_millis() as usize;
+        assert!(sent.len() <= allowed, "{} updates", sent.len());
+        assert_eq!(sent.last().unwrap().1["data"]["text/plain"], "999");
+    }
+
+    #[tokio::test]
+    async fn the_last_content_is_the_result_and_the_earlier_ones_are_displays() {
+        let content = |text: &str| Frame::Content(text.as_bytes().to_vec());
+        let (sent, seen) = sent(vec![
+            content("text/html\nfirst"),
+            content("text/html\nsecond"),
+            content("text/plain\nsecond as text"),
+        ])
+        .await;
+        assert_eq!(sent.len(), 1);
+        assert_eq!(sent[0].0, "display_data");
+        assert_eq!(sent[0].1["data"]["text/html"], "first");
+        let expected = json!({ "text/html": "second", "text/plain": "second as text" });
+        assert_eq!(Value::Object(seen.result), expected);
+    }
+
+    #[tokio::test]
+    async fn an_error_of_the_question_mark_is_no_text_on_standard_error() {
+        let (sent, seen) = sent(vec![out("x"), err("no such file\n"), Frame::Failed]).await;
+        assert_eq!(sent.len(), 1);
+        assert_eq!(seen.failed.as_deref(), Some("no such file"));
+    }
+
+    #[tokio::test]
+    async fn a_panic_that_was_caught_is_told_on_standard_error() {
+        let panic = Frame::Panic(b"src/lib.rs\x007\x001\0oops".to_vec());
+        let (caught, seen) = sent(vec![panic.clone()]).await;
+        assert_eq!(caught[0].1["name"], "stderr");
+        assert!(!seen.panicked);
+        let (uncaught, seen) = sent(vec![panic, Frame::Panicked]).await;
+        assert!(uncaught.is_empty() && seen.panicked);
+        assert_eq!(seen.panic.unwrap().line, 7);
+    }
+}

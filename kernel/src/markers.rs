@@ -1,0 +1,207 @@
+//! Takes the markers that stand in a cell's standard output apart from its text.
+//!
+//! evcxr's generated code and evcxr_runtime write lines that begin with `EVCXR_`; googlenet-lib
+//! writes Jupyter messages the same way. Text without a newline may stand before a marker.
+
+/// Begins a line that is a Jupyter message, as JSON: `{"type": …, "content": …}`.
+pub const MESSAGE: &str = "EVCXR_JUPYTER_MESSAGE ";
+/// What evcxr expects when a cell has returned.
+pub const COMPLETE: &str = "EVCXR_EXECUTION_COMPLETE";
+
+const BEGIN: &[u8] = b"EVCXR_";
+const PANICKED: &str = "EVCXR_PANIC_NOTIFICATION";
+const FAILED: &str = "EVCXR_ERROR_OCCURRED";
+const TYPE_CHANGED: &str = "EVCXR_VARIABLE_CHANGED_TYPE:";
+const INPUT: &str = "EVCXR_INPUT_REQUEST";
+const BEGIN_CONTENT: &str = "EVCXR_BEGIN_CONTENT ";
+const END_CONTENT: &[u8] = b"\nEVCXR_END_CONTENT\n";
+const MARKERS: [&str; 6] = [MESSAGE, PANICKED, FAILED, TYPE_CHANGED, INPUT, BEGIN_CONTENT];
+
+/// A part of a cell's standard output.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Text, as it came.
+    Text(Vec<u8>),
+    /// A Jupyter message.
+    Message(Vec<u8>),
+    /// MIME type, a newline, content.
+    Content(Vec<u8>),
+    /// A line that evcxr waits for: the cell panicked.
+    Panicked(String),
+    /// A line that evcxr waits for: `?` ended the cell.
+    Failed(String),
+    /// Another line that evcxr waits for.
+    ForEvcxr(String),
+}
+
+/// Holds back what may become a marker, and nothing else.
+#[derive(Debug, Default)]
+pub struct Splitter {
+    held: Vec<u8>,
+    /// The MIME type, once content has begun.
+    content: Option<String>,
+    /// How much of `held` has been searched for the end of the content.
+    searched: usize,
+}
+
+impl Splitter {
+    /// Takes the next bytes.
+    pub fn push(&mut self, bytes: &[u8], mut part: impl FnMut(Part)) {
+        self.held.extend_from_slice(bytes);
+        while self.step(&mut part) {}
+    }
+
+    /// The cell has ended: what was held back is text after all.
+    pub fn finish(&mut self, mut part: impl FnMut(Part)) {
+        self.content = None;
+        self.searched = 0;
+        if !self.held.is_empty() {
+            part(Part::Text(std::mem::take(&mut self.held)));
+        }
+    }
+
+    /// Hands one part out; `false` if more bytes are needed for the next.
+    fn step(&mut self, part: &mut impl FnMut(Part)) -> bool {
+        if self.content.is_some() {
+            return self.content_step(part);
+        }
+        let Some(start) = find(&self.held, BEGIN) else {
+            let keep = longest_beginning(&self.held);
+            self.text(self.held.len() - keep, part);
+            return false;
+        };
+        let rest = &self.held[start..];
+        let Some(marker) = MARKERS.iter().find(|marker| rest.starts_with(marker.as_bytes())) else {
+            let may_become = MARKERS.iter().any(|marker| marker.as_bytes().starts_with(rest));
+            self.text(if may_become { start } else { start + BEGIN.len() }, part);
+            return !may_become;
+        };
+        let Some(end) = rest.iter().position(|byte| *byte == b'\n') else {
+            self.text(start, part);
+            return false;
+        };
+        let line = rest[..end].to_vec();
+        self.text(start, part);
+        self.held.drain(..=end);
+        let line_text = || String::from_utf8_lossy(&line).into_owned();
+        match *marker {
+            BEGIN_CONTENT => self.content = Some(line_text()[BEGIN_CONTENT.len()..].to_owned()),
+            MESSAGE => part(Part::Message(line[MESSAGE.len()..].to_vec())),
+            PANICKED => part(Part::Panicked(line_text())),
+            FAILED => part(Part::Failed(line_text())),
+            _ => part(Part::ForEvcxr(line_text())),
+        }
+        true
+    }
+
+    fn content_step(&mut self, part: &mut impl FnMut(Part)) -> bool {
+        // Empty content ends with the marker's own line.
+        let empty = self.held.starts_with(&END_CONTENT[1..]);
+        let end = if empty {
+            Some(0)
+        } else {
+            find(&self.held[self.searched..], END_CONTENT).map(|at| self.searched + at)
+        };
+        let panicked = find(&self.held[self.searched..], PANICKED.as_bytes());
+        match (end, panicked) {
+            // Displaying it panicked half-way.
+            (None, Some(at)) => {
+                self.content = None;
+                self.held.drain(..self.searched + at);
+                self.searched = 0;
+                true
+            }
+            (Some(end), _) => {
+                let mut content = self.content.take().unwrap_or_default().into_bytes();
+                content.push(b'\n');
+                content.extend_from_slice(&self.held[..end]);
+                self.held.drain(..end + END_CONTENT.len() - usize::from(empty));
+                self.searched = 0;
+                part(Part::Content(content));
+                true
+            }
+            (None, None) => {
+                let marker = END_CONTENT.len().max(PANICKED.len());
+                self.searched = self.held.len().saturating_sub(marker);
+                false
+            }
+        }
+    }
+
+    fn text(&mut self, length: usize, part: &mut impl FnMut(Part)) {
+        if length > 0 {
+            part(Part::Text(self.held.drain(..length).collect()));
+        }
+    }
+}
+
+/// Length of the longest end of `bytes` with which a marker may begin.
+fn longest_beginning(bytes: &[u8]) -> usize {
+    (1..BEGIN.len()).rev().find(|length| bytes.ends_with(&BEGIN[..*length])).unwrap_or(0)
+}
+
+fn find(bytes: &[u8], part: &[u8]) -> Option<usize> {
+    memchr::memmem::find(bytes, part)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn split(pieces: &[&str]) -> Vec<Part> {
+        let mut splitter = Splitter::default();
+        let mut parts: Vec<Part> = Vec::new();
+        let mut keep = |part| match (parts.last_mut(), part) {
+            (Some(Part::Text(before)), Part::Text(after)) => before.extend(after),
+            (_, part) => parts.push(part),
+        };
+        for piece in pieces {
+            splitter.push(piece.as_bytes(), &mut keep);
+        }
+        splitter.finish(&mut keep);
+        parts
+    }
+
+    fn text(text: &str) -> Part {
+        Part::Text(text.into())
+    }
+
+    #[test]
+    fn any_cut_of_the_output_gives_the_same_parts() {
+        let output = "loss 1\rloss 2EVCXR_JUPYTER_MESSAGE {\"a\":1}\nEVCXR_ is text, EVCXR_PAN too\n\
+                      EVCXR_BEGIN_CONTENT image/svg+xml\n<svg>\n</svg>\nEVCXR_END_CONTENT\n\
+                      EVCXR_BEGIN_CONTENT text/plain\n\nEVCXR_END_CONTENT\n\
+                      EVCXR_INPUT_REQUEST:name\nEVCXR_PANIC_NOTIFICATION\nEVC";
+        let expected = [
+            text("loss 1\rloss 2"),
+            Part::Message(b"{\"a\":1}".to_vec()),
+            text("EVCXR_ is text, EVCXR_PAN too\n"),
+            Part::Content(b"image/svg+xml\n<svg>\n</svg>".to_vec()),
+            Part::Content(b"text/plain\n".to_vec()),
+            Part::ForEvcxr("EVCXR_INPUT_REQUEST:name".into()),
+            Part::Panicked(PANICKED.into()),
+            text("EVC"),
+        ];
+        assert_eq!(split(&[output]), expected);
+        for cut in 1..output.len() {
+            assert_eq!(split(&[&output[..cut], &output[cut..]]), expected, "cut at {cut}");
+        }
+        let bytes: Vec<String> = output.chars().map(String::from).collect();
+        assert_eq!(split(&bytes.iter().map(String::as_str).collect::<Vec<_>>()), expected);
+    }
+
+    #[test]
+    fn text_without_a_newline_is_not_held_back() {
+        let mut splitter = Splitter::default();
+        let mut parts = Vec::new();
+        splitter.push(b"50 %", |part| parts.push(part));
+        splitter.push(b"\r60 %", |part| parts.push(part));
+        assert_eq!(parts, [text("50 %"), text("\r60 %")]);
+    }
+
+    #[test]
+    fn a_panic_while_content_is_shown_drops_the_content() {
+        let parts = split(&["EVCXR_BEGIN_CONTENT text/html\n<b>\nEVCXR_PANIC_NOTIFICATION\nafter\n"]);
+        assert_eq!(parts, [Part::Panicked(PANICKED.into()), text("after\n")]);
+    }
+}

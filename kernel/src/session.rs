@@ -1,0 +1,393 @@
+//! evcxr on a thread of its own, and the process that runs its cells.
+
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU32, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use evcxr::{CommandContext, EvalCallbacks, EvalContext, InputRequest};
+use serde_json::{Map, Value};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::frame::Frame;
+use crate::live::{Event, value_of};
+use crate::processes;
+use crate::runtime;
+use crate::template::{self, Home, Key, SessionFolder, Template};
+
+/// What the session is asked to do.
+pub enum Job {
+    /// Evaluate a cell.
+    Execute {
+        /// The cell.
+        code: String,
+        /// Asks the reader for a line.
+        input: Box<dyn Fn(&str, bool) -> String + Send>,
+        /// Where the outcome goes.
+        done: oneshot::Sender<Outcome>,
+    },
+    /// What may stand at a place.
+    Complete {
+        /// The cell.
+        code: String,
+        /// Byte offset of the cursor.
+        position: usize,
+        /// Where the answer goes.
+        done: oneshot::Sender<Result<evcxr::Completions>>,
+    },
+    /// What stands at a place: plain text and HTML.
+    Inspect {
+        /// The cell.
+        code: String,
+        /// Byte offset of the end of the expression.
+        position: usize,
+        /// Where the answer goes.
+        done: oneshot::Sender<Result<(String, String)>>,
+    },
+}
+
+/// How an evaluation ended, as far as evcxr knows.
+pub struct Outcome {
+    /// Content of evcxr's own commands, by MIME type, or what was wrong.
+    pub result: Result<Map<String, Value>, evcxr::Error>,
+    /// The program that was compiled last.
+    pub compiled: String,
+}
+
+/// What a session needs to begin.
+pub struct Setup {
+    /// Where the template is.
+    pub home: Home,
+    /// The directory in which cells are compiled.
+    pub folder: Arc<SessionFolder>,
+    /// A crate that every cell may use, by its folder.
+    pub library: Option<PathBuf>,
+    /// Code that is analysed, and not run, while the reader reads.
+    pub warm: Option<String>,
+}
+
+/// Where the session stands; anybody may look.
+#[derive(Debug, Default)]
+pub struct State {
+    phase: AtomicU8,
+    /// Process that runs the cells; 0 while there is none.
+    cells: AtomicI32,
+    interrupts: AtomicU32,
+    shutting_down: AtomicBool,
+}
+
+/// What a session is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Phase {
+    /// Nothing that could be interrupted.
+    Idle = 0,
+    /// Compiling a cell.
+    Compiling = 1,
+    /// Running a cell.
+    Running = 2,
+}
+
+impl State {
+    /// What it is doing.
+    pub fn phase(&self) -> Phase {
+        match self.phase.load(Ordering::SeqCst) {
+            1 => Phase::Compiling,
+            2 => Phase::Running,
+            _ => Phase::Idle,
+        }
+    }
+
+    fn set(&self, phase: Phase) {
+        self.phase.store(phase as u8, Ordering::SeqCst);
+    }
+
+    /// A cell begins.
+    pub fn begin(&self) {
+        self.interrupts.store(0, Ordering::SeqCst);
+        self.set(Phase::Compiling);
+    }
+
+    /// The cell has ended; says how often it was interrupted.
+    pub fn end(&self) -> u32 {
+        self.set(Phase::Idle);
+        self.interrupts.load(Ordering::SeqCst)
+    }
+
+    /// Whether the cell that is being evaluated was interrupted.
+    pub fn interrupted(&self) -> bool {
+        self.interrupts.load(Ordering::SeqCst) > 0
+    }
+
+    /// Interrupts the cell: the compiler is stopped; a running cell is asked to stop, and killed
+    /// when asked again. A cell that does not listen ends at once.
+    pub async fn interrupt(&self) {
+        if self.phase() == Phase::Idle {
+            return;
+        }
+        let before = self.interrupts.fetch_add(1, Ordering::SeqCst);
+        while self.phase() == Phase::Compiling {
+            processes::kill_compilers(self.cells.load(Ordering::SeqCst));
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        if self.phase() == Phase::Running {
+            self.signal(if before == 0 { libc::SIGINT } else { libc::SIGKILL });
+        }
+    }
+
+    /// Ends everything that this session has started.
+    pub fn kill(&self) {
+        self.shutting_down.store(true, Ordering::SeqCst);
+        self.signal(libc::SIGKILL);
+        processes::kill_compilers(0);
+    }
+
+    fn signal(&self, signal: i32) {
+        let cells = self.cells.load(Ordering::SeqCst);
+        if cells > 0 {
+            unsafe { libc::kill(cells, signal) };
+        }
+    }
+}
+
+/// Starts the session's thread. Returns where jobs go.
+///
+/// # Errors
+/// A socket that cannot be made.
+pub fn start(
+    setup: Setup,
+    state: Arc<State>,
+    events: mpsc::Sender<Event>,
+) -> Result<Sender<Job>> {
+    let socket = socket_path(setup.folder.path());
+    let listener = UnixListener::bind(&socket)
+        .with_context(|| format!("the socket {} cannot be made", socket.display()))?;
+    std::thread::Builder::new().name("cells".into()).spawn({
+        let (state, events) = (Arc::clone(&state), events.clone());
+        move || listen(&listener, &state, &events)
+    })?;
+    show_compiling(Arc::clone(&state), events.clone());
+
+    let (jobs, queue) = channel();
+    std::thread::Builder::new().name("evcxr".into()).spawn(move || {
+        let lock = prepare(&setup, &state, &events);
+        match lock.and_then(|lock| Ok((context(&setup, &socket)?, lock))) {
+            Ok((context, lock)) => Worker { context, state, lock }.work(&setup, &queue),
+            Err(error) => refuse(&format!("{error:#}"), &queue),
+        }
+        let _ = std::fs::remove_file(&socket);
+    })?;
+    Ok(jobs)
+}
+
+/// In the session's directory, or where that path is too long for a socket, beside other temporary
+/// files.
+fn socket_path(folder: &Path) -> PathBuf {
+    let path = folder.join("cells.sock");
+    if path.as_os_str().len() < 100 {
+        return path;
+    }
+    std::env::temp_dir().join(format!("googlenet-kernel-{}.sock", std::process::id()))
+}
+
+/// Reads what the processes that run the cells say, one process after the other.
+fn listen(listener: &UnixListener, state: &State, events: &mpsc::Sender<Event>) {
+    for stream in listener.incoming().flatten() {
+        if let Err(error) = read_frames(stream, state, events) {
+            eprintln!("the process that runs the cells: {error}");
+        }
+        state.cells.store(0, Ordering::SeqCst);
+        if events.blocking_send(Event::Gone).is_err() {
+            return;
+        }
+    }
+}
+
+fn read_frames(
+    stream: UnixStream,
+    state: &State,
+    events: &mpsc::Sender<Event>,
+) -> std::io::Result<()> {
+    use std::io::Write as _;
+    let mut acknowledge = stream.try_clone()?;
+    let mut frames = std::io::BufReader::with_capacity(1 << 17, stream);
+    while let Some(frame) = Frame::read(&mut frames)? {
+        match frame {
+            Frame::Hello(process) => state.cells.store(process as i32, Ordering::SeqCst),
+            Frame::Begin => state.set(Phase::Running),
+            Frame::End => state.set(Phase::Compiling),
+            _ => {}
+        }
+        let end = frame == Frame::End;
+        if events.blocking_send(Event::Frame(frame)).is_err() {
+            return Ok(());
+        }
+        if end {
+            acknowledge.write_all(&[1])?;
+        }
+    }
+    Ok(())
+}
+
+/// evcxr names each crate that it compiles on this process's standard error. The reader wants to
+/// see it: a first `:dep` may take minutes.
+fn show_compiling(state: Arc<State>, events: mpsc::Sender<Event>) {
+    crate::stdio::take_writes(move |stream, bytes| {
+        let compiling = stream == 2
+            && state.phase() == Phase::Compiling
+            && bytes.trim_ascii_start().starts_with(b"Compiling ");
+        if compiling {
+            let line = [bytes, b"\n"].concat();
+            let _ = events.blocking_send(Event::Frame(Frame::Stderr(line)));
+        }
+        compiling
+    });
+}
+
+/// Fills the session's directory from the template, which is made first if there is none that fits.
+/// Returns the versions that were prepared, as a Cargo.lock.
+fn prepare(
+    setup: &Setup,
+    state: &Arc<State>,
+    events: &mpsc::Sender<Event>,
+) -> Result<Option<Vec<u8>>> {
+    let Some(library) = &setup.library else { return Ok(None) };
+    let say = |line: &str| {
+        eprintln!("{line}");
+        // The reader of a cell that waits wants to know for what.
+        if state.phase() == Phase::Compiling {
+            let line = format!("{line}\n").into_bytes();
+            let _ = events.blocking_send(Event::Frame(Frame::Stderr(line)));
+        }
+    };
+    let template = Template::of(&setup.home, library);
+    template.prepare(&setup.home, &Key::of(library)?, &say)?;
+    setup.folder.fill(&template)?;
+    Ok(template.lock())
+}
+
+fn context(setup: &Setup, socket: &Path) -> Result<CommandContext> {
+    let mut cells = Command::new(std::env::current_exe()?);
+    cells.env(runtime::SOCKET, socket).env(runtime::HOOKS, template::hooks(&setup.home)?);
+    if let Some(value) = std::env::var_os("RUST_BACKTRACE") {
+        cells.env(runtime::BACKTRACE, value);
+    }
+    let (context, outputs) = EvalContext::with_subprocess_command(cells)?;
+    // All that cells write comes by the socket; what comes here was written before or beside it.
+    drop(outputs.stdout);
+    std::thread::Builder::new().name("log".into()).spawn(move || {
+        for line in outputs.stderr {
+            eprintln!("{line}");
+        }
+    })?;
+    let mut context = CommandContext::with_eval_context(context);
+    context.execute(":load_config --quiet")?;
+    Ok(context)
+}
+
+/// Answers every job with the reason for which there is no session.
+fn refuse(reason: &str, queue: &Receiver<Job>) {
+    eprintln!("evcxr did not start: {reason}");
+    for job in queue {
+        let error = || anyhow::anyhow!("evcxr did not start: {reason}");
+        match job {
+            Job::Execute { done, .. } => {
+                let message = format!("{:#}\nTry: googlenet-kernel doctor", error());
+                let result = Err(evcxr::Error::Message(message));
+                let _ = done.send(Outcome { result, compiled: String::new() });
+            }
+            Job::Complete { done, .. } => {
+                let _ = done.send(Err(error()));
+            }
+            Job::Inspect { done, .. } => {
+                let _ = done.send(Err(error()));
+            }
+        }
+    }
+}
+
+struct Worker {
+    context: CommandContext,
+    state: Arc<State>,
+    /// A Cargo.lock that knows the versions that are prepared.
+    lock: Option<Vec<u8>>,
+}
+
+impl Worker {
+    /// Does jobs as they come and, while there are none, what makes the first of them fast.
+    fn work(mut self, setup: &Setup, queue: &Receiver<Job>) {
+        // A first cell must find the library; what else would warm up, it does itself.
+        if let Err(error) = self.load_library(setup) {
+            eprintln!("while loading the library: {error:#}");
+        }
+        let first = queue.try_recv().ok();
+        if first.is_none()
+            && let Err(error) = self.analyse(setup)
+        {
+            eprintln!("while warming up: {error:#}");
+        }
+        for job in first.into_iter().chain(queue) {
+            self.job(job);
+        }
+    }
+
+    /// Makes the prepared crate known, as a cell with `:dep` would.
+    fn load_library(&mut self, setup: &Setup) -> Result<()> {
+        if let Some(lock) = &self.lock {
+            std::fs::write(setup.folder.path().join("Cargo.lock"), lock)?;
+        }
+        if let Some(library) = &setup.library {
+            // All of it is on this machine: no index has to be asked.
+            self.context.execute(&format!(":offline 1\n:dep {}", library.display()))?;
+            self.context.execute(":offline 0")?;
+        }
+        Ok(())
+    }
+
+    /// Lets rust-analyzer read the library before the first variable needs it.
+    fn analyse(&mut self, setup: &Setup) -> Result<()> {
+        if let Some(warm) = &setup.warm {
+            self.context.hover_at(warm, warm.len())?;
+        }
+        Ok(())
+    }
+
+    fn job(&mut self, job: Job) {
+        // Nobody waits for the answer of a request whose session has ended.
+        match job {
+            Job::Execute { code, input, done } => {
+                let read = |request: InputRequest| input(&request.prompt, request.is_password);
+                let mut callbacks = EvalCallbacks { input_reader: &read };
+                let result = if self.state.interrupted() {
+                    Err(evcxr::Error::from("interrupted before it began"))
+                } else {
+                    self.context.execute_with_callbacks(&code, &mut callbacks)
+                };
+                if self.state.shutting_down.load(Ordering::SeqCst) {
+                    return;
+                }
+                let result = result.map(|outputs| {
+                    let content = outputs.content_by_mime_type.into_iter();
+                    content
+                        .map(|(kind, body)| {
+                            let value = value_of(&kind, &body);
+                            (kind, value)
+                        })
+                        .collect()
+                });
+                let compiled = self.context.last_source().unwrap_or_default();
+                let _ = done.send(Outcome { result, compiled });
+            }
+            Job::Complete { code, position, done } => {
+                let _ = done.send(self.context.completions(&code, position));
+            }
+            Job::Inspect { code, position, done } => {
+                let _ = done.send(self.context.hover_at(&code, position));
+            }
+        }
+    }
+}

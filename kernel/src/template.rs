@@ -1,0 +1,560 @@
+//! The prepared build directory, and the private directory that each session gets of it.
+//!
+//! A first cell that loads a crate on libtorch compiles for minutes. `prepare` does it once, and
+//! every session starts from hard links to what was compiled. Cargo and rustc write some files in
+//! place; those are copied, so that no session can change the template or another session.
+
+use std::fs::{self, File, TryLockError};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use evcxr::{CommandContext, EvalContext};
+use serde::{Deserialize, Serialize};
+
+/// The directories of this kernel.
+#[derive(Debug, Clone)]
+pub struct Home {
+    /// What can be made again: templates, sessions, hooks.
+    pub cache: PathBuf,
+    /// What cannot: the history.
+    pub state: PathBuf,
+}
+
+impl Home {
+    /// Those of the person who runs this program.
+    ///
+    /// # Errors
+    /// A person without a home directory.
+    pub fn find() -> Result<Home> {
+        let none = "there is no home directory: set HOME";
+        let cache = dirs::cache_dir().context(none)?;
+        let state = dirs::state_dir().or_else(dirs::data_local_dir).context(none)?;
+        let name = env!("CARGO_PKG_NAME");
+        Ok(Home { cache: cache.join(name), state: state.join(name) })
+    }
+}
+
+/// What a template was made of. Another key is another template.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Key {
+    /// The crate, by its folder.
+    pub library: PathBuf,
+    /// Its files, as a hash.
+    pub sources: u64,
+    /// `rustc -Vv`.
+    pub rustc: String,
+    /// The version of this kernel and of evcxr.
+    pub kernel: String,
+    /// Where libtorch lies, and which one it is.
+    pub libtorch: String,
+}
+
+impl Key {
+    /// The key of a crate as it is now.
+    ///
+    /// # Errors
+    /// A folder that is no crate, and a rustc that does not run.
+    pub fn of(library: &Path) -> Result<Key> {
+        let manifest = library.join("Cargo.toml");
+        ensure!(
+            manifest.is_file(),
+            "{} is no crate: it has no Cargo.toml; name another folder with --library",
+            library.display()
+        );
+        let library = library.canonicalize()?;
+        let mut hasher = DefaultHasher::new();
+        for file in sources(&library)? {
+            file.strip_prefix(&library).unwrap_or(&file).hash(&mut hasher);
+            let bytes = fs::read(&file)
+                .with_context(|| format!("{} cannot be read", file.display()))?;
+            bytes.hash(&mut hasher);
+        }
+        let libtorch = std::env::var("LIBTORCH").unwrap_or_default();
+        let version = Path::new(&libtorch).join("version.py");
+        let version = fs::read_to_string(version).unwrap_or_default();
+        Ok(Key {
+            library,
+            sources: hasher.finish(),
+            rustc: rustc_version()?,
+            kernel: format!("{} on evcxr 0.22", env!("CARGO_PKG_VERSION")),
+            libtorch: format!("{libtorch} {version}"),
+        })
+    }
+}
+
+/// `rustc -Vv`.
+///
+/// # Errors
+/// A rustc that does not run.
+pub fn rustc_version() -> Result<String> {
+    let output = Command::new("rustc")
+        .arg("-Vv")
+        .output()
+        .context("rustc does not run: install Rust 1.95 from https://rustup.rs")?;
+    ensure!(output.status.success(), "rustc -Vv: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// What a crate is compiled from, in order.
+fn sources(library: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    let workspace = library.parent().map(|parent| parent.join("Cargo.lock"));
+    for file in ["Cargo.toml", "build.rs"].map(|file| library.join(file)).into_iter().chain(workspace) {
+        if file.is_file() {
+            files.push(file);
+        }
+    }
+    walk(&library.join("src"), &mut |path, _| {
+        files.push(path.to_path_buf());
+        Ok(())
+    })?;
+    files.sort();
+    Ok(files)
+}
+
+/// A prepared build directory.
+#[derive(Debug)]
+pub struct Template {
+    folder: PathBuf,
+}
+
+/// Whether a template is there.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Ready to be used.
+    Ready,
+    /// There is none.
+    Missing,
+    /// The crate, the compiler or libtorch is another than it was.
+    Stale(&'static str),
+}
+
+const KEY: &str = "template.json";
+
+impl Template {
+    /// The place of the template of a crate.
+    pub fn of(home: &Home, library: &Path) -> Template {
+        let mut hasher = DefaultHasher::new();
+        library.canonicalize().unwrap_or_else(|_| library.to_path_buf()).hash(&mut hasher);
+        let name = format!("template-{:016x}", hasher.finish());
+        Template { folder: home.cache.join(name) }
+    }
+
+    /// Whether it fits the key.
+    pub fn standing(&self, key: &Key) -> Standing {
+        let Ok(text) = fs::read_to_string(self.folder.join(KEY)) else { return Standing::Missing };
+        let Ok(made) = serde_json::from_str::<Key>(&text) else { return Standing::Missing };
+        if made == *key {
+            Standing::Ready
+        } else if made.rustc != key.rustc {
+            Standing::Stale("Rust was updated")
+        } else if made.libtorch != key.libtorch {
+            Standing::Stale("libtorch is another")
+        } else if made.kernel != key.kernel {
+            Standing::Stale("the kernel was updated")
+        } else {
+            Standing::Stale("the library was changed")
+        }
+    }
+
+    /// The versions that it was built with.
+    pub fn lock(&self) -> Option<Vec<u8>> {
+        fs::read(self.folder.join("Cargo.lock")).ok()
+    }
+
+    /// The folder, for `doctor`.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Makes it unless it is there; says why it has to, to `say`.
+    ///
+    /// # Errors
+    /// A crate that does not compile, and a cache that cannot be written.
+    pub fn prepare(&self, home: &Home, key: &Key, say: &dyn Fn(&str)) -> Result<()> {
+        if self.standing(key) == Standing::Ready {
+            return Ok(());
+        }
+        fs::create_dir_all(&home.cache)
+            .with_context(|| format!("{} cannot be made", home.cache.display()))?;
+        let _lock = wait_for(&self.folder.with_extension("lock"), say)?;
+        let reason = match self.standing(key) {
+            Standing::Ready => return Ok(()),
+            Standing::Missing => "it was not prepared yet",
+            Standing::Stale(reason) => reason,
+        };
+        let name = key.library.file_name().unwrap_or_default().to_string_lossy();
+        say(&format!("Preparing {name} ({reason}). This takes minutes, once."));
+        let start = Instant::now();
+        // What is still good is used again.
+        let part = self.folder.with_extension("part");
+        if self.folder.is_dir() {
+            let _ = fs::remove_dir_all(&part);
+            fs::rename(&self.folder, &part)
+                .with_context(|| format!("{} cannot be renewed", self.folder.display()))?;
+        }
+        let _ = fs::remove_file(part.join(KEY));
+        fs::create_dir_all(&part).with_context(|| format!("{} cannot be made", part.display()))?;
+        build(&part, key, say)?;
+        drop_the_cells_own(&part)?;
+        fs::write(part.join(KEY), serde_json::to_vec_pretty(key)?)?;
+        fs::rename(&part, &self.folder)
+            .with_context(|| format!("{} cannot be placed", self.folder.display()))?;
+        say(&format!("Prepared {name} in {:.0} s.", start.elapsed().as_secs_f64()));
+        Ok(())
+    }
+}
+
+/// Compiles in a process of its own: evcxr reads the folder from the environment.
+fn build(folder: &Path, key: &Key, say: &dyn Fn(&str)) -> Result<()> {
+    let mut child = Command::new(std::env::current_exe()?)
+        .arg("build-template")
+        .arg("--library")
+        .arg(&key.library)
+        .env("EVCXR_TMPDIR", folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let mut last = String::new();
+    if let Some(errors) = child.stderr.take() {
+        for line in BufReader::new(errors).lines() {
+            let line = line?;
+            say(&line);
+            last.push_str(&line);
+            last.push('\n');
+        }
+    }
+    let status = child.wait()?;
+    ensure!(status.success(), "{} does not compile:\n{last}", key.library.display());
+    Ok(())
+}
+
+/// The child of [`build`]: compiles the cell crate with the library in `EVCXR_TMPDIR`.
+///
+/// # Errors
+/// A crate that does not compile.
+pub fn build_here(library: &Path) -> Result<()> {
+    let folder = PathBuf::from(std::env::var_os("EVCXR_TMPDIR").context("EVCXR_TMPDIR is not set")?);
+    // Cells run here as evcxr's own do: this process is no session.
+    let (context, _outputs) = EvalContext::with_subprocess_command(Command::new(
+        std::env::current_exe()?,
+    ))?;
+    let mut context = CommandContext::with_eval_context(context);
+    // The versions of the workspace, not the newest ones.
+    if let Some(lock) = library.parent().map(|parent| parent.join("Cargo.lock"))
+        && lock.is_file()
+    {
+        fs::copy(&lock, folder.join("Cargo.lock"))?;
+    }
+    context.execute(&format!(":dep {}", library.display()))?;
+    let name = library.file_name().unwrap_or_default().to_string_lossy().replace('-', "_");
+    context.execute(&format!("{{ use {name} as _; }}"))?;
+    Ok(())
+}
+
+/// Takes away what belongs to the cells of `prepare` alone.
+fn drop_the_cells_own(folder: &Path) -> Result<()> {
+    let mut own = Vec::new();
+    walk_all(&folder.join("target"), &mut |path, _| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let cells = ["ctx-", "ctx.", "libctx.", "libctx-", "libcode_"];
+        if cells.iter().any(|start| name.starts_with(start)) {
+            own.push(path.to_path_buf());
+            return Ok(false);
+        }
+        Ok(true)
+    })?;
+    own.push(folder.join("src"));
+    own.push(folder.join("cells.sock"));
+    for path in own {
+        let removed =
+            if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        match removed {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(error).with_context(|| format!("{}", path.display()));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// A session's private directory; it is removed at the end.
+#[derive(Debug)]
+pub struct SessionFolder {
+    folder: PathBuf,
+    /// Held as long as the session lives: a directory whose lock is free has been left behind.
+    _lock: File,
+}
+
+impl SessionFolder {
+    /// A new directory, empty.
+    ///
+    /// # Errors
+    /// A cache that cannot be written.
+    pub fn new(home: &Home) -> Result<SessionFolder> {
+        let sessions = home.cache.join("sessions");
+        fs::create_dir_all(&sessions)
+            .with_context(|| format!("{} cannot be made", sessions.display()))?;
+        remove_left_behind(&sessions);
+        let name = uuid::Uuid::new_v4().simple().to_string();
+        let folder = sessions.join(&name[..12]);
+        let lock_file = folder.with_extension("lock");
+        let lock = File::create(&lock_file)
+            .and_then(|file| file.lock().map(|()| file))
+            .with_context(|| format!("{} cannot be locked", lock_file.display()))?;
+        fs::create_dir(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+        Ok(SessionFolder { folder, _lock: lock })
+    }
+
+    /// Fills it with what a template holds.
+    ///
+    /// # Errors
+    /// A cache that cannot be read or written.
+    pub fn fill(&self, template: &Template) -> Result<()> {
+        link_or_copy(&template.folder, &self.folder)
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Removes it; done again, it does nothing.
+    pub fn remove(&self) {
+        let gone = fs::remove_dir_all(&self.folder);
+        if gone.is_ok() || !self.folder.exists() {
+            let _ = fs::remove_file(self.folder.with_extension("lock"));
+        }
+    }
+}
+
+impl Drop for SessionFolder {
+    fn drop(&mut self) {
+        self.remove();
+    }
+}
+
+/// Removes the directories of kernels that were killed.
+fn remove_left_behind(sessions: &Path) {
+    let Ok(entries) = fs::read_dir(sessions) else { return };
+    for lock_file in entries.flatten().map(|entry| entry.path()) {
+        if lock_file.extension().is_none_or(|ending| ending != "lock") {
+            continue;
+        }
+        let Ok(file) = File::open(&lock_file) else { continue };
+        // A lock that was made a moment ago may not be held yet.
+        let young = file
+            .metadata()
+            .and_then(|data| data.modified())
+            .is_ok_and(|made| made.elapsed().is_ok_and(|age| age < Duration::from_secs(5)));
+        if !young && file.try_lock().is_ok() {
+            let _ = fs::remove_dir_all(lock_file.with_extension(""));
+            let _ = fs::remove_file(&lock_file);
+        }
+    }
+}
+
+/// Links what compilers replace and never change; copies all else, with its time.
+fn link_or_copy(from: &Path, to: &Path) -> Result<()> {
+    walk_all(from, &mut |path, kind| {
+        let target = to.join(path.strip_prefix(from).unwrap_or(path));
+        if kind.is_dir() {
+            fs::create_dir_all(&target)?;
+        } else if is_output(path) {
+            fs::hard_link(path, &target)
+                .with_context(|| format!("{} cannot be linked", path.display()))?;
+        } else {
+            fs::copy(path, &target)
+                .with_context(|| format!("{} cannot be copied", path.display()))?;
+            let modified = fs::metadata(path)?.modified()?;
+            File::options().write(true).open(&target)?.set_modified(modified)?;
+        }
+        Ok(true)
+    })
+}
+
+/// Whether a file is a compiler's output, which is never opened for writing again.
+fn is_output(path: &Path) -> bool {
+    let ending = path.extension().unwrap_or_default().to_string_lossy();
+    ["rlib", "rmeta", "so", "dylib", "a", "o"].contains(&&*ending)
+}
+
+/// Walks over all files below a folder.
+fn walk(folder: &Path, file: &mut dyn FnMut(&Path, fs::FileType) -> Result<()>) -> Result<()> {
+    walk_all(folder, &mut |path, kind| {
+        if !kind.is_dir() {
+            file(path, kind)?;
+        }
+        Ok(true)
+    })
+}
+
+/// Walks over all files and folders below one; does not enter a folder for which `entry` says no.
+fn walk_all(
+    folder: &Path,
+    entry: &mut dyn FnMut(&Path, fs::FileType) -> Result<bool>,
+) -> Result<()> {
+    let entries =
+        fs::read_dir(folder).with_context(|| format!("{} cannot be read", folder.display()))?;
+    for item in entries {
+        let item = item?;
+        let kind = item.file_type()?;
+        let enter = entry(&item.path(), kind)?;
+        if kind.is_dir() && enter {
+            walk_all(&item.path(), entry)?;
+        }
+    }
+    Ok(())
+}
+
+fn wait_for(path: &Path, say: &dyn Fn(&str)) -> Result<File> {
+    let file =
+        File::create(path).with_context(|| format!("{} cannot be made", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            say("Another kernel is preparing the library: waiting for its end.");
+            file.lock()?;
+        }
+        Err(TryLockError::Error(error)) => bail!("{} cannot be locked: {error}", path.display()),
+    }
+    Ok(file)
+}
+
+/// The library made of `hooks.rs`, for the rustc that compiles the cells.
+///
+/// # Errors
+/// A rustc that does not run or does not compile it.
+pub fn hooks(home: &Home) -> Result<PathBuf> {
+    const SOURCE: &str = include_str!("hooks.rs");
+    let mut hasher = DefaultHasher::new();
+    (SOURCE, rustc_version()?).hash(&mut hasher);
+    let path = home.cache.join(format!("hooks-{:016x}.so", hasher.finish()));
+    if path.is_file() {
+        return Ok(path);
+    }
+    fs::create_dir_all(&home.cache)
+        .with_context(|| format!("{} cannot be made", home.cache.display()))?;
+    let work = tempfile::tempdir_in(&home.cache)?;
+    let (source, library) = (work.path().join("hooks.rs"), work.path().join("hooks.so"));
+    fs::write(&source, SOURCE)?;
+    let output = Command::new("rustc")
+        .args(["--edition", "2024", "--crate-type", "cdylib", "-O"])
+        .args(["-C", "prefer-dynamic", "-C", "rpath", "-o"])
+        .args([&library, &source])
+        .output()
+        .context("rustc does not run: install Rust 1.95 from https://rustup.rs")?;
+    ensure!(
+        output.status.success(),
+        "the panic hook does not compile:\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    fs::rename(&library, &path)?;
+    Ok(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn home(folder: &Path) -> Home {
+        Home { cache: folder.join("cache"), state: folder.join("state") }
+    }
+
+    fn template_of(home: &Home) -> Template {
+        let template = Template { folder: home.cache.join("template") };
+        for (file, text) in [("target/liba.rlib", "compiled"), ("target/a.d", "in place")] {
+            let path = template.folder.join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        template
+    }
+
+    #[test]
+    fn a_session_shares_outputs_and_owns_the_rest() {
+        use std::os::unix::fs::MetadataExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let home = home(folder.path());
+        let template = template_of(&home);
+        let session = SessionFolder::new(&home).unwrap();
+        session.fill(&template).unwrap();
+        let same = |file: &str| {
+            let inode = |folder: &Path| fs::metadata(folder.join(file)).unwrap().ino();
+            inode(&template.folder) == inode(session.path())
+        };
+        assert!(same("target/liba.rlib"));
+        assert!(!same("target/a.d"));
+        let time = |folder: &Path| fs::metadata(folder.join("target/a.d")).unwrap().modified();
+        assert_eq!(time(&template.folder).unwrap(), time(session.path()).unwrap());
+        let path = session.path().to_path_buf();
+        drop(session);
+        assert!(!path.exists());
+        assert_eq!(fs::read_dir(home.cache.join("sessions")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_a_killed_kernel_left_is_removed_and_what_is_in_use_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = home(folder.path());
+        let used = SessionFolder::new(&home).unwrap();
+        let sessions = home.cache.join("sessions");
+        fs::create_dir(sessions.join("dead")).unwrap();
+        let lock = File::create(sessions.join("dead.lock")).unwrap();
+        lock.set_modified(std::time::SystemTime::now() - Duration::from_secs(60)).unwrap();
+        drop(lock);
+        let _new = SessionFolder::new(&home).unwrap();
+        assert!(!sessions.join("dead").exists() && !sessions.join("dead.lock").exists());
+        assert!(used.path().exists());
+    }
+
+    #[test]
+    fn a_key_changes_with_the_sources() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("src")).unwrap();
+        fs::write(folder.path().join("Cargo.toml"), "[package]").unwrap();
+        fs::write(folder.path().join("src/lib.rs"), "").unwrap();
+        let before = Key::of(folder.path()).unwrap();
+        assert_eq!(before, Key::of(folder.path()).unwrap());
+        fs::write(folder.path().join("src/lib.rs"), "// changed").unwrap();
+        assert_ne!(before, Key::of(folder.path()).unwrap());
+        let error = Key::of(&folder.path().join("src")).unwrap_err().to_string();
+        assert!(error.contains("src is no crate"), "{error}");
+    }
+
+    #[test]
+    fn a_template_that_does_not_fit_says_why() {
+        let folder = tempfile::tempdir().unwrap();
+        let template = Template { folder: folder.path().to_path_buf() };
+        let key = Key {
+            library: "/lib".into(),
+            sources: 1,
+            rustc: "1.95".into(),
+            kernel: "0.1".into(),
+            libtorch: "2.11".into(),
+        };
+        assert_eq!(template.standing(&key), Standing::Missing);
+        fs::write(folder.path().join(KEY), serde_json::to_vec(&key).unwrap()).unwrap();
+        assert_eq!(template.standing(&key), Standing::Ready);
+        let updated = Key { rustc: "1.96".into(), ..key.clone() };
+        assert_eq!(template.standing(&updated), Standing::Stale("Rust was updated"));
+        let changed = Key { sources: 2, ..key };
+        assert_eq!(template.standing(&changed), Standing::Stale("the library was changed"));
+    }
+
+    #[test]
+    fn the_hooks_compile_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = home(folder.path());
+        let path = hooks(&home).unwrap();
+        let made = fs::metadata(&path).unwrap().modified().unwrap();
+        assert_eq!(hooks(&home).unwrap(), path);
+        assert_eq!(fs::metadata(&path).unwrap().modified().unwrap(), made);
+    }
+}
