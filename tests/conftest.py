@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -80,14 +81,27 @@ def nothing_exported(monkeypatch):
 
 
 @pytest.fixture(scope="session")
-def build_directory(tmp_path_factory):
-    """The folder in which evcxr builds the crates that cells load.
+def template(googlenet_kernel):
+    """The prepared build directory of the library."""
+    subprocess.run([googlenet_kernel, "prepare"], check=True, timeout=900)
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "googlenet-kernel"
+    keys = cache.glob("*/template/template.json")
+    library = str(ROOT / "googlenet-lib")
+    (folder,) = (key.parent for key in keys if json.loads(key.read_text())["library"] == library)
+    return folder
 
-    By default it has a new one for every kernel, and builds tch and the library anew: two minutes
-    on two cores. The tests share one, as a reader may by EVCXR_TMPDIR: the first notebook pays,
-    the others show what differs between the kernels, which is not the build.
+
+@pytest.fixture(scope="session")
+def build_directory(tmp_path_factory, template):
+    """A folder for evcxr_jupyter to build in, as a reader may give it by EVCXR_TMPDIR.
+
+    By default it has a new one for every kernel, and builds tch and the library anew: minutes. What
+    differs between the kernels is not the build, so it starts from a copy of the template.
     """
-    return tmp_path_factory.mktemp("evcxr")
+    folder = tmp_path_factory.mktemp("evcxr")
+    shutil.copytree(template.parent / ".cargo", folder / ".cargo")
+    subprocess.run(["cp", "-a", template, folder / "build"], check=True)
+    return folder / "build"
 
 
 @pytest.fixture(scope="session")
@@ -105,3 +119,17 @@ def example(cargo, target):
         )
 
     return run
+
+
+@pytest.fixture(scope="session")
+def googlenet_kernel(prefix):
+    """The installed program."""
+    return prefix / "bin/googlenet-kernel"
+
+
+@pytest.fixture(scope="module")
+def own_state(tmp_path_factory):
+    """The kernels of a test keep no history among the person's own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield

@@ -88,7 +88,8 @@ mod tests {
 
     #[test]
     fn complete() {
-        for code in ["", "1 + 1", "let x = 1;", "fn f() {}\nf()", "struct A;", "\"a { b\"", "// {"] {
+        for code in ["", "1 + 1", "let x = 1;", "fn f() {}\nf()", "struct A;", "\"a { b\"", "// {"]
+        {
             assert_eq!(status(code), Status::Complete, "{code}");
         }
     }

@@ -136,7 +136,9 @@ fn library(installed: Option<&Installed>) -> Result<String, String> {
     let template = Template::of(&home, &library);
     let again = "run googlenet-kernel prepare, or wait for it in the first cell";
     match template.standing(&key) {
-        Standing::Ready => Ok(format!("{} is prepared in {}", library.display(), template.folder().display())),
+        Standing::Ready => {
+            Ok(format!("{} is prepared in {}", library.display(), template.folder().display()))
+        }
         Standing::Missing => Err(format!("{} is not prepared: {again}", library.display())),
         Standing::Stale(reason) => Err(format!("{}: {reason}: {again}", library.display())),
     }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub const NAME: &str = "googlenet";
 
 /// Where the dynamic linker looks for libtorch when a cell is loaded.
-const LIBRARY_PATH: &str =
+pub const LIBRARY_PATH: &str =
     if cfg!(target_os = "macos") { "DYLD_LIBRARY_PATH" } else { "LD_LIBRARY_PATH" };
 
 /// Where a kernel is installed.

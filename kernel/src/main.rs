@@ -118,7 +118,10 @@ fn act(action: Action) -> Result<ExitCode> {
             Template::of(&home, &library).prepare(&home, &Key::of(&library)?, &say)?;
         }
         Action::Doctor => return Ok(doctor::examine()),
-        Action::BuildTemplate { library } => template::build_here(&library)?,
+        Action::BuildTemplate { library } => {
+            find_standard_library()?;
+            template::build_here(&library)?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -139,6 +142,18 @@ fn find_rust() {
     }
 }
 
+/// A cell finds the standard library by a path relative to where it was linked; evcxr then moves it
+/// up by one folder, and below the reader's home the path leads nowhere.
+fn find_standard_library() -> Result<()> {
+    const LIBRARY_PATH: &str = kernelspec::LIBRARY_PATH;
+    let library = template::rustc(&["--print", "target-libdir"])?;
+    let present = std::env::var_os(LIBRARY_PATH).unwrap_or_default();
+    let folders =
+        [PathBuf::from(library.trim())].into_iter().chain(std::env::split_paths(&present));
+    set_variable(LIBRARY_PATH, std::env::join_paths(folders)?);
+    Ok(())
+}
+
 /// Only for the time before any thread is started.
 fn set_variable(name: &str, value: impl Into<OsString>) {
     unsafe { std::env::set_var(name, value.into()) }
@@ -148,8 +163,9 @@ fn set_variable(name: &str, value: impl Into<OsString>) {
 fn run(connection_file: &PathBuf, prepared: Prepared) -> Result<()> {
     // Jupyter asks for an interrupt by a message; Ctrl-C in a terminal is not meant for this process.
     unsafe { libc::signal(libc::SIGINT, libc::SIG_IGN) };
+    find_standard_library()?;
     let home = Home::find()?;
-    let folder = Arc::new(SessionFolder::new(&home)?);
+    let folder = Arc::new(SessionFolder::new(&home, prepared.library.as_deref())?);
     // evcxr reads it when the session begins.
     set_variable("EVCXR_TMPDIR", folder.path());
     tokio::runtime::Builder::new_multi_thread()

@@ -201,7 +201,8 @@ mod tests {
 
     #[test]
     fn a_panic_while_content_is_shown_drops_the_content() {
-        let parts = split(&["EVCXR_BEGIN_CONTENT text/html\n<b>\nEVCXR_PANIC_NOTIFICATION\nafter\n"]);
+        let parts =
+            split(&["EVCXR_BEGIN_CONTENT text/html\n<b>\nEVCXR_PANIC_NOTIFICATION\nafter\n"]);
         assert_eq!(parts, [Part::Panicked(PANICKED.into()), text("after\n")]);
     }
 }

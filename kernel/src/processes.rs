@@ -4,7 +4,7 @@ use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System};
 
 /// Kills cargo and all that it has started, and spares the process that runs the cells.
 pub fn kill_compilers(cells: i32) {
-    let mut system = System::new();
+    let Ok(mut system) = System::new() else { return };
     system.refresh_processes_specifics(ProcessesToUpdate::All, true, ProcessRefreshKind::nothing());
     let mut family = vec![Pid::from_u32(std::process::id())];
     let mut next = 0;

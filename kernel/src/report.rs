@@ -46,8 +46,7 @@ impl Report {
         match &place {
             Place::Cell { number, line, text } => {
                 let this = cells.last().is_some_and(|(last, _)| last == number);
-                let cell =
-                    if this { "this cell".to_owned() } else { format!("cell [{number}]") };
+                let cell = if this { "this cell".to_owned() } else { format!("cell [{number}]") };
                 traceback.push(format!("{BLUE}  --> {RESET}{cell}, line {line}"));
                 traceback.push(format!("{BLUE}{line:4} | {RESET}{text}"));
             }
@@ -230,9 +229,12 @@ mod tests {
 
     #[test]
     fn a_panic_is_placed_by_its_text_and_its_neighbours() {
-        let compiled = "#![allow(x)]\nfn f() {\n    g();\n}\nextern {\nlet a = 1;\ng();\nlet b = 2;\n";
-        let cells =
-            [(1, "fn f() {\n    g();\n}".to_owned()), (2, "let a = 1;\ng();\nlet b = 2;".to_owned())];
+        let compiled =
+            "#![allow(x)]\nfn f() {\n    g();\n}\nextern {\nlet a = 1;\ng();\nlet b = 2;\n";
+        let cells = [
+            (1, "fn f() {\n    g();\n}".to_owned()),
+            (2, "let a = 1;\ng();\nlet b = 2;".to_owned()),
+        ];
         let traceback = Report::panic(Some(&panic_at(7)), compiled, &cells).traceback.join("\n");
         assert!(traceback.contains("this cell, line 2"), "{traceback}");
         let traceback = Report::panic(Some(&panic_at(3)), compiled, &cells).traceback.join("\n");
@@ -246,11 +248,14 @@ mod tests {
     fn causes_are_told_in_words() {
         let status = |text: &str| format!("Subprocess terminated with status: {text}");
         let cause = |text: &str, words: &str| cause_of(&status(text), words);
-        assert!(cause("signal: 6 (SIGABRT)", "thread main has overflowed its stack").contains("Stack"));
+        assert!(
+            cause("signal: 6 (SIGABRT)", "thread main has overflowed its stack").contains("Stack")
+        );
         assert!(cause("signal: 11 (SIGSEGV) (core dumped)", "").contains("Segmentation"));
         assert!(cause("exit status: 3", "").contains("exit status 3"));
         assert!(
-            cause("signal: 6 (SIGABRT)", "x\nmemory allocation of 9 bytes failed").contains("9 bytes")
+            cause("signal: 6 (SIGABRT)", "x\nmemory allocation of 9 bytes failed")
+                .contains("9 bytes")
         );
     }
 }

@@ -123,7 +123,8 @@ pub async fn serve(sockets: Sockets, parts: Parts) {
         stop: Arc::clone(&stop),
     };
     let shell = tokio::spawn(worker.run(requests));
-    let control = Control { socket: control, publish: publish.clone(), state: Arc::clone(&state), stop };
+    let control =
+        Control { socket: control, publish: publish.clone(), state: Arc::clone(&state), stop };
     tokio::select! {
         () = control.run() => {}
         () = ended.notified() => {}
@@ -337,7 +338,11 @@ impl Shell {
         self.publish(Status::idle().as_child_of(message)).await;
     }
 
-    async fn execute(&mut self, request: &ExecuteRequest, message: &JupyterMessage) -> ExecuteReply {
+    async fn execute(
+        &mut self,
+        request: &ExecuteRequest,
+        message: &JupyterMessage,
+    ) -> ExecuteReply {
         let stored = request.store_history && !request.silent;
         if stored {
             self.count += 1;
@@ -353,7 +358,8 @@ impl Shell {
         }
 
         self.state.begin();
-        let (outcome, seen) = self.evaluate(&request.code, message, request.allow_stdin, false).await;
+        let (outcome, seen) =
+            self.evaluate(&request.code, message, request.allow_stdin, false).await;
         let interrupts = self.state.end();
 
         let mut data = seen.result.clone();
@@ -365,7 +371,8 @@ impl Shell {
             Err(error) => Some(self.reports_of(&error, &request.code, &seen, interrupts)),
         };
         let shown = !data.is_empty() && !request.silent;
-        let text = data.get("text/plain").and_then(Value::as_str).map(|text| text.trim_end().to_owned());
+        let text =
+            data.get("text/plain").and_then(Value::as_str).map(|text| text.trim_end().to_owned());
         if shown {
             let result = live::execute_result(execution_count, data);
             self.publish(result.as_child_of(message)).await;
@@ -477,7 +484,9 @@ impl Shell {
                 Err(error) => Some(self.reports_of(error, &code, &seen, interrupts)),
             };
             let result = match failure.as_ref().and_then(|reports| reports.first()) {
-                None => ExpressionResult::Ok { data: live::media(seen.result), metadata: Map::new() },
+                None => {
+                    ExpressionResult::Ok { data: live::media(seen.result), metadata: Map::new() }
+                }
                 Some(report) => {
                     let ReplyError { ename, evalue, traceback } = *report.reply();
                     ExpressionResult::Error { ename, evalue, traceback }

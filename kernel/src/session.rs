@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use evcxr::{CommandContext, EvalCallbacks, EvalContext, InputRequest};
+use evcxr::{CommandContext, EvalCallbacks, EvalContext};
 use serde_json::{Map, Value};
 use tokio::sync::{mpsc, oneshot};
 
@@ -158,11 +158,7 @@ impl State {
 ///
 /// # Errors
 /// A socket that cannot be made.
-pub fn start(
-    setup: Setup,
-    state: Arc<State>,
-    events: mpsc::Sender<Event>,
-) -> Result<Sender<Job>> {
+pub fn start(setup: Setup, state: Arc<State>, events: mpsc::Sender<Event>) -> Result<Sender<Job>> {
     let socket = socket_path(setup.folder.path());
     let listener = UnixListener::bind(&socket)
         .with_context(|| format!("the socket {} cannot be made", socket.display()))?;
@@ -360,8 +356,9 @@ impl Worker {
         // Nobody waits for the answer of a request whose session has ended.
         match job {
             Job::Execute { code, input, done } => {
-                let read = |request: InputRequest| input(&request.prompt, request.is_password);
-                let mut callbacks = EvalCallbacks { input_reader: &read };
+                let mut callbacks = EvalCallbacks {
+                    input_reader: &|request| input(&request.prompt, request.is_password),
+                };
                 let result = if self.state.interrupted() {
                     Err(evcxr::Error::from("interrupted before it began"))
                 } else {

@@ -25,6 +25,17 @@ pub struct Home {
 }
 
 impl Home {
+    /// Where the cells that use a library are compiled, or those that use none.
+    ///
+    /// The libraries are kept apart, since Cargo finds the profile of one in the folder above.
+    pub fn bench(&self, library: Option<&Path>) -> PathBuf {
+        let Some(library) = library else { return self.cache.join("plain") };
+        let mut hasher = DefaultHasher::new();
+        library.canonicalize().unwrap_or_else(|_| library.to_path_buf()).hash(&mut hasher);
+        let name = library.file_name().unwrap_or_default().to_string_lossy();
+        self.cache.join(format!("{name}-{:08x}", hasher.finish() as u32))
+    }
+
     /// Those of the person who runs this program.
     ///
     /// # Errors
@@ -69,8 +80,8 @@ impl Key {
         let mut hasher = DefaultHasher::new();
         for file in sources(&library)? {
             file.strip_prefix(&library).unwrap_or(&file).hash(&mut hasher);
-            let bytes = fs::read(&file)
-                .with_context(|| format!("{} cannot be read", file.display()))?;
+            let bytes =
+                fs::read(&file).with_context(|| format!("{} cannot be read", file.display()))?;
             bytes.hash(&mut hasher);
         }
         let libtorch = std::env::var("LIBTORCH").unwrap_or_default();
@@ -79,23 +90,23 @@ impl Key {
         Ok(Key {
             library,
             sources: hasher.finish(),
-            rustc: rustc_version()?,
+            rustc: rustc(&["-Vv"])?,
             kernel: format!("{} on evcxr 0.22", env!("CARGO_PKG_VERSION")),
             libtorch: format!("{libtorch} {version}"),
         })
     }
 }
 
-/// `rustc -Vv`.
+/// What rustc answers.
 ///
 /// # Errors
 /// A rustc that does not run.
-pub fn rustc_version() -> Result<String> {
+pub fn rustc(arguments: &[&str]) -> Result<String> {
     let output = Command::new("rustc")
-        .arg("-Vv")
+        .args(arguments)
         .output()
         .context("rustc does not run: install Rust 1.95 from https://rustup.rs")?;
-    ensure!(output.status.success(), "rustc -Vv: {}", String::from_utf8_lossy(&output.stderr));
+    ensure!(output.status.success(), "rustc: {}", String::from_utf8_lossy(&output.stderr));
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
@@ -103,7 +114,9 @@ pub fn rustc_version() -> Result<String> {
 fn sources(library: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     let workspace = library.parent().map(|parent| parent.join("Cargo.lock"));
-    for file in ["Cargo.toml", "build.rs"].map(|file| library.join(file)).into_iter().chain(workspace) {
+    for file in
+        ["Cargo.toml", "build.rs"].map(|file| library.join(file)).into_iter().chain(workspace)
+    {
         if file.is_file() {
             files.push(file);
         }
@@ -138,10 +151,7 @@ const KEY: &str = "template.json";
 impl Template {
     /// The place of the template of a crate.
     pub fn of(home: &Home, library: &Path) -> Template {
-        let mut hasher = DefaultHasher::new();
-        library.canonicalize().unwrap_or_else(|_| library.to_path_buf()).hash(&mut hasher);
-        let name = format!("template-{:016x}", hasher.finish());
-        Template { folder: home.cache.join(name) }
+        Template { folder: home.bench(Some(library)).join("template") }
     }
 
     /// Whether it fits the key.
@@ -179,8 +189,9 @@ impl Template {
         if self.standing(key) == Standing::Ready {
             return Ok(());
         }
-        fs::create_dir_all(&home.cache)
-            .with_context(|| format!("{} cannot be made", home.cache.display()))?;
+        let bench = home.bench(Some(&key.library));
+        fs::create_dir_all(bench.join(".cargo"))
+            .with_context(|| format!("{} cannot be made", bench.display()))?;
         let _lock = wait_for(&self.folder.with_extension("lock"), say)?;
         let reason = match self.standing(key) {
             Standing::Ready => return Ok(()),
@@ -190,6 +201,8 @@ impl Template {
         let name = key.library.file_name().unwrap_or_default().to_string_lossy();
         say(&format!("Preparing {name} ({reason}). This takes minutes, once."));
         let start = Instant::now();
+        remove_orphans(&home.cache);
+        fs::write(bench.join(".cargo/config.toml"), profile_of(&key.library)?)?;
         // What is still good is used again.
         let part = self.folder.with_extension("part");
         if self.folder.is_dir() {
@@ -209,6 +222,37 @@ impl Template {
     }
 }
 
+/// How the library's own workspace compiles its dependencies, as a configuration of Cargo. evcxr
+/// would optimise all of them, and the reader would wait.
+fn profile_of(library: &Path) -> Result<String> {
+    let manifest = |folder: &Path| -> Option<toml::Table> {
+        fs::read_to_string(folder.join("Cargo.toml")).ok()?.parse().ok()
+    };
+    let packages =
+        |table: toml::Table| Some(table.get("profile")?.get("dev")?.get("package")?.clone());
+    let found = [Some(library), library.parent()]
+        .into_iter()
+        .flatten()
+        .find_map(|folder| packages(manifest(folder)?));
+    let Some(packages) = found else { return Ok(String::new()) };
+    let dev = toml::Table::from_iter([("package".to_owned(), packages)]);
+    let profile = toml::Table::from_iter([("dev".to_owned(), toml::Value::Table(dev))]);
+    let config = toml::Table::from_iter([("profile".to_owned(), toml::Value::Table(profile))]);
+    Ok(toml::to_string(&config)?)
+}
+
+/// Removes the templates of libraries that are no more: half a gigabyte each.
+fn remove_orphans(cache: &Path) {
+    let Ok(entries) = fs::read_dir(cache) else { return };
+    for bench in entries.flatten().map(|entry| entry.path()) {
+        let key = fs::read(bench.join("template").join(KEY)).ok();
+        let key = key.and_then(|bytes| serde_json::from_slice::<Key>(&bytes).ok());
+        if key.is_some_and(|key| !key.library.is_dir()) {
+            let _ = fs::remove_dir_all(&bench);
+        }
+    }
+}
+
 /// Compiles in a process of its own: evcxr reads the folder from the environment.
 fn build(folder: &Path, key: &Key, say: &dyn Fn(&str)) -> Result<()> {
     let mut child = Command::new(std::env::current_exe()?)
@@ -224,6 +268,14 @@ fn build(folder: &Path, key: &Key, say: &dyn Fn(&str)) -> Result<()> {
     if let Some(errors) = child.stderr.take() {
         for line in BufReader::new(errors).lines() {
             let line = line?;
+            // The compiler's own messages come as JSON, each with what a person reads in it.
+            let line = match serde_json::from_str::<serde_json::Value>(&line) {
+                Ok(json) => match json["message"]["rendered"].as_str() {
+                    Some(rendered) => rendered.to_owned(),
+                    None => continue,
+                },
+                Err(_) => line,
+            };
             say(&line);
             last.push_str(&line);
             last.push('\n');
@@ -239,11 +291,11 @@ fn build(folder: &Path, key: &Key, say: &dyn Fn(&str)) -> Result<()> {
 /// # Errors
 /// A crate that does not compile.
 pub fn build_here(library: &Path) -> Result<()> {
-    let folder = PathBuf::from(std::env::var_os("EVCXR_TMPDIR").context("EVCXR_TMPDIR is not set")?);
+    let folder =
+        PathBuf::from(std::env::var_os("EVCXR_TMPDIR").context("EVCXR_TMPDIR is not set")?);
     // Cells run here as evcxr's own do: this process is no session.
-    let (context, _outputs) = EvalContext::with_subprocess_command(Command::new(
-        std::env::current_exe()?,
-    ))?;
+    let (context, _outputs) =
+        EvalContext::with_subprocess_command(Command::new(std::env::current_exe()?))?;
     let mut context = CommandContext::with_eval_context(context);
     // The versions of the workspace, not the newest ones.
     if let Some(lock) = library.parent().map(|parent| parent.join("Cargo.lock"))
@@ -297,8 +349,8 @@ impl SessionFolder {
     ///
     /// # Errors
     /// A cache that cannot be written.
-    pub fn new(home: &Home) -> Result<SessionFolder> {
-        let sessions = home.cache.join("sessions");
+    pub fn new(home: &Home, library: Option<&Path>) -> Result<SessionFolder> {
+        let sessions = home.bench(library).join("sessions");
         fs::create_dir_all(&sessions)
             .with_context(|| format!("{} cannot be made", sessions.display()))?;
         remove_left_behind(&sessions);
@@ -414,8 +466,7 @@ fn walk_all(
 }
 
 fn wait_for(path: &Path, say: &dyn Fn(&str)) -> Result<File> {
-    let file =
-        File::create(path).with_context(|| format!("{} cannot be made", path.display()))?;
+    let file = File::create(path).with_context(|| format!("{} cannot be made", path.display()))?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
@@ -434,7 +485,7 @@ fn wait_for(path: &Path, say: &dyn Fn(&str)) -> Result<File> {
 pub fn hooks(home: &Home) -> Result<PathBuf> {
     const SOURCE: &str = include_str!("hooks.rs");
     let mut hasher = DefaultHasher::new();
-    (SOURCE, rustc_version()?).hash(&mut hasher);
+    (SOURCE, rustc(&["-Vv"])?).hash(&mut hasher);
     let path = home.cache.join(format!("hooks-{:016x}.so", hasher.finish()));
     if path.is_file() {
         return Ok(path);
@@ -444,17 +495,10 @@ pub fn hooks(home: &Home) -> Result<PathBuf> {
     let work = tempfile::tempdir_in(&home.cache)?;
     let (source, library) = (work.path().join("hooks.rs"), work.path().join("hooks.so"));
     fs::write(&source, SOURCE)?;
-    let output = Command::new("rustc")
-        .args(["--edition", "2024", "--crate-type", "cdylib", "-O"])
-        .args(["-C", "prefer-dynamic", "-C", "rpath", "-o"])
-        .args([&library, &source])
-        .output()
-        .context("rustc does not run: install Rust 1.95 from https://rustup.rs")?;
-    ensure!(
-        output.status.success(),
-        "the panic hook does not compile:\n{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    let text = |path: &Path| path.to_string_lossy().into_owned();
+    let options = ["--edition", "2024", "--crate-type", "cdylib", "-O", "-C", "prefer-dynamic"];
+    let files = ["-o", &text(&library), &text(&source)];
+    rustc(&[&options[..], &files[..]].concat()).context("the panic hook does not compile")?;
     fs::rename(&library, &path)?;
     Ok(path)
 }
@@ -483,7 +527,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let home = home(folder.path());
         let template = template_of(&home);
-        let session = SessionFolder::new(&home).unwrap();
+        let session = SessionFolder::new(&home, None).unwrap();
         session.fill(&template).unwrap();
         let same = |file: &str| {
             let inode = |folder: &Path| fs::metadata(folder.join(file)).unwrap().ino();
@@ -496,20 +540,20 @@ mod tests {
         let path = session.path().to_path_buf();
         drop(session);
         assert!(!path.exists());
-        assert_eq!(fs::read_dir(home.cache.join("sessions")).unwrap().count(), 0);
+        assert_eq!(fs::read_dir(home.bench(None).join("sessions")).unwrap().count(), 0);
     }
 
     #[test]
     fn what_a_killed_kernel_left_is_removed_and_what_is_in_use_is_not() {
         let folder = tempfile::tempdir().unwrap();
         let home = home(folder.path());
-        let used = SessionFolder::new(&home).unwrap();
-        let sessions = home.cache.join("sessions");
+        let used = SessionFolder::new(&home, None).unwrap();
+        let sessions = home.bench(None).join("sessions");
         fs::create_dir(sessions.join("dead")).unwrap();
         let lock = File::create(sessions.join("dead.lock")).unwrap();
         lock.set_modified(std::time::SystemTime::now() - Duration::from_secs(60)).unwrap();
         drop(lock);
-        let _new = SessionFolder::new(&home).unwrap();
+        let _new = SessionFolder::new(&home, None).unwrap();
         assert!(!sessions.join("dead").exists() && !sessions.join("dead.lock").exists());
         assert!(used.path().exists());
     }
@@ -546,6 +590,40 @@ mod tests {
         assert_eq!(template.standing(&updated), Standing::Stale("Rust was updated"));
         let changed = Key { sources: 2, ..key };
         assert_eq!(template.standing(&changed), Standing::Stale("the library was changed"));
+    }
+
+    #[test]
+    fn dependencies_are_compiled_as_the_library_s_workspace_does() {
+        let folder = tempfile::tempdir().unwrap();
+        let library = folder.path().join("lib");
+        fs::create_dir(&library).unwrap();
+        fs::write(library.join("Cargo.toml"), "[package]\nname = \"lib\"").unwrap();
+        assert_eq!(profile_of(&library).unwrap(), "");
+        let workspace = "[profile.dev.package.\"*\"]\nopt-level = 1\n";
+        fs::write(folder.path().join("Cargo.toml"), workspace).unwrap();
+        assert_eq!(profile_of(&library).unwrap().trim(), workspace.trim());
+    }
+
+    #[test]
+    fn templates_of_libraries_that_are_no_more_are_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = home(folder.path());
+        let key = |library: &Path| Key {
+            library: library.into(),
+            sources: 1,
+            rustc: String::new(),
+            kernel: String::new(),
+            libtorch: String::new(),
+        };
+        let gone = folder.path().join("gone");
+        for library in [folder.path(), &gone] {
+            let template = home.bench(Some(library)).join("template");
+            fs::create_dir_all(&template).unwrap();
+            fs::write(template.join(KEY), serde_json::to_vec(&key(library)).unwrap()).unwrap();
+        }
+        remove_orphans(&home.cache);
+        assert!(home.bench(Some(folder.path())).exists());
+        assert!(!home.bench(Some(&gone)).exists());
     }
 
     #[test]

@@ -88,13 +88,22 @@ fn install_kernels(root: &Path, environment: &Environment) -> Result<()> {
             println!("kernel {kernel} copied to {}", bin.display());
         }
     }
-    run(Command::new(bin.join(KERNELS[0]))
-        .arg("install")
-        .arg("--prefix")
+    let kernel = bin.join(KERNELS[0]);
+    run(Command::new(&kernel)
+        .args(["install", "--with-evcxr", "--warm", WARM, "--prefix"])
         .arg(&environment.prefix)
         .arg("--libtorch")
-        .arg(environment.torch()))
+        .arg(environment.torch())
+        .arg("--library")
+        .arg(root.join("googlenet-lib")))?;
+    run(Command::new(&kernel).arg("prepare"))
 }
+
+/// What a first lesson uses: rust-analyzer has read it before the reader runs it.
+const WARM: &str = "use googlenet_lib::prelude::*; \
+                    let net = GoogLeNet::new(&spec::COMPACT, best_device())?; \
+                    let images = Tensor::randn([2, 3, 32, 32], (Kind::Float, net.device())); \
+                    let logits = net.forward_t(&images, false)?; logits";
 
 fn index_url(text: &str) -> Result<String, String> {
     if ["https://", "http://", "file://"].iter().any(|scheme| text.starts_with(scheme)) {

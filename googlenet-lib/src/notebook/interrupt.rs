@@ -22,7 +22,9 @@ impl Listener {
     #[expect(clippy::new_without_default, reason = "it changes how the process takes a signal")]
     pub fn new() -> Listener {
         INTERRUPTED.store(false, Ordering::SeqCst);
-        Listener { before: unsafe { libc::signal(libc::SIGINT, note as *const () as libc::sighandler_t) } }
+        Listener {
+            before: unsafe { libc::signal(libc::SIGINT, note as *const () as libc::sighandler_t) },
+        }
     }
 
     /// Whether a stop was asked for since this listener began.

@@ -115,12 +115,15 @@ pub struct DisplayHandle {
 
 /// Shows something now.
 pub fn display<S: Show + ?Sized>(value: &S) -> DisplayHandle {
-    let handle = DisplayHandle { place: Place::here(), id: format!("{:032x}", rand::random::<u128>()) };
+    let handle =
+        DisplayHandle { place: Place::here(), id: format!("{:032x}", rand::random::<u128>()) };
     match handle.place {
         Place::Live => handle.send("display_data", value),
         Place::EndOfCell => at_end_of_cell(value),
         Place::Terminal | Place::Plain => {
-            if let Some((_, text)) = value.content().into_iter().find(|(kind, _)| *kind == "text/plain") {
+            if let Some((_, text)) =
+                value.content().into_iter().find(|(kind, _)| *kind == "text/plain")
+            {
                 println!("{text}");
             }
         }
@@ -139,14 +142,18 @@ impl DisplayHandle {
     }
 
     fn send<S: Show + ?Sized>(&self, kind: &str, value: &S) {
-        let data: Map<String, Value> =
-            value.content().into_iter().map(|(kind, body)| (kind.to_owned(), body.into())).collect();
+        let data: Map<String, Value> = value
+            .content()
+            .into_iter()
+            .map(|(kind, body)| (kind.to_owned(), body.into()))
+            .collect();
         let content =
             json!({ "data": data, "metadata": {}, "transient": { "display_id": self.id } });
         // JSON holds no newline of its own, and one line is one message. Standard output that is
         // gone has nobody who could be told.
         let mut out = std::io::stdout().lock();
-        let _ = writeln!(out, "EVCXR_JUPYTER_MESSAGE {}", json!({ "type": kind, "content": content }));
+        let _ =
+            writeln!(out, "EVCXR_JUPYTER_MESSAGE {}", json!({ "type": kind, "content": content }));
         let _ = out.flush();
     }
 }

@@ -141,7 +141,8 @@ impl Progress {
             }
             Place::Live | Place::EndOfCell => {
                 let rows: String = alive.iter().map(|bar| bar.borrow().row()).collect();
-                let table = Html(format!("<table style=\"width:100%;max-width:900px\">{rows}</table>"));
+                let table =
+                    Html(format!("<table style=\"width:100%;max-width:900px\">{rows}</table>"));
                 match &bars.display {
                     Some(display) => display.update(&table),
                     None => bars.display = Some(display(&table)),

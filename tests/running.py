@@ -1,0 +1,124 @@
+"""A running kernel, as a front end sees it."""
+
+import os
+import time
+from contextlib import contextmanager
+from queue import Empty
+
+import psutil
+from jupyter_client.manager import KernelManager
+
+NAME = "googlenet"
+
+
+class Cell:
+    """What came of a cell: the reply, and all messages in order."""
+
+    def __init__(self, reply, messages):
+        self.reply = reply["content"]
+        self.messages = messages
+
+    @property
+    def status(self):
+        return self.reply["status"]
+
+    def of(self, *kinds):
+        return [message["content"] for message in self.messages if message["msg_type"] in kinds]
+
+    def text(self, name="stdout"):
+        return "".join(c["text"] for c in self.of("stream") if c["name"] == name)
+
+    @property
+    def result(self):
+        (content,) = self.of("execute_result")
+        return content["data"].get("text/plain", "").strip()
+
+    @property
+    def error(self):
+        (content,) = self.of("error")
+        return content
+
+    @property
+    def kinds(self):
+        return [m["msg_type"] for m in self.messages if m["msg_type"] != "status"]
+
+
+class Kernel:
+    def __init__(self, manager, client):
+        self.manager = manager
+        self.client = client
+
+    @property
+    def process(self):
+        return psutil.Process(self.manager.provisioner.process.pid)
+
+    def cells(self):
+        """The process that runs the cells; None while there is none."""
+        mine = self.process
+        for child in mine.children(recursive=True):
+            try:
+                if child.exe() == mine.exe():
+                    return child
+            except psutil.Error:
+                continue
+        return None
+
+    def send(self, code, **options):
+        return self.client.execute(code, **options)
+
+    def answer(self, message_id, timeout=60, watch=None):
+        """Waits for the reply to a cell and for the idle status that ends its output."""
+        messages, reply, idle = [], None, False
+        end = time.monotonic() + timeout
+        while reply is None or not idle:
+            left = end - time.monotonic()
+            assert left > 0, f"no end within {timeout} s; so far {[m['msg_type'] for m in messages]}"
+            try:
+                message = self.client.get_iopub_msg(timeout=0.05)
+            except Empty:
+                message = None
+            if message and message["parent_header"].get("msg_id") == message_id:
+                messages.append(message)
+                idle |= message["content"].get("execution_state") == "idle"
+                if watch:
+                    watch(message)
+            while reply is None:
+                try:
+                    candidate = self.client.get_shell_msg(timeout=0)
+                except Empty:
+                    break
+                if candidate["parent_header"].get("msg_id") == message_id:
+                    reply = candidate
+        return Cell(reply, messages)
+
+    def run(self, code, timeout=60, watch=None, **options):
+        return self.answer(self.send(code, **options), timeout, watch)
+
+    def reply(self, message_id, timeout=30):
+        end = time.monotonic() + timeout
+        while True:
+            reply = self.client.get_shell_msg(timeout=end - time.monotonic())
+            if reply["parent_header"].get("msg_id") == message_id:
+                return reply["content"]
+
+    def interrupt(self):
+        message = self.client.session.msg("interrupt_request", {})
+        self.client.control_channel.send(message)
+        return time.monotonic()
+
+
+@contextmanager
+def running(name=NAME, env=None, **options):
+    """Starts a kernel; stops it at the end."""
+    manager = KernelManager(kernel_name=name)
+    manager.start_kernel(env={**os.environ, **(env or {})}, **options)
+    client = manager.client()
+    client.start_channels()
+    try:
+        client.wait_for_ready(timeout=60)
+        yield Kernel(manager, client)
+    finally:
+        client.stop_channels()
+        if manager.has_kernel:
+            manager.shutdown_kernel(now=False)
+        manager.cleanup_resources()

@@ -1,0 +1,218 @@
+"""The messages of the Jupyter protocol, to and from a real kernel."""
+
+import json
+import time
+
+import pytest
+import zmq
+from running import running
+
+
+@pytest.fixture(scope="module")
+def kernel(own_state):
+    with running() as kernel:
+        yield kernel
+
+
+def request(kernel, kind, content, channel="shell"):
+    message = kernel.client.session.msg(kind, content)
+    getattr(kernel.client, f"{channel}_channel").send(message)
+    return message["header"]["msg_id"]
+
+
+def test_kernel_info(kernel):
+    info = kernel.reply(kernel.client.kernel_info())
+    assert info["protocol_version"].startswith("5.")
+    assert info["language_info"]["name"] == "rust"
+    assert info["implementation"] == "googlenet-kernel"
+
+
+def test_the_count_grows_by_what_is_stored(kernel):
+    first = kernel.run("1")
+    assert kernel.run("2", store_history=False).reply["execution_count"] == (
+        first.reply["execution_count"]
+    )
+    silent = kernel.run("3", silent=True)
+    assert silent.kinds == []
+    assert kernel.run("4").reply["execution_count"] == first.reply["execution_count"] + 1
+
+
+def test_user_expressions_are_answered(kernel):
+    kernel.run("let answer = 42;")
+    cell = kernel.run("", user_expressions={"good": "answer + 1", "bad": "no_such_name"})
+    expressions = cell.reply["user_expressions"]
+    assert expressions["good"]["status"] == "ok"
+    assert expressions["good"]["data"]["text/plain"].strip() == "43"
+    assert expressions["bad"]["status"] == "error"
+    assert "no_such_name" in expressions["bad"]["evalue"]
+    assert "execute_result" not in cell.kinds
+
+
+def test_completions_have_types(kernel):
+    code = 'let é = String::new(); é.push_s'
+    reply = kernel.reply(kernel.client.complete(code))
+    assert any(match.startswith("push_str") for match in reply["matches"])
+    assert code[reply["cursor_start"] : reply["cursor_end"]] == "push_s"
+    types = reply["metadata"]["_jupyter_types_experimental"]
+    assert {item["type"] for item in types if item["text"].startswith("push_str")} == {"function"}
+
+
+def test_commands_are_completed(kernel):
+    assert ":dep" in kernel.reply(kernel.client.complete(":de"))["matches"]
+
+
+def test_inspection_finds_documentation(kernel):
+    reply = kernel.reply(kernel.client.inspect("Vec::<i32>::with_capacity", cursor_pos=16))
+    assert reply["found"]
+    assert "capacity" in reply["data"]["text/plain"]
+    assert "<p>" in reply["data"]["text/html"]
+    assert not kernel.reply(kernel.client.inspect("no_such_thing"))["found"]
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [
+        ("let x = 1;", "complete"),
+        ("let x = (", "incomplete"),
+        ("let let", "invalid"),
+        (":help", "unknown"),
+    ],
+)
+def test_is_complete(kernel, code, status):
+    assert kernel.reply(kernel.client.is_complete(code))["status"] == status
+
+
+def test_history_is_kept_across_sessions(own_state):
+    with running() as kernel:
+        kernel.run("let kept = 1;")
+        kernel.run("kept + 1")
+    with running() as kernel:
+        kernel.run("let new = 2;")
+        history = kernel.client.history
+        tail = kernel.reply(history(hist_access_type="tail", n=3))["history"]
+        assert [entry[2] for entry in tail] == ["let kept = 1;", "kept + 1", "let new = 2;"]
+        found = kernel.reply(history(hist_access_type="search", pattern="*ept +*"))["history"]
+        assert [entry[2] for entry in found][-1] == "kept + 1"
+        session = tail[0][0]
+        earlier = kernel.reply(
+            history(hist_access_type="range", session=session, start=2, stop=3, output=True)
+        )["history"]
+        assert earlier == [[session, 2, ["kept + 1", "2"]]]
+
+
+def test_comms(kernel):
+    reply = kernel.reply(request(kernel, "comm_info_request", {}))
+    assert reply["status"] == "ok" and reply["comms"] == {}
+    opened = request(
+        kernel, "comm_open", {"comm_id": "a", "target_name": "none", "data": {}}
+    )
+    while True:
+        message = kernel.client.get_iopub_msg(timeout=10)
+        if message["parent_header"].get("msg_id") == opened and message["msg_type"] != "status":
+            break
+    assert message["msg_type"] == "comm_close"
+    assert message["content"]["comm_id"] == "a"
+
+
+ASK = """
+fn ask(prompt: &str, secret: bool) -> String {
+    println!("EVCXR_INPUT_REQUEST{}:{prompt}", if secret { "_PASSWORD" } else { "" });
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line).unwrap();
+    line.trim().to_owned()
+}
+"""
+
+
+def test_input_is_asked_for_and_answered(kernel):
+    kernel.run(ASK)
+    cell = kernel.send('println!("hello {}", ask("name?", true));', allow_stdin=True)
+    asked = kernel.client.get_stdin_msg(timeout=30)
+    assert asked["content"] == {"prompt": "name?", "password": True}
+    kernel.client.input("Ada")
+    assert kernel.answer(cell).text() == "hello Ada\n"
+
+
+def test_a_message_with_a_wrong_signature_is_dropped(kernel):
+    connection = kernel.manager.get_connection_info()
+    socket = zmq.Context.instance().socket(zmq.DEALER)
+    socket.connect(f"tcp://{connection['ip']}:{connection['shell_port']}")
+    session = kernel.client.session.clone()
+    session.key = b"another key"
+    session.send(socket, "kernel_info_request", {})
+    socket.send_multipart([b"<IDS|MSG>", b"", b"{}", b"{}", b"{}", b"{}"])
+    socket.send_multipart([b"no message at all"])
+    assert not socket.poll(500)
+    session.key = kernel.client.session.key
+    session.send(socket, "kernel_info_request", {})
+    assert socket.poll(10_000)
+    socket.close(0)
+    assert kernel.run("1 + 1").result == "2"
+
+
+def test_cells_that_wait_behind_a_failing_one_are_aborted(kernel):
+    failing = kernel.send('panic!("no");')
+    waiting = [kernel.send('println!("ran");') for _ in range(3)]
+    assert kernel.answer(failing).status == "error"
+    for message in waiting:
+        cell = kernel.answer(message)
+        assert cell.status == "aborted"
+        assert cell.kinds == []
+    failing = kernel.send('panic!("no");', stop_on_error=False)
+    waiting = kernel.send('println!("ran");')
+    assert kernel.answer(failing).status == "error"
+    assert kernel.answer(waiting).text() == "ran\n"
+
+
+def test_every_request_is_between_busy_and_idle(kernel):
+    for message in (
+        kernel.client.kernel_info(),
+        kernel.client.is_complete("1"),
+        request(kernel, "comm_info_request", {}),
+        request(kernel, "interrupt_request", {}, "control"),
+    ):
+        states = []
+        while states[-1:] != ["idle"]:
+            answer = kernel.client.get_iopub_msg(timeout=10)
+            if answer["parent_header"].get("msg_id") == message:
+                states.append(answer["content"]["execution_state"])
+        assert states == ["busy", "idle"]
+
+
+def test_the_heart_beats_while_a_cell_runs(kernel):
+    cell = kernel.send("std::thread::sleep(std::time::Duration::from_secs(2));")
+    connection = kernel.manager.get_connection_info()
+    heart = zmq.Context.instance().socket(zmq.REQ)
+    heart.connect(f"tcp://{connection['ip']}:{connection['hb_port']}")
+    for _ in range(5):
+        heart.send(b"ping")
+        assert heart.poll(1000)
+        heart.recv()
+        time.sleep(0.2)
+    heart.close(0)
+    assert kernel.answer(cell).status == "ok"
+
+
+def test_subscribers_are_welcomed(kernel):
+    connection = kernel.manager.get_connection_info()
+    iopub = zmq.Context.instance().socket(zmq.SUB)
+    iopub.connect(f"tcp://{connection['ip']}:{connection['iopub_port']}")
+    iopub.subscribe(b"")
+    assert iopub.poll(5000)
+    parts = iopub.recv_multipart()
+    header = json.loads(parts[parts.index(b"<IDS|MSG>") + 2])
+    assert header["msg_type"] == "iopub_welcome"
+    iopub.close(0)
+
+
+def test_restart_and_shutdown_leave_nothing_behind(own_state):
+    with running() as kernel:
+        kernel.run("let x = 1;")
+        family = [kernel.process, *kernel.process.children(recursive=True)]
+        kernel.manager.restart_kernel(now=False)
+        kernel.client.wait_for_ready(timeout=60)
+        assert not any(member.is_running() for member in family)
+        assert kernel.run("x").status == "error"
+        family = [kernel.process, *kernel.process.children(recursive=True)]
+    assert len(family) > 1
+    assert not any(member.is_running() for member in family)
