@@ -6,7 +6,7 @@
 //! 2. [`model`]: a network with weights, built from a spec.
 //! 3. [`data`]: CIFAR-10 from your disk or the official archive, and drawn shapes without either.
 //! 4. [`train`]: a recipe, a trainer, a history.
-//! 5. [`plot`]: pictures of a history.
+//! 5. [`plot`]: pictures of a history; [`look`]: what a network sees, and where it is wrong.
 //!
 //! Everything returns [`Result`]; an [`Error`] names the file or the value and what to do.
 //!
@@ -33,6 +33,7 @@ pub mod data;
 pub mod device;
 pub mod error;
 mod file;
+pub mod look;
 pub mod model;
 pub mod plot;
 pub mod spec;
@@ -42,9 +43,12 @@ pub use error::{Error, Result};
 
 /// What a notebook cell needs, in one `use`.
 pub mod prelude {
-    pub use crate::data::{Augment, Cifar10, Dataset, Shapes10, Split, cifar10_or_shapes10};
+    pub use crate::data::{
+        Augment, Cifar10, Dataset, Image, ImageFolder, Shapes10, Split, cifar10_or_shapes10,
+    };
     pub use crate::device::{best_device, describe};
     pub use crate::error::{Error, Result};
+    pub use crate::look::{self, Classifier};
     pub use crate::model::{GoogLeNet, Outputs, cross_entropy};
     pub use crate::plot::{self, Picture};
     pub use crate::spec::{self, Layer, NetworkSpec};

@@ -14,6 +14,8 @@
 //! | [`CIFAR`] | 3x32x32 | full width, batch normalisation, no early downsampling |
 //! | [`COMPACT`] | 3x32x32 | about a million parameters, made for a CPU |
 //!
+//! A fifth, [`TORCHVISION`], takes weights that torchvision's `googlenet` was trained to.
+//!
 //! ```
 //! use googlenet_lib::spec::{self, INCEPTION_3A};
 //!
@@ -158,6 +160,8 @@ pub struct InceptionSpec {
     pub reduce_5x5: i64,
     /// Filters of the 5x5 convolution.
     pub conv_5x5: i64,
+    /// Rows and columns of the kernel of the 5x5 convolution: 5, but 3 in [`TORCHVISION`].
+    pub kernel_5x5: i64,
     /// 1x1 filters after the pooling: the pool projection.
     pub pool_proj: i64,
 }
@@ -174,8 +178,15 @@ impl InceptionSpec {
             conv_3x3,
             reduce_5x5,
             conv_5x5,
+            kernel_5x5: 5,
             pool_proj,
         }
+    }
+
+    /// The same block with a 3x3 kernel in the 5x5 branch, as torchvision has it.
+    const fn with_3x3_for_5x5(mut self) -> InceptionSpec {
+        self.kernel_5x5 = 3;
+        self
     }
 
     /// Channels after the concatenation of the four branches.
@@ -226,6 +237,9 @@ pub struct AuxiliarySpec {
     pub pool_kernel: i64,
     /// Step of the average pooling.
     pub pool_stride: i64,
+    /// Rows and columns that an adaptive average pooling leaves, in place of the window's; `None`
+    /// for the window. torchvision pools 14x14 to 4x4 in this way.
+    pub adaptive_pool: Option<i64>,
     /// Filters of the 1x1 convolution.
     pub conv: i64,
     /// Units of the fully connected layer.
@@ -244,6 +258,7 @@ impl AuxiliarySpec {
             name: Cow::Borrowed(name),
             pool_kernel: 5,
             pool_stride: 3,
+            adaptive_pool: None,
             conv: 128,
             hidden: 1024,
             dropout: 0.7,
@@ -498,7 +513,53 @@ pub static COMPACT: NetworkSpec = NetworkSpec {
     },
 };
 
-/// Every network of this module, for a command line or a test that goes through them.
+/// torchvision's `googlenet`, for its trained weights: see [`crate::model::torchvision`].
+///
+/// It differs from [`PAPER`] in batch normalisation in place of local response normalisation and
+/// biases, a 3x3 kernel in the 5x5 branches
+/// (<https://github.com/pytorch/vision/issues/906>), a 2x2 window in the last max pooling, adaptive
+/// pooling in the auxiliary classifiers, and a dropout of 20 %.
+pub static TORCHVISION: NetworkSpec = NetworkSpec {
+    name: Cow::Borrowed("TORCHVISION"),
+    input: Shape::square(3, 224),
+    norm: Some(BatchNormSpec { epsilon: 1e-3, momentum: 0.1 }),
+    layers: Cow::Borrowed(&TORCHVISION_LAYERS),
+    head: HeadSpec {
+        pool: HeadPool::GlobalAverage,
+        hidden: None,
+        dropout: Dropout::Elements(0.2),
+        classes: 1000,
+    },
+};
+
+const TORCHVISION_LAYERS: [Layer; 18] = [
+    conv("conv_1", 64, 7, 2),
+    POOL_CEIL,
+    conv("conv_2_reduce", 64, 1, 1),
+    conv("conv_2", 192, 3, 1),
+    POOL_CEIL,
+    Layer::Inception(INCEPTION_3A.with_3x3_for_5x5()),
+    Layer::Inception(INCEPTION_3B.with_3x3_for_5x5()),
+    POOL_CEIL,
+    Layer::Inception(INCEPTION_4A.with_3x3_for_5x5()),
+    Layer::Auxiliary(torchvision_auxiliary("aux_4a")),
+    Layer::Inception(INCEPTION_4B.with_3x3_for_5x5()),
+    Layer::Inception(INCEPTION_4C.with_3x3_for_5x5()),
+    Layer::Inception(INCEPTION_4D.with_3x3_for_5x5()),
+    Layer::Auxiliary(torchvision_auxiliary("aux_4d")),
+    Layer::Inception(INCEPTION_4E.with_3x3_for_5x5()),
+    Layer::MaxPool(PoolSpec { kernel: 2, stride: 2, padding: 0, ceil_mode: true }),
+    Layer::Inception(INCEPTION_5A.with_3x3_for_5x5()),
+    Layer::Inception(INCEPTION_5B.with_3x3_for_5x5()),
+];
+
+const fn torchvision_auxiliary(name: &'static str) -> AuxiliarySpec {
+    let mut auxiliary = AuxiliarySpec::paper(name);
+    auxiliary.adaptive_pool = Some(4);
+    auxiliary
+}
+
+/// Every network of this module that the lessons use, for a command line or a test that goes through them.
 pub static ALL: [&NetworkSpec; 4] = [&PAPER, &SEED, &CIFAR, &COMPACT];
 
 /// The network of this name, whatever the case of its letters.
@@ -550,6 +611,11 @@ impl NetworkSpec {
             }
         }
         spec
+    }
+
+    /// Whether training draws lots: dropout in the head or in an auxiliary classifier.
+    pub fn has_dropout(&self) -> bool {
+        self.head.dropout != Dropout::None || self.auxiliaries().any(|a| a.dropout > 0.0)
     }
 
     /// The auxiliary classifiers, in order.
@@ -681,6 +747,13 @@ impl Layer {
                 for (what, count) in counts {
                     positive(name, what, count)?;
                 }
+                if block.kernel_5x5 < 1 || block.kernel_5x5 % 2 == 0 {
+                    return Err(Error::invalid(
+                        format!("kernel_5x5 of {name}"),
+                        block.kernel_5x5,
+                        "it must be odd, so that height and width stay",
+                    ));
+                }
                 check_shape(name, Shape { channels: block.out_channels(), ..input })
             }
             Layer::NaiveInception(block) => {
@@ -707,6 +780,10 @@ impl Layer {
 impl AuxiliarySpec {
     /// Shape after its average pooling.
     pub(crate) fn pooled(&self, input: Shape) -> Result<Shape> {
+        if let Some(size) = self.adaptive_pool {
+            positive(&self.name, "adaptive_pool", size)?;
+            return Ok(Shape { height: size, width: size, ..input });
+        }
         let pool = PoolSpec {
             kernel: self.pool_kernel,
             stride: self.pool_stride,

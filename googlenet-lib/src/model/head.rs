@@ -94,7 +94,10 @@ impl Auxiliary {
     /// (N, C, H, W) to logits (N, classes). It works in training only.
     pub(crate) fn forward(&self, xs: &Tensor) -> Result<Tensor> {
         let (kernel, stride) = ([self.spec.pool_kernel; 2], [self.spec.pool_stride; 2]);
-        let pooled = xs.f_avg_pool2d(kernel, stride, [0, 0], false, true, None::<i64>)?;
+        let pooled = match self.spec.adaptive_pool {
+            Some(size) => xs.f_adaptive_avg_pool2d([size, size])?,
+            None => xs.f_avg_pool2d(kernel, stride, [0, 0], false, true, None::<i64>)?,
+        };
         let features = self.conv.forward(&pooled, true)?.f_flatten(1, -1)?;
         let features = self.hidden.forward(&features)?.f_relu()?;
         self.classifier.forward(&features.f_dropout(self.spec.dropout, true)?)

@@ -51,7 +51,7 @@ impl Inception {
             branches: [
                 make.conv_1x1(in_channels, spec.conv_1x1)?,
                 make.conv_1x1_3x3(in_channels, spec.reduce_3x3, spec.conv_3x3)?,
-                make.conv_1x1_5x5(in_channels, spec.reduce_5x5, spec.conv_5x5)?,
+                make.conv_1x1_5x5(in_channels, spec)?,
                 make.pool_1x1(in_channels, spec.pool_proj)?,
             ],
         })
@@ -121,10 +121,10 @@ impl Branches<'_> {
     }
 
     /// 1x1, then 5x5.
-    fn conv_1x1_5x5(&self, in_channels: i64, reduce: i64, out_channels: i64) -> Result<Branch> {
+    fn conv_1x1_5x5(&self, in_channels: i64, spec: &InceptionSpec) -> Result<Branch> {
         let convs = vec![
-            self.conv("reduce_5x5", in_channels, reduce, 1)?,
-            self.conv("conv_5x5", reduce, out_channels, 5)?,
+            self.conv("reduce_5x5", in_channels, spec.reduce_5x5, 1)?,
+            self.conv("conv_5x5", spec.reduce_5x5, spec.conv_5x5, spec.kernel_5x5)?,
         ];
         Ok(Branch { pool: None, convs })
     }
