@@ -156,17 +156,30 @@ fn gradient_norms(net: &GoogLeNet, xs: &Tensor, labels: &Tensor) -> Result<Gradi
 }
 
 impl GoogLeNet {
+    /// Name of the first inception block, whose feature maps are the largest.
+    ///
+    /// # Errors
+    /// A network without inception blocks.
+    pub fn first_inception(&self) -> Result<String> {
+        self.inception(self.spec().layers.iter())
+    }
+
     /// Name of the last inception block: the usual layer for [`Classifier::grad_cam`].
     ///
     /// # Errors
     /// A network without inception blocks.
     pub fn last_inception(&self) -> Result<String> {
-        let blocks = self.spec().layers.iter().rev().find_map(|layer| match layer {
+        self.inception(self.spec().layers.iter().rev())
+    }
+
+    /// The first block of these layers.
+    fn inception<'a>(&self, mut layers: impl Iterator<Item = &'a Layer>) -> Result<String> {
+        let block = layers.find_map(|layer| match layer {
             Layer::Inception(block) => Some(block.name.to_string()),
             Layer::NaiveInception(block) => Some(block.name.to_string()),
             _ => None,
         });
-        blocks.ok_or_else(|| {
+        block.ok_or_else(|| {
             Error::invalid("network", &self.spec().name, "it has no inception block: name a layer")
         })
     }

@@ -106,10 +106,10 @@ pub fn load(path: impl AsRef<Path>, device: Device) -> Result<GoogLeNet> {
 /// Another network than [`spec::TORCHVISION`], whatever its number of classes, with or without
 /// auxiliary classifiers; a place that cannot be written.
 pub fn save(net: &GoogLeNet, path: impl AsRef<Path>) -> Result<()> {
-    let layers = |spec: &NetworkSpec| (spec.norm, spec.layers.clone(), spec.head.pool);
-    let whole = spec::TORCHVISION.clone();
-    let (found, without) = (layers(net.spec()), whole.without_auxiliary());
-    if found != layers(&whole) && found != layers(&without) {
+    // Dropout has no weights.
+    let layers = |spec: &NetworkSpec| (spec.norm, spec.without_dropout().layers, spec.head.pool);
+    let (whole, found) = (&spec::TORCHVISION, layers(net.spec()));
+    if found != layers(whole) && found != layers(&whole.without_auxiliary()) {
         return Err(Error::invalid(
             "network",
             &net.spec().name,
