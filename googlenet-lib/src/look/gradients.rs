@@ -87,9 +87,10 @@ impl Classifier<'_> {
         let (image, xs) = self.input(image)?;
         let activations = no_grad(|| self.net.activations(&xs, layer))?.set_requires_grad(true);
         let logits = self.net.logits_from(&activations, layer)?;
+        let answer = no_grad(|| self.logits(&xs))?;
         let class = match class {
             Some(class) => class,
-            None => logits.f_detach()?.f_argmax(1, false)?.f_int64_value(&[0])? as usize,
+            None => answer.f_argmax(1, false)?.f_int64_value(&[0])? as usize,
         };
         let score = logits.f_select(1, class as i64)?.f_sum(logits.kind())?;
         let gradients = Tensor::f_run_backward(&[&score], &[&activations], false, false)?;
@@ -104,7 +105,7 @@ impl Classifier<'_> {
             image,
             layer: layer.into(),
             class: self.classes[class].clone(),
-            probability: probabilities(&logits.f_detach()?)?[0][class],
+            probability: probabilities(&answer)?[0][class],
             size: (map.size()[0] as usize, map.size()[1] as usize),
             map: Vec::try_from(map.f_contiguous()?.f_view([-1])?)?,
         })

@@ -32,7 +32,7 @@ impl Draw for Calibration {
         let images: usize = self.bins.iter().map(|bin| bin.images).sum();
         let title = format!("Expected calibration error {:.2} %", 100.0 * self.error);
         let note = format!(
-            "{images} images in {} bins; a bar to the diagonal would be a confidence to be trusted",
+            "{images} images in {} bins; orange: surer than right, pale blue: less sure than right",
             self.bins.len()
         );
         card(area, &title, &note)?;
@@ -44,8 +44,10 @@ impl Draw for Calibration {
         for bin in self.bins.iter().filter(|bin| bin.images > 0) {
             let (from, to) = (100.0 * bin.from, 100.0 * bin.to);
             let (found, said) = (100.0 * bin.accuracy, 100.0 * bin.confidence);
-            bars.push(Rectangle::new([(from, 0.0), (to, found)], TRAIN.mix(0.85).filled()));
-            bars.push(Rectangle::new([(from, found), (to, said)], TEST.mix(0.45).filled()));
+            let gap = if said > found { TEST.mix(0.6) } else { TRAIN.mix(0.35) };
+            let (low, high) = (found.min(said), found.max(said));
+            bars.push(Rectangle::new([(from, 0.0), (to, low)], TRAIN.mix(0.85).filled()));
+            bars.push(Rectangle::new([(from, low), (to, high)], gap.filled()));
         }
         let edges = bars.iter().map(outline).collect();
         panel.draw(&left, bars, edges, vec![(0.0, 0.0), (100.0, 100.0)])?;

@@ -255,8 +255,8 @@ impl GradCam {
     pub fn picture(&self) -> Result<Picture> {
         let GradCam { image, layer, class, probability, size, map } = self;
         let heat = heat(map, size.0 as u32, size.1 as u32)?;
-        let over = heat.fitted(image.height(), image.width())?;
-        let mixed = image.bytes().iter().zip(over.bytes()).map(|(a, b)| a / 2 + b / 2).collect();
+        let heat = heat.fitted(image.height(), image.width())?;
+        let mixed = image.bytes().iter().zip(heat.bytes()).map(|(a, b)| a / 2 + b / 2).collect();
         let mixed = Image::from_bytes(image.height(), image.width(), mixed)?;
         let cells = [(image.clone(), "image"), (heat, layer), (mixed, "both")];
         let cells = cells.map(|(image, caption)| Cell::new(image, caption.into())).to_vec();
