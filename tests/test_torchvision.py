@@ -100,7 +100,10 @@ def test_transform_input_is_the_documented_normalisation():
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        (lambda state: state.pop("inception4c.branch3.1.conv.weight"), "branch3.1.conv.weight is m"),
+        (
+            lambda state: state.pop("inception4c.branch3.1.conv.weight"),
+            "branch3.1.conv.weight is m",
+        ),
         (lambda state: state.pop("fc.weight"), "fc.weight is missing"),
         (lambda state: state.update(extra=torch.zeros(1)), "extra is not a variable"),
         (lambda state: state.update({"conv1.conv.weight": torch.zeros(3)}), "has shape [3]"),

@@ -145,7 +145,7 @@ fn checkpointed() -> (TempDir, PathBuf) {
 
 /// The error of a resume; it names `path`.
 fn refused(dir: &Path, path: &Path) -> String {
-    let error = resume(dir).err().expect("it was accepted").to_string();
+    let error = resume(dir).expect_err("it was accepted").to_string();
     assert!(error.starts_with(path.to_str().unwrap()), "{error} does not begin with {path:?}");
     error
 }

@@ -148,7 +148,7 @@ fn class_folders_are_a_data_set() {
     spec.layers.to_mut().truncate(4);
     let net = GoogLeNet::new(&spec, Device::Cpu).unwrap();
     let run =
-        Trainer::new(net, &ImageFolder::open(&root, 32).unwrap(), Recipe::steady().with_batch(4));
+        Trainer::new(net, ImageFolder::open(&root, 32).unwrap(), Recipe::steady().with_batch(4));
     assert_eq!(run.unwrap().predictions().unwrap().labels, [0, 1, 1]);
 }
 
