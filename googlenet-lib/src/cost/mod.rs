@@ -30,9 +30,9 @@
 //! # Table 1 of the paper
 //!
 //! Table 1 (<https://arxiv.org/abs/1409.4842>) prints parameters, in units of 1024 weights without
-//! biases, and multiply-adds, in millions. Its operations are those of [`PAPER`](crate::spec::PAPER) but
-//! for three rows, and its parameters are so in three rows only; the others, but for the first, are
-//! off by up to 7 %:
+//! biases, and multiply-adds, in millions. Its operations are those of
+//! [`PAPER`](crate::spec::PAPER) but for three rows. Its parameters agree in three rows only; the
+//! others, but for the first, are off by up to 7 %:
 //!
 //! | row | its params | exact, Ki | its ops | exact, M | why |
 //! | --- | ---: | ---: | ---: | ---: | --- |
@@ -40,12 +40,12 @@
 //! | convolution 3x3/1 | 112K | 112.0 | 360M | 359.7 | they agree |
 //! | inception (3a) | 159K | 159.5 | 128M | 128.0 | they agree |
 //! | inception (3b) | 380K | 379.0 | 304M | 304.3 | params: with the 640 biases it is 379.6 |
-//! | inception (4a) | 364K | 366.8 | 73M | 73.6 | its columns agree with each other: 364 Ki x 14 x 14 = 73.1M |
-//! | inception (4b) | 437K | 438.0 | 88M | 87.9 | params: not known, under 1 % |
+//! | inception (4a) | 364K | 366.8 | 73M | 73.6 | its columns agree with each other, 364 Ki x 14 x 14 = 73.1M, not with its channels |
+//! | inception (4b) | 437K | 438.0 | 88M | 87.9 | params: not known, 0.2 % |
 //! | inception (4c) | 463K | 497.5 | 100M | 99.9 | params: contradict its own ops, which need 498 Ki |
 //! | inception (4d) | 580K | 590.5 | 119M | 118.5 | params: contradict its own ops, which need 593 Ki |
 //! | inception (4e) | 840K | 847.0 | 170M | 170.0 | params: contradict its own ops, which need 847 Ki |
-//! | inception (5a) | 1072K | 1018.0 | 54M | 51.1 | its columns agree with each other: 1072 Ki x 7 x 7 = 53.8M; the channel counts that it prints give less |
+//! | inception (5a) | 1072K | 1018.0 | 54M | 51.1 | its columns agree with each other, 1072 Ki x 7 x 7 = 53.8M, not with its channels |
 //! | inception (5b) | 1388K | 1409.0 | 71M | 70.7 | params: contradict its own ops, which need 1415 Ki |
 //! | linear | 1000K | 1000.0 | 1M | 1.0 | they agree |
 //!
@@ -53,8 +53,8 @@
 //! for each colour and 1x1 after it: (7 x 7 x 3 x 8) + (3 x 8 x 64) = 2,712 weights, at 112 x 112
 //! places 34.0M multiply-adds. The paper does not say so; its successor, which has the same stem,
 //! does (Ioffe and Szegedy 2015, <https://arxiv.org/abs/1502.03167>, appendix). A full 7x7
-//! convolution, as this lab and everyone else builds it, has 9,408. Where the column gives no
-//! reason, the authors have published none.
+//! convolution, as this lab and the usual libraries build it, has 9,408. For the other rows the table
+//! above says what the arithmetic shows; the authors' own reasons are not known to us.
 
 mod compare;
 mod summary;

@@ -1,7 +1,9 @@
 //! Pictures for notebooks and files: PNG and SVG by plotters, with a font of our own, so that they
 //! look the same on every machine.
 
+mod diagram;
 mod loss;
+mod scene;
 
 use std::path::Path;
 
@@ -10,6 +12,9 @@ use plotters::prelude::*;
 use plotters::style::{FontStyle, register_font};
 use plotters_bitmap::BitMapBackend;
 
+pub use diagram::{
+    cost_bars, gap_versus_fc, inception_block, network_diagram, pointwise_convolution,
+};
 pub use loss::loss_curve;
 
 use crate::{Error, Result, file};
@@ -24,10 +29,16 @@ pub struct Picture {
 impl Picture {
     /// Draws the same picture twice, for SVG and for PNG, `size` pixels wide and high.
     fn draw<D: Draw>(size: (u32, u32), drawing: &D) -> Result<Picture> {
-        register_font("sans-serif", FontStyle::Normal, dejavu::sans::regular())
-            .map_err(|_| Error::Plot("the built-in font cannot be read".into()))?;
+        Picture::draw_scaled(size, 1, drawing)
+    }
+
+    /// The same with `scale` pixels of the PNG for each of the SVG. The drawing must look at the
+    /// size of its area.
+    fn draw_scaled<D: Draw>(size: (u32, u32), scale: u32, drawing: &D) -> Result<Picture> {
+        register_fonts()?;
         let mut svg = String::new();
         drawing.draw(&SVGBackend::with_string(&mut svg, size).into_drawing_area())?;
+        let size = (size.0 * scale, size.1 * scale);
         let mut pixels = vec![0; size.0 as usize * size.1 as usize * 3];
         drawing.draw(&BitMapBackend::with_buffer(&mut pixels, size).into_drawing_area())?;
         Ok(Picture { svg, png: encode_png(&pixels, size)? })
@@ -69,6 +80,11 @@ impl Picture {
 /// Something that can be drawn on any of plotters' backends.
 trait Draw {
     fn draw<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>) -> Result<()>;
+}
+
+fn register_fonts() -> Result<()> {
+    register_font("sans-serif", FontStyle::Normal, dejavu::sans::regular())
+        .map_err(|_| Error::Plot("the built-in font cannot be read".into()))
 }
 
 /// For `map_err`: what plotters says, as our error.
