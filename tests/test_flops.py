@@ -76,8 +76,8 @@ def test_parameters(name, cost):
 def test_what_training_keeps(name, cost):
     """The activations of a training step against what autograd keeps for the backward pass.
 
-    Ours are a little more: some values that are written need not be kept, such as the last
-    concatenation. (The paper's network is left out: PyTorch's local response normalisation keeps
+    Ours are a little more: some values that are written need not be kept, such as the logits.
+    (The paper's network is left out: PyTorch's local response normalisation keeps
     six tensors, each as large as its input.)
     """
     make, size = NETWORKS[name]
@@ -98,4 +98,4 @@ def test_what_training_keeps(name, cost):
     count = cost(name, size)["total"]
     written = 2 * (4 * count["activations"] + 8 * count["maxima"]) + images.nbytes
     print(f"{name}: kept {sum(kept.values())}, counted {written}")
-    assert 0.9 * written < sum(kept.values()) <= written
+    assert 0.99 * written < sum(kept.values()) <= written

@@ -461,6 +461,9 @@ fn gap_scene(comparison: &GapVersusFc) -> Scene {
             scene.text(&from, (388, below), 13, HPos::Center, INK);
         } else {
             scene.arrow(vec![(270, middle), (670, middle)]);
+            let Shape { height, width, .. } = features;
+            let mean = format!("mean over {height} x {width} places");
+            scene.text(&mean, (470, middle - 14), 13, HPos::Center, INK);
         }
         scene.rect(output, JOIN, Some(EDGE));
         scene.text(&to, (698, below), 13, HPos::Center, INK);

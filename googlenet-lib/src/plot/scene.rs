@@ -141,6 +141,7 @@ impl Scene {
 
 impl Draw for Scene {
     fn draw<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>) -> Result<()> {
+        area.fill(&CARD).map_err(plot_error)?;
         let scale = area.dim_in_pixel().0 as i32 / self.size.0;
         let at = |&(x, y): &(i32, i32)| (x * scale, y * scale);
         let style = |color: &RGBColor, width: u32| color.stroke_width(width * scale as u32);
