@@ -6,7 +6,7 @@
 //! 2. [`model`]: a network with weights, built from a spec; [`cost`]: its arithmetic.
 //! 3. [`data`]: CIFAR-10 from your disk or the official archive, and drawn shapes without either.
 //! 4. [`train`]: a recipe, a trainer, a history.
-//! 5. [`plot`]: pictures of a history.
+//! 5. [`plot`]: pictures of a history, and figures drawn from a spec.
 //!
 //! Everything returns [`Result`]; an [`Error`] names the file or the value and what to do.
 //!
