@@ -3,10 +3,11 @@
 //! The crate is made to be loaded into a notebook cell, and holds what its five lessons need:
 //!
 //! 1. [`spec`]: the networks as data, one row per inception block.
-//! 2. [`model`]: a network with weights, built from a spec.
+//! 2. [`model`]: a network with weights, built from a spec; [`cost`]: its arithmetic.
 //! 3. [`data`]: CIFAR-10 from your disk or the official archive, and drawn shapes without either.
 //! 4. [`train`]: a recipe, a trainer, a history.
-//! 5. [`plot`]: pictures of a history; [`look`]: what a network sees, and where it is wrong.
+//! 5. [`plot`]: pictures of a history, and figures drawn from a spec.
+//! 6. [`look`]: what a network sees, and where it is wrong.
 //!
 //! Everything returns [`Result`]; an [`Error`] names the file or the value and what to do.
 //!
@@ -29,6 +30,7 @@
 //! # Ok::<(), Error>(())
 //! ```
 
+pub mod cost;
 pub mod data;
 pub mod device;
 pub mod error;
@@ -37,12 +39,14 @@ pub mod look;
 pub mod model;
 pub mod plot;
 pub mod spec;
+mod table;
 pub mod train;
 
 pub use error::{Error, Result};
 
 /// What a notebook cell needs, in one `use`.
 pub mod prelude {
+    pub use crate::cost::{self, Bottleneck, GapVersusFc, NetworkCost, naive_comparison};
     pub use crate::data::{
         Augment, Cifar10, Dataset, Image, ImageFolder, Shapes10, Split, cifar10_or_shapes10,
     };
@@ -51,7 +55,7 @@ pub mod prelude {
     pub use crate::look::{self, Classifier};
     pub use crate::model::{GoogLeNet, Outputs, cross_entropy};
     pub use crate::plot::{self, Picture};
-    pub use crate::spec::{self, Layer, NetworkSpec};
+    pub use crate::spec::{self, Layer, NetworkSpec, Shape};
     pub use crate::train::{
         Epochs, Evaluation, Fit, History, Observer, OptimizerSpec, Recipe, Schedule, SizeStep,
         StepReport, Trainer,

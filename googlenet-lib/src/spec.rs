@@ -14,7 +14,7 @@
 //! | [`CIFAR`] | 3x32x32 | full width, batch normalisation, no early downsampling |
 //! | [`COMPACT`] | 3x32x32 | about a million parameters, made for a CPU |
 //!
-//! A fifth, [`TORCHVISION`], takes weights that torchvision's `googlenet` was trained to.
+//! [`TORCHVISION`] takes weights that torchvision's `googlenet` was trained to.
 //!
 //! ```
 //! use googlenet_lib::spec::{self, INCEPTION_3A};
@@ -118,6 +118,38 @@ pub struct ConvSpec {
     pub relu: bool,
 }
 
+impl ConvSpec {
+    /// A convolution with padding of half a kernel: with an odd kernel it keeps height and width
+    /// at stride 1.
+    pub const fn same(
+        name: &'static str,
+        out_channels: i64,
+        kernel: i64,
+        stride: i64,
+        relu: bool,
+    ) -> ConvSpec {
+        let padding = kernel / 2;
+        ConvSpec { name: Cow::Borrowed(name), out_channels, kernel, stride, padding, relu }
+    }
+
+    /// Output shape for this input shape.
+    ///
+    /// # Errors
+    /// A size under 1, a window that does not fit, more than 2^63 values.
+    pub fn output(&self, input: Shape) -> Result<Shape> {
+        let name = &self.name;
+        positive(name, "out_channels", self.out_channels)?;
+        let window = PoolSpec {
+            kernel: self.kernel,
+            stride: self.stride,
+            padding: self.padding,
+            ceil_mode: false,
+        };
+        let shape = window.output(name, input)?;
+        check_shape(name, Shape { channels: self.out_channels, ..shape })
+    }
+}
+
 /// A pooling window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PoolSpec {
@@ -131,6 +163,10 @@ pub struct PoolSpec {
     pub ceil_mode: bool,
 }
 
+/// The pooling inside an inception block: 3x3 with stride 1 and padding 1, so that height and width
+/// stay.
+const POOL_SAME: PoolSpec = PoolSpec { kernel: 3, stride: 1, padding: 1, ceil_mode: false };
+
 /// Constants of local response normalisation, as `torch.nn.LocalResponseNorm` defines them.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct LocalResponseNormSpec {
@@ -142,6 +178,22 @@ pub struct LocalResponseNormSpec {
     pub beta: f64,
     /// Added to the scaled mean square.
     pub k: f64,
+}
+
+/// One branch of an inception block: an optional pooling, then convolutions one after the other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BranchSpec {
+    /// Maximum over a window, with stride 1.
+    pub pool: Option<PoolSpec>,
+    /// Convolutions that keep height and width.
+    pub convs: Vec<ConvSpec>,
+}
+
+impl BranchSpec {
+    /// Channels that leave the branch when `in_channels` enter it.
+    pub fn out_channels(&self, in_channels: i64) -> i64 {
+        self.convs.last().map_or(in_channels, |conv| conv.out_channels)
+    }
 }
 
 /// Channel counts of an inception block with dimension reduction (Figure 2b): the columns of
@@ -191,7 +243,34 @@ impl InceptionSpec {
 
     /// Channels after the concatenation of the four branches.
     pub const fn out_channels(&self) -> i64 {
-        self.conv_1x1 + self.conv_3x3 + self.conv_5x5 + self.pool_proj
+        let convs = self.conv_1x1.saturating_add(self.conv_3x3).saturating_add(self.conv_5x5);
+        convs.saturating_add(self.pool_proj)
+    }
+
+    /// The four branches of Figure 2b, in the order of their concatenation. The convolutions'
+    /// names are those of the fields.
+    pub fn branches(&self) -> [BranchSpec; 4] {
+        let convs = |convs: &[(&'static str, i64, i64)]| -> Vec<ConvSpec> {
+            convs
+                .iter()
+                .map(|&(name, channels, kernel)| ConvSpec::same(name, channels, kernel, 1, RELU))
+                .collect()
+        };
+        [
+            BranchSpec { pool: None, convs: convs(&[("conv_1x1", self.conv_1x1, 1)]) },
+            BranchSpec {
+                pool: None,
+                convs: convs(&[("reduce_3x3", self.reduce_3x3, 1), ("conv_3x3", self.conv_3x3, 3)]),
+            },
+            BranchSpec {
+                pool: None,
+                convs: convs(&[
+                    ("reduce_5x5", self.reduce_5x5, 1),
+                    ("conv_5x5", self.conv_5x5, self.kernel_5x5),
+                ]),
+            },
+            BranchSpec { pool: Some(POOL_SAME), convs: convs(&[("pool_proj", self.pool_proj, 1)]) },
+        ]
     }
 
     /// The same block without its reductions (Figure 2a).
@@ -220,10 +299,25 @@ pub struct NaiveInceptionSpec {
 }
 
 impl NaiveInceptionSpec {
+    /// The four branches of Figure 2a, in the order of their concatenation.
+    pub fn branches(&self) -> [BranchSpec; 4] {
+        let branch = |name, channels, kernel| BranchSpec {
+            pool: None,
+            convs: vec![ConvSpec::same(name, channels, kernel, 1, RELU)],
+        };
+        [
+            branch("conv_1x1", self.conv_1x1, 1),
+            branch("conv_3x3", self.conv_3x3, 3),
+            branch("conv_5x5", self.conv_5x5, 5),
+            BranchSpec { pool: Some(POOL_SAME), convs: vec![] },
+        ]
+    }
+
     /// Channels after the concatenation: the branches' filters and all `in_channels` of the pool
     /// branch, so that a stack of such blocks grows without end.
     pub const fn out_channels(&self, in_channels: i64) -> i64 {
-        self.conv_1x1 + self.conv_3x3 + self.conv_5x5 + in_channels
+        let convs = self.conv_1x1.saturating_add(self.conv_3x3).saturating_add(self.conv_5x5);
+        convs.saturating_add(in_channels)
     }
 }
 
@@ -345,28 +439,21 @@ const POOL_CEIL: Layer =
 const POOL_PADDED: Layer =
     Layer::MaxPool(PoolSpec { kernel: 3, stride: 2, padding: 1, ceil_mode: false });
 
-/// A convolution that keeps height and width (at stride 1), with ReLU.
-const fn conv(name: &'static str, out_channels: i64, kernel: i64, stride: i64) -> Layer {
-    Layer::Conv(ConvSpec {
-        name: Cow::Borrowed(name),
-        out_channels,
-        kernel,
-        stride,
-        padding: kernel / 2,
-        relu: true,
-    })
-}
+/// 2x2 with stride 2, as VGG pools.
+const POOL_VGG: Layer =
+    Layer::MaxPool(PoolSpec { kernel: 2, stride: 2, padding: 0, ceil_mode: false });
 
-/// The same convolution without ReLU.
-const fn conv_linear(name: &'static str, out_channels: i64, kernel: i64, stride: i64) -> Layer {
-    Layer::Conv(ConvSpec {
-        name: Cow::Borrowed(name),
-        out_channels,
-        kernel,
-        stride,
-        padding: kernel / 2,
-        relu: false,
-    })
+const RELU: bool = true;
+const LINEAR: bool = false;
+
+const fn conv(
+    name: &'static str,
+    out_channels: i64,
+    kernel: i64,
+    stride: i64,
+    relu: bool,
+) -> Layer {
+    Layer::Conv(ConvSpec::same(name, out_channels, kernel, stride, relu))
 }
 
 /// GoogLeNet as in Table 1 and Figure 3 of the paper: 224x224 colour images, 1000 classes, local
@@ -376,11 +463,11 @@ pub static PAPER: NetworkSpec = NetworkSpec {
     input: Shape::square(3, 224),
     norm: None,
     layers: Cow::Borrowed(&[
-        conv("conv_1", 64, 7, 2),
+        conv("conv_1", 64, 7, 2, RELU),
         POOL_CEIL,
         Layer::LocalResponseNorm(LOCAL_RESPONSE_NORM),
-        conv("conv_2_reduce", 64, 1, 1),
-        conv("conv_2", 192, 3, 1),
+        conv("conv_2_reduce", 64, 1, 1, RELU),
+        conv("conv_2", 192, 3, 1, RELU),
         Layer::LocalResponseNorm(LOCAL_RESPONSE_NORM),
         POOL_CEIL,
         Layer::Inception(INCEPTION_3A),
@@ -420,9 +507,9 @@ pub static SEED: NetworkSpec = NetworkSpec {
 };
 
 const SEED_LAYERS: [Layer; 15] = [
-    conv_linear("conv_1", 64, 7, 2),
+    conv("conv_1", 64, 7, 2, LINEAR),
     POOL_PADDED,
-    conv_linear("conv_2", 192, 3, 1),
+    conv("conv_2", 192, 3, 1, LINEAR),
     POOL_PADDED,
     Layer::Inception(INCEPTION_3A),
     Layer::Inception(INCEPTION_3B),
@@ -467,7 +554,7 @@ pub static CIFAR: NetworkSpec = NetworkSpec {
     input: Shape::square(3, 32),
     norm: Some(BATCH_NORM),
     layers: Cow::Borrowed(&[
-        conv("conv_1", 192, 3, 1),
+        conv("conv_1", 192, 3, 1, RELU),
         Layer::Inception(INCEPTION_3A),
         Layer::Inception(INCEPTION_3B),
         POOL_PADDED,
@@ -496,8 +583,8 @@ pub static COMPACT: NetworkSpec = NetworkSpec {
     input: Shape::square(3, 32),
     norm: Some(BATCH_NORM),
     layers: Cow::Borrowed(&[
-        conv("conv_1", 32, 5, 2),
-        conv("conv_2", 64, 3, 1),
+        conv("conv_1", 32, 5, 2, RELU),
+        conv("conv_2", 64, 3, 1, RELU),
         POOL_PADDED,
         Layer::Inception(InceptionSpec::row("inception_3a", [48, 32, 64, 16, 24, 24])),
         Layer::Inception(InceptionSpec::row("inception_3b", [64, 48, 96, 16, 32, 32])),
@@ -510,6 +597,50 @@ pub static COMPACT: NetworkSpec = NetworkSpec {
         hidden: None,
         dropout: Dropout::None,
         classes: 10,
+    },
+};
+
+/// VGG-16 (Simonyan and Zisserman 2014, <https://arxiv.org/abs/1409.1556>, configuration D), for
+/// comparison: its classifier holds nine tenths of its parameters. The first of its three fully
+/// connected layers stands here as what it is, a convolution as large as its input (section 3.2 of
+/// that paper).
+pub static VGG_16: NetworkSpec = NetworkSpec {
+    name: Cow::Borrowed("VGG-16"),
+    input: Shape::square(3, 224),
+    norm: None,
+    layers: Cow::Borrowed(&[
+        conv("conv_1_1", 64, 3, 1, RELU),
+        conv("conv_1_2", 64, 3, 1, RELU),
+        POOL_VGG,
+        conv("conv_2_1", 128, 3, 1, RELU),
+        conv("conv_2_2", 128, 3, 1, RELU),
+        POOL_VGG,
+        conv("conv_3_1", 256, 3, 1, RELU),
+        conv("conv_3_2", 256, 3, 1, RELU),
+        conv("conv_3_3", 256, 3, 1, RELU),
+        POOL_VGG,
+        conv("conv_4_1", 512, 3, 1, RELU),
+        conv("conv_4_2", 512, 3, 1, RELU),
+        conv("conv_4_3", 512, 3, 1, RELU),
+        POOL_VGG,
+        conv("conv_5_1", 512, 3, 1, RELU),
+        conv("conv_5_2", 512, 3, 1, RELU),
+        conv("conv_5_3", 512, 3, 1, RELU),
+        POOL_VGG,
+        Layer::Conv(ConvSpec {
+            name: Cow::Borrowed("fc_6"),
+            out_channels: 4096,
+            kernel: 7,
+            stride: 1,
+            padding: 0,
+            relu: true,
+        }),
+    ]),
+    head: HeadSpec {
+        pool: HeadPool::Flatten,
+        hidden: Some(4096),
+        dropout: Dropout::Elements(0.5),
+        classes: 1000,
     },
 };
 
@@ -533,10 +664,10 @@ pub static TORCHVISION: NetworkSpec = NetworkSpec {
 };
 
 const TORCHVISION_LAYERS: [Layer; 18] = [
-    conv("conv_1", 64, 7, 2),
+    conv("conv_1", 64, 7, 2, RELU),
     POOL_CEIL,
-    conv("conv_2_reduce", 64, 1, 1),
-    conv("conv_2", 192, 3, 1),
+    conv("conv_2_reduce", 64, 1, 1, RELU),
+    conv("conv_2", 192, 3, 1, RELU),
     POOL_CEIL,
     Layer::Inception(INCEPTION_3A.with_3x3_for_5x5()),
     Layer::Inception(INCEPTION_3B.with_3x3_for_5x5()),
@@ -559,7 +690,7 @@ const fn torchvision_auxiliary(name: &'static str) -> AuxiliarySpec {
     auxiliary
 }
 
-/// Every network of this module that the lessons use, for a command line or a test that goes through them.
+/// The networks of the lessons, for a command line or a test that goes through them.
 pub static ALL: [&NetworkSpec; 4] = [&PAPER, &SEED, &CIFAR, &COMPACT];
 
 /// The network of this name, whatever the case of its letters.
@@ -599,6 +730,18 @@ impl NetworkSpec {
     /// The same network without local response normalisation.
     pub fn without_local_response_norm(&self) -> NetworkSpec {
         self.without(|layer| matches!(layer, Layer::LocalResponseNorm(_)))
+    }
+
+    /// The same network with a naive block in the place of every inception block: there the
+    /// channels grow from block to block, since the pool branches pass all of theirs on.
+    pub fn naive(&self) -> NetworkSpec {
+        let mut spec = self.clone();
+        for layer in spec.layers.to_mut() {
+            if let Layer::Inception(block) = layer {
+                *layer = Layer::NaiveInception(block.naive());
+            }
+        }
+        spec
     }
 
     /// The same network with all dropout off, so that training is free of chance.
@@ -677,15 +820,7 @@ impl NetworkSpec {
     /// As [`NetworkSpec::shapes`], and a pooling window larger than the last activations.
     pub fn head_features(&self) -> Result<i64> {
         let last = self.shapes()?.last().map_or(self.input, |(_, shape)| *shape);
-        let pooled = match self.head.pool {
-            HeadPool::GlobalAverage => Shape::square(last.channels, 1),
-            HeadPool::Flatten => last,
-            HeadPool::Average { kernel } => {
-                let pool = PoolSpec { kernel, stride: 1, padding: 0, ceil_mode: false };
-                pool.output("head", last)?
-            }
-        };
-        Ok(pooled.elements())
+        Ok(self.head.pooled(last)?.elements())
     }
 
     /// Whether every number in the spec can be built: positive sizes, windows that fit, fractions
@@ -708,19 +843,9 @@ impl NetworkSpec {
 
 impl Layer {
     /// Output shape of this layer for this input shape.
-    fn output(&self, name: &str, input: Shape) -> Result<Shape> {
+    pub(crate) fn output(&self, name: &str, input: Shape) -> Result<Shape> {
         match self {
-            Layer::Conv(conv) => {
-                positive(name, "out_channels", conv.out_channels)?;
-                let window = PoolSpec {
-                    kernel: conv.kernel,
-                    stride: conv.stride,
-                    padding: conv.padding,
-                    ceil_mode: false,
-                };
-                let shape = window.output(name, input)?;
-                check_shape(name, Shape { channels: conv.out_channels, ..shape })
-            }
+            Layer::Conv(conv) => conv.output(input),
             Layer::MaxPool(pool) => {
                 if pool.padding.saturating_mul(2) > pool.kernel {
                     return Err(Error::invalid(
@@ -736,17 +861,6 @@ impl Layer {
                 Ok(input)
             }
             Layer::Inception(block) => {
-                let counts = [
-                    ("conv_1x1", block.conv_1x1),
-                    ("reduce_3x3", block.reduce_3x3),
-                    ("conv_3x3", block.conv_3x3),
-                    ("reduce_5x5", block.reduce_5x5),
-                    ("conv_5x5", block.conv_5x5),
-                    ("pool_proj", block.pool_proj),
-                ];
-                for (what, count) in counts {
-                    positive(name, what, count)?;
-                }
                 if block.kernel_5x5 < 1 || block.kernel_5x5 % 2 == 0 {
                     return Err(Error::invalid(
                         format!("kernel_5x5 of {name}"),
@@ -754,18 +868,9 @@ impl Layer {
                         "it must be odd, so that height and width stay",
                     ));
                 }
-                check_shape(name, Shape { channels: block.out_channels(), ..input })
+                concatenated(name, &block.branches(), input)
             }
-            Layer::NaiveInception(block) => {
-                for (what, count) in [
-                    ("conv_1x1", block.conv_1x1),
-                    ("conv_3x3", block.conv_3x3),
-                    ("conv_5x5", block.conv_5x5),
-                ] {
-                    positive(name, what, count)?;
-                }
-                check_shape(name, Shape { channels: block.out_channels(input.channels), ..input })
-            }
+            Layer::NaiveInception(block) => concatenated(name, &block.branches(), input),
             Layer::Auxiliary(auxiliary) => {
                 positive(name, "conv", auxiliary.conv)?;
                 positive(name, "hidden", auxiliary.hidden)?;
@@ -777,7 +882,26 @@ impl Layer {
     }
 }
 
+impl HeadSpec {
+    /// Shape after its pooling.
+    pub(crate) fn pooled(&self, last: Shape) -> Result<Shape> {
+        match self.pool {
+            HeadPool::GlobalAverage => Ok(Shape::square(last.channels, 1)),
+            HeadPool::Flatten => Ok(last),
+            HeadPool::Average { kernel } => {
+                let pool = PoolSpec { kernel, stride: 1, padding: 0, ceil_mode: false };
+                pool.output("head", last)
+            }
+        }
+    }
+}
+
 impl AuxiliarySpec {
+    /// Its convolution.
+    pub(crate) fn conv_1x1(&self) -> ConvSpec {
+        ConvSpec::same("conv", self.conv, 1, 1, RELU)
+    }
+
     /// Shape after its average pooling.
     pub(crate) fn pooled(&self, input: Shape) -> Result<Shape> {
         if let Some(size) = self.adaptive_pool {
@@ -796,7 +920,7 @@ impl AuxiliarySpec {
 
 impl PoolSpec {
     /// Output shape of a window that slides over this input.
-    fn output(&self, name: &str, input: Shape) -> Result<Shape> {
+    pub(crate) fn output(&self, name: &str, input: Shape) -> Result<Shape> {
         positive(name, "kernel", self.kernel)?;
         positive(name, "stride", self.stride)?;
         if self.padding < 0 {
@@ -806,11 +930,12 @@ impl PoolSpec {
                 "it must be at least 0",
             ));
         }
-        Ok(Shape {
+        let shape = Shape {
             channels: input.channels,
             height: self.positions(name, input.height)?,
             width: self.positions(name, input.width)?,
-        })
+        };
+        check_shape(name, shape)
     }
 
     /// How many windows fit into `size` rows or columns.
@@ -830,12 +955,26 @@ impl PoolSpec {
             })?;
         let mut windows = room / self.stride + 1;
         // A last window that hangs over the edge counts if it starts inside image or left padding.
-        if self.ceil_mode && room % self.stride != 0 && windows * self.stride < size + self.padding
+        if self.ceil_mode
+            && room % self.stride != 0
+            && windows.saturating_mul(self.stride) < size + self.padding
         {
             windows += 1;
         }
         Ok(windows)
     }
+}
+
+/// Output shape of an inception block: all channels that leave its branches.
+fn concatenated(name: &str, branches: &[BranchSpec], input: Shape) -> Result<Shape> {
+    let mut channels = 0i64;
+    for branch in branches {
+        for conv in &branch.convs {
+            positive(name, &conv.name, conv.out_channels)?;
+        }
+        channels = channels.saturating_add(branch.out_channels(input.channels));
+    }
+    check_shape(name, Shape { channels, ..input })
 }
 
 fn positive(name: &str, what: &str, value: i64) -> Result<()> {

@@ -5,7 +5,7 @@ use tch::{Device, Kind, Tensor, no_grad};
 use super::Classifier;
 use crate::data::Image;
 use crate::model::GoogLeNet;
-use crate::spec::Layer;
+use crate::spec::{BranchSpec, Layer};
 use crate::{Error, Result};
 
 /// The filters of the first convolution, which look at colours: Figure 3 of Krizhevsky et al. 2012
@@ -70,7 +70,7 @@ impl Classifier<'_> {
         let named = branches.into_iter().map(|(name, channels)| {
             // The pool branch of a naive block has as many as are left.
             let channels = channels.unwrap_or(maps.size()[0] - start);
-            let branch = Branch { name: name.into(), maps: maps.f_narrow(0, start, channels)? };
+            let branch = Branch { name, maps: maps.f_narrow(0, start, channels)? };
             start += channels;
             Ok(branch)
         });
@@ -79,28 +79,19 @@ impl Classifier<'_> {
     }
 
     /// Name and number of channels of each branch of a block.
-    fn branches(&self, block: &str) -> Result<[(&'static str, Option<i64>); 4]> {
-        for layer in self.net.spec().layers.iter() {
-            match layer {
-                Layer::Inception(spec) if spec.name == block => {
-                    return Ok([
-                        ("conv_1x1", Some(spec.conv_1x1)),
-                        ("conv_3x3", Some(spec.conv_3x3)),
-                        ("conv_5x5", Some(spec.conv_5x5)),
-                        ("pool_proj", Some(spec.pool_proj)),
-                    ]);
-                }
-                Layer::NaiveInception(spec) if spec.name == block => {
-                    return Ok([
-                        ("conv_1x1", Some(spec.conv_1x1)),
-                        ("conv_3x3", Some(spec.conv_3x3)),
-                        ("conv_5x5", Some(spec.conv_5x5)),
-                        ("pool", None),
-                    ]);
-                }
-                _ => {}
-            }
-        }
-        Err(Error::invalid("layer", format!("'{block}'"), "give the name of an inception block"))
+    fn branches(&self, block: &str) -> Result<Vec<(String, Option<i64>)>> {
+        let branches = self.net.spec().layers.iter().find_map(|layer| match layer {
+            Layer::Inception(spec) if spec.name == block => Some(spec.branches()),
+            Layer::NaiveInception(spec) if spec.name == block => Some(spec.branches()),
+            _ => None,
+        });
+        let branches = branches.ok_or_else(|| {
+            Error::invalid("layer", format!("'{block}'"), "give the name of an inception block")
+        })?;
+        let of = |branch: BranchSpec| match branch.convs.last() {
+            Some(conv) => (conv.name.to_string(), Some(conv.out_channels)),
+            None => ("pool".to_string(), None),
+        };
+        Ok(branches.into_iter().map(of).collect())
     }
 }

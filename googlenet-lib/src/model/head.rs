@@ -5,7 +5,7 @@ use tch::nn::Path;
 
 use super::conv::{Conv, Linear};
 use crate::Result;
-use crate::spec::{AuxiliarySpec, ConvSpec, Dropout, HeadPool, HeadSpec, Shape};
+use crate::spec::{AuxiliarySpec, Dropout, HeadPool, HeadSpec, Shape};
 
 /// The classifier at the end: pooling or flattening, an optional hidden layer, dropout, linear.
 #[derive(Debug)]
@@ -69,14 +69,7 @@ impl Auxiliary {
         spec: &AuxiliarySpec,
         norm: Option<crate::spec::BatchNormSpec>,
     ) -> Result<Auxiliary> {
-        let conv = ConvSpec {
-            name: "conv".into(),
-            out_channels: spec.conv,
-            kernel: 1,
-            stride: 1,
-            padding: 0,
-            relu: true,
-        };
+        let conv = spec.conv_1x1();
         let pooled = Shape { channels: spec.conv, ..spec.pooled(input)? };
         Ok(Auxiliary {
             spec: spec.clone(),

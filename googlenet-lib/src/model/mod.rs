@@ -21,6 +21,7 @@ use std::path::Path;
 
 use tch::{Device, Kind, Reduction, Tensor, nn};
 
+use crate::cost::NetworkCost;
 use crate::spec::{HeadPool, Layer, LocalResponseNormSpec, NetworkSpec, PoolSpec, Shape};
 use crate::{Error, Result, file};
 use conv::{Conv, local_response_norm, max_pool};
@@ -108,10 +109,12 @@ impl GoogLeNet {
                 Layer::MaxPool(pool) => Block::MaxPool(*pool),
                 Layer::LocalResponseNorm(norm) => Block::LocalResponseNorm(*norm),
                 Layer::Inception(block) => {
-                    Block::Inception(Inception::reduced(&path, input.channels, block, spec.norm)?)
+                    let branches = block.branches();
+                    Block::Inception(Inception::new(&path, input.channels, &branches, spec.norm)?)
                 }
                 Layer::NaiveInception(block) => {
-                    Block::Inception(Inception::naive(&path, input.channels, block, spec.norm)?)
+                    let branches = block.branches();
+                    Block::Inception(Inception::new(&path, input.channels, &branches, spec.norm)?)
                 }
                 Layer::Auxiliary(auxiliary) => Block::Auxiliary(Auxiliary::new(
                     &path,
@@ -157,6 +160,15 @@ impl GoogLeNet {
     /// Its weights by name, and the running statistics of its normalisations.
     pub fn variables(&self) -> &nn::VarStore {
         &self.variables
+    }
+
+    /// Its layers with shapes, parameters, multiply-adds and activations, as a table that shows
+    /// itself in a notebook and prints in a terminal.
+    ///
+    /// # Errors
+    /// Counts of 2^63 or more.
+    pub fn summary(&self) -> Result<NetworkCost> {
+        self.spec.cost()
     }
 
     /// Number of learned values: weights, biases, scales and shifts, auxiliary classifiers

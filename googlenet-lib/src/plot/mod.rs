@@ -13,9 +13,11 @@
 mod bars;
 mod calibration;
 mod confusion;
+mod diagram;
 mod grid;
 mod loss;
 mod placed;
+mod scene;
 mod text;
 
 use std::path::Path;
@@ -25,6 +27,9 @@ use plotters::prelude::*;
 use plotters::style::{FontStyle, register_font};
 use plotters_bitmap::BitMapBackend;
 
+pub use diagram::{
+    cost_bars, gap_versus_fc, inception_block, network_diagram, pointwise_convolution,
+};
 pub use grid::image_grid;
 pub use loss::loss_curve;
 use placed::Placed;
@@ -44,17 +49,23 @@ pub struct Picture {
 impl Picture {
     /// Draws the same picture twice, for SVG and for PNG, `size` pixels wide and high.
     fn draw<D: Draw>(size: (u32, u32), drawing: &D) -> Result<Picture> {
-        register_font("sans-serif", FontStyle::Normal, dejavu::sans::regular())
-            .map_err(|_| Error::Plot("the built-in font cannot be read".into()))?;
+        Picture::draw_scaled(size, 1, drawing)
+    }
+
+    /// The same with `scale` pixels of the PNG for each of the SVG. The drawing must look at the
+    /// size of its area.
+    fn draw_scaled<D: Draw>(size: (u32, u32), scale: u32, drawing: &D) -> Result<Picture> {
+        register_fonts()?;
         let mut svg = String::new();
         drawing.draw(&SVGBackend::with_string(&mut svg, size).into_drawing_area())?;
+        let size = (size.0 * scale, size.1 * scale);
         let mut pixels = vec![0; size.0 as usize * size.1 as usize * 3];
         drawing.draw(&BitMapBackend::with_buffer(&mut pixels, size).into_drawing_area())?;
         let images = drawing.images()?;
         let end = svg.rfind("</svg>").unwrap_or(svg.len());
         let elements = images.iter().map(Placed::svg).collect::<Result<String>>()?;
         svg.insert_str(end, &elements);
-        images.iter().for_each(|image| image.paint(&mut pixels, size));
+        images.iter().for_each(|image| image.paint(&mut pixels, size, scale));
         Ok(Picture { svg, png: encode_png(&pixels, size)? })
     }
 
@@ -125,6 +136,11 @@ shows_its_picture!(
     crate::look::Likeliest,
     crate::look::Mistakes
 );
+
+fn register_fonts() -> Result<()> {
+    register_font("sans-serif", FontStyle::Normal, dejavu::sans::regular())
+        .map_err(|_| Error::Plot("the built-in font cannot be read".into()))
+}
 
 /// For `map_err`: what plotters says, as our error.
 fn plot_error(error: impl std::fmt::Display) -> Error {

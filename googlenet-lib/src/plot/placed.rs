@@ -22,14 +22,17 @@ impl Placed {
         Ok(Placed { at, size, image })
     }
 
-    /// Paints over RGB pixels of a picture of this width and height.
-    pub(super) fn paint(&self, pixels: &mut [u8], (width, height): (u32, u32)) {
+    /// Paints over RGB pixels of a picture of this width and height, `scale` of them for each that
+    /// place and size are given in.
+    pub(super) fn paint(&self, pixels: &mut [u8], (width, height): (u32, u32), scale: u32) {
         let (columns, rows) = (self.image.width(), self.image.height());
-        for y in 0..self.size.1.min(height.saturating_sub(self.at.1)) {
-            for x in 0..self.size.0.min(width.saturating_sub(self.at.0)) {
-                let (column, row) = (x * columns / self.size.0, y * rows / self.size.1);
+        let (left, top) = (self.at.0 * scale, self.at.1 * scale);
+        let size = (self.size.0 * scale, self.size.1 * scale);
+        for y in 0..size.1.min(height.saturating_sub(top)) {
+            for x in 0..size.0.min(width.saturating_sub(left)) {
+                let (column, row) = (x * columns / size.0, y * rows / size.1);
                 let from = 3 * (row * columns + column) as usize;
-                let to = 3 * ((self.at.1 + y) * width + self.at.0 + x) as usize;
+                let to = 3 * ((top + y) * width + left + x) as usize;
                 pixels[to..to + 3].copy_from_slice(&self.image.bytes()[from..from + 3]);
             }
         }
