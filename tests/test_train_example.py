@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import time
 
 import numpy as np
 import pytest
@@ -54,11 +55,36 @@ def test_it_trains_and_writes_history_plot_and_weights(train, cifar10, tmp_path)
     with safe_open(out / "model.safetensors", "np") as weights:
         assert weights.get_tensor("conv_1.weight").shape == (32, 3, 5, 5)
     assert {file.name for file in out.iterdir()} == {
+        "checkpoints",
         "history.json",
         "loss.png",
         "loss.svg",
         "model.safetensors",
     }
+
+
+@pytest.mark.timeout(300)
+def test_it_goes_on_where_it_was_killed(train, cifar10, tmp_path, target):
+    """Killed after its first epoch and resumed, it gives the weights of a run without a break."""
+    some = ("--train-images", 512, "--test-images", 128)
+    begin = ("--data", cifar10, *some, "--epochs", 3, "--batch", 64)
+    train(*begin, "--out", tmp_path / "straight")
+    command = [target / "examples" / "train", "--cpu", *begin, "--out", tmp_path / "killed"]
+    with subprocess.Popen([str(a) for a in command], stdout=subprocess.PIPE, text=True) as process:
+        for _ in range(600):
+            if list((tmp_path / "killed").glob("checkpoints/checkpoint-??????")):
+                break
+            time.sleep(0.1)
+        process.kill()
+    with pytest.raises(subprocess.CalledProcessError) as error:
+        train(*begin, "--out", tmp_path / "killed")
+    assert "go on with --resume" in error.value.stderr
+    done = train("--data", cifar10, *some, "--out", tmp_path / "killed", "--resume")
+    assert " of 3 epochs are done" in done.stdout
+    weights = [tmp_path / name / "model.safetensors" for name in ("straight", "killed")]
+    assert weights[0].read_bytes() == weights[1].read_bytes()
+    history = json.loads((tmp_path / "killed" / "history.json").read_text())
+    assert [epoch["epoch"] for epoch in history["epochs"]] == [1, 2, 3]
 
 
 @pytest.mark.parametrize(
@@ -70,6 +96,8 @@ def test_it_trains_and_writes_history_plot_and_weights(train, cifar10, tmp_path)
         (["--batch", "0"], "batch of recipe fast is 0"),
         (["--train-images", "60000"], "60000"),
         (["--spec", "paper", "--recipe", "fast"], "takes 224x224 only"),
+        (["--resume"], "there is no such folder"),
+        (["--resume", "--epochs", "3"], "cannot be used with"),
     ],
 )
 def test_bad_input_is_one_clear_error(train, cifar10, tmp_path, args, expected):

@@ -1,4 +1,5 @@
-//! Trains a network on CIFAR-10 and writes its history, loss plot and weights.
+//! Trains a network on CIFAR-10 and writes its history, loss plot and weights, and a checkpoint
+//! after every epoch. With `--resume` it goes on from the last one.
 //!
 //!     cargo run --release -p googlenet-lib --example train -- \
 //!         --data DIR --spec compact --epochs 5 --out runs/x
@@ -6,20 +7,22 @@
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::{Parser, ValueEnum};
 use googlenet_lib::prelude::*;
+use googlenet_lib::train::has_checkpoint;
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// Trains a network on CIFAR-10 and writes history.json, loss.png, loss.svg and model.safetensors.
+/// Trains a network on CIFAR-10 and writes history.json, loss.png, loss.svg and model.safetensors,
+/// and a checkpoint after every epoch.
 #[derive(Parser)]
 struct Args {
     /// Directory with CIFAR-10's binary files; without it, CIFAR10_DIR, your cache, or a download.
     #[arg(long)]
     data: Option<PathBuf>,
-    /// Network: paper, seed, cifar or compact.
-    #[arg(long, default_value = "compact")]
-    spec: String,
+    /// Network: paper, seed, cifar or compact. Without it, compact.
+    #[arg(long)]
+    spec: Option<String>,
     /// Recipe; if you give none, the blog post's for seed, steady for paper, fast for the others.
     #[arg(long)]
     recipe: Option<RecipeName>,
@@ -32,9 +35,9 @@ struct Args {
     /// Highest learning rate, if not the recipe's own.
     #[arg(long)]
     learning_rate: Option<f64>,
-    /// Seed of the weights, of the order of the images and of their augmentation.
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
+    /// Seed of the weights, of the order of the images and of their augmentation; 0 without it.
+    #[arg(long)]
+    seed: Option<u64>,
     /// Train on this many images only.
     #[arg(long)]
     train_images: Option<usize>,
@@ -47,6 +50,12 @@ struct Args {
     /// Folder for the results.
     #[arg(long)]
     out: PathBuf,
+    /// Go on from the last checkpoint in --out, with its network and recipe.
+    #[arg(
+        long,
+        conflicts_with_all = ["spec", "recipe", "epochs", "batch", "learning_rate", "seed"]
+    )]
+    resume: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -61,7 +70,13 @@ fn main() -> anyhow::Result<()> {
     std::fs::create_dir_all(&args.out)
         .with_context(|| format!("cannot make the folder {}", args.out.display()))?;
 
-    let mut spec = spec::by_name(&args.spec)?;
+    let checkpoints = args.out.join("checkpoints");
+    if !args.resume && has_checkpoint(&checkpoints)? {
+        bail!(
+            "{} holds the checkpoint of another run: go on with --resume, or give another --out",
+            checkpoints.display()
+        );
+    }
     let data = match &args.data {
         Some(dir) => Cifar10::open(dir)?,
         None => Cifar10::open_or_download()?,
@@ -70,8 +85,47 @@ fn main() -> anyhow::Result<()> {
         args.train_images.unwrap_or(data.train.len()),
         args.test_images.unwrap_or(data.test.len()),
     )?;
-    spec = spec.with_classes(data.classes.len() as i64)?;
+    let device = if args.cpu { Device::Cpu } else { best_device() };
+    let mut run = match args.resume {
+        true => Trainer::resume(&checkpoints, &data, device)?,
+        false => begin(&args, &data, device)?,
+    };
+    let History { network, parameters, recipe, epochs, .. } = run.history();
+    println!(
+        "{network} ({parameters} parameters) on {}, recipe {}, {}",
+        data.name,
+        recipe.name,
+        describe(device),
+    );
+    drop(data);
+    let (done, last) = (epochs.len() as u32, recipe.epochs);
+    if done > 0 {
+        println!("{done} of {last} epochs are done");
+    }
+    let mut bar = Bar::new(last);
+    let mut fit = run.fit_with(Epochs(0), &mut bar)?;
+    for _ in done..last {
+        fit = run.fit_with(Epochs(1), &mut bar)?;
+        run.checkpoint(&checkpoints)?;
+        if fit.stopped {
+            println!("stopped: go on with --resume");
+            break;
+        }
+    }
 
+    let plot = fit.plot()?;
+    plot.save(args.out.join("loss.png"))?;
+    plot.save(args.out.join("loss.svg"))?;
+    fit.history.save(args.out.join("history.json"))?;
+    run.net().save(args.out.join("model.safetensors"))?;
+    println!("{:.0} s of training; results in {}", fit.history.seconds(), args.out.display());
+    Ok(())
+}
+
+/// A run from its start.
+fn begin(args: &Args, data: &Dataset, device: Device) -> anyhow::Result<Trainer> {
+    let spec = spec::by_name(args.spec.as_deref().unwrap_or("compact"))?;
+    let spec = spec.with_classes(data.classes.len() as i64)?;
     let name = args.recipe.unwrap_or(match spec.name.as_ref() {
         "SEED" => RecipeName::Seed,
         "PAPER" => RecipeName::Steady,
@@ -85,61 +139,44 @@ fn main() -> anyhow::Result<()> {
     recipe.epochs = args.epochs.unwrap_or(recipe.epochs);
     recipe.batch = args.batch.unwrap_or(recipe.batch);
     recipe.learning_rate = args.learning_rate.unwrap_or(recipe.learning_rate);
-    recipe.seed = args.seed;
-    let epochs = recipe.epochs;
-
-    let device = if args.cpu { Device::Cpu } else { best_device() };
-    manual_seed(args.seed as i64);
-    let net = GoogLeNet::new(&spec, device)?;
-    println!(
-        "{} ({} parameters) on {}, recipe {}, {}",
-        spec.name,
-        net.parameters(),
-        data.name,
-        recipe.name,
-        describe(device),
-    );
-    let mut run = Trainer::new(net, &data, recipe)?;
-    drop(data);
-    let fit = run.fit_with(Epochs(epochs), &mut Bar::new())?;
-
-    let plot = fit.plot()?;
-    plot.save(args.out.join("loss.png"))?;
-    plot.save(args.out.join("loss.svg"))?;
-    fit.history.save(args.out.join("history.json"))?;
-    run.net().save(args.out.join("model.safetensors"))?;
-    println!("{:.0} s of training; results in {}", fit.history.seconds(), args.out.display());
-    Ok(())
+    recipe.seed = args.seed.unwrap_or(0);
+    manual_seed(recipe.seed as i64);
+    Ok(Trainer::new(GoogLeNet::new(&spec, device)?, data, recipe)?)
 }
 
 /// A progress bar for the running epoch, and a line for each complete one.
-struct Bar(ProgressBar);
+struct Bar {
+    bar: ProgressBar,
+    /// Number of the run's last epoch.
+    last: u32,
+}
 
 impl Bar {
-    fn new() -> Bar {
+    fn new(last: u32) -> Bar {
         let style = ProgressStyle::with_template("{prefix} {wide_bar} {pos}/{len} {msg} {eta}")
             .expect("the template is well formed");
-        Bar(ProgressBar::no_length().with_style(style))
+        Bar { bar: ProgressBar::no_length().with_style(style), last }
     }
 }
 
 impl Observer for Bar {
     fn step(&mut self, report: &StepReport) -> ControlFlow<()> {
         if report.step == 1 {
-            self.0.reset();
-            self.0.set_length(report.steps as u64);
-            self.0.set_prefix(format!("epoch {}/{}", report.epoch, report.epochs));
+            self.bar.reset();
+            self.bar.set_length(report.steps as u64);
+            self.bar.set_prefix(format!("epoch {}/{}", report.epoch, self.last));
         }
-        self.0.set_position(report.step as u64);
+        self.bar.set_position(report.step as u64);
         if let Some(loss) = report.loss {
-            self.0.set_message(format!("loss {loss:.3}  {:.0} images/s", report.images_per_second));
+            self.bar
+                .set_message(format!("loss {loss:.3}  {:.0} images/s", report.images_per_second));
         }
         ControlFlow::Continue(())
     }
 
     fn epoch(&mut self, history: &History) {
         if let Some(epoch) = history.last() {
-            self.0.suspend(|| println!("{epoch}"));
+            self.bar.suspend(|| println!("{epoch}"));
         }
     }
 }

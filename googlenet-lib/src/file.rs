@@ -36,3 +36,8 @@ pub(crate) fn write_beside(path: &Path, write: impl FnOnce(&Path) -> Result<()>)
 pub(crate) fn write_bytes(path: &Path, bytes: &[u8]) -> Result<()> {
     write_beside(path, |temporary| fs::write(temporary, bytes).map_err(Error::io(path)))
 }
+
+/// `bytes` in lower-case hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -3,11 +3,12 @@
 //! The crate is made to be loaded into a notebook cell, and holds what its five lessons need:
 //!
 //! 1. [`spec`]: the networks as data, one row per inception block.
-//! 2. [`model`]: a network with weights, built from a spec.
+//! 2. [`model`]: a network with weights, built from a spec; [`cost`]: its arithmetic.
 //! 3. [`data`]: CIFAR-10 from your disk or the official archive, and drawn shapes without either.
 //! 4. [`train`]: a recipe, a trainer, a history.
-//! 5. [`plot`]: pictures of a history.
-//! 6. [`notebook`]: showing things while a cell runs, and the stop button.
+//! 5. [`plot`]: pictures of a history, and figures drawn from a spec.
+//! 6. [`look`]: what a network sees, and where it is wrong.
+//! 7. [`notebook`]: showing things while a cell runs, and the stop button.
 //!
 //! Everything returns [`Result`]; an [`Error`] names the file or the value and what to do.
 //!
@@ -30,27 +31,34 @@
 //! # Ok::<(), Error>(())
 //! ```
 
+pub mod cost;
 pub mod data;
 pub mod device;
 pub mod error;
 mod file;
+pub mod look;
 pub mod model;
 pub mod notebook;
 pub mod plot;
 pub mod spec;
+mod table;
 pub mod train;
 
 pub use error::{Error, Result};
 
 /// What a notebook cell needs, in one `use`.
 pub mod prelude {
-    pub use crate::data::{Augment, Cifar10, Dataset, Shapes10, Split, cifar10_or_shapes10};
+    pub use crate::cost::{self, Bottleneck, GapVersusFc, NetworkCost, naive_comparison};
+    pub use crate::data::{
+        Augment, Cifar10, Dataset, Image, ImageFolder, Shapes10, Split, cifar10_or_shapes10,
+    };
     pub use crate::device::{best_device, describe};
     pub use crate::error::{Error, Result};
+    pub use crate::look::{self, Classifier};
     pub use crate::model::{GoogLeNet, Outputs, cross_entropy};
     pub use crate::notebook::{Html, Progress, Show, display, interrupted};
     pub use crate::plot::{self, Picture};
-    pub use crate::spec::{self, Layer, NetworkSpec};
+    pub use crate::spec::{self, Layer, NetworkSpec, Shape};
     pub use crate::train::{
         Epochs, Evaluation, Fit, History, Observer, OptimizerSpec, Recipe, Schedule, SizeStep,
         StepReport, Trainer,

@@ -14,6 +14,8 @@
 //! | [`CIFAR`] | 3x32x32 | full width, batch normalisation, no early downsampling |
 //! | [`COMPACT`] | 3x32x32 | about a million parameters, made for a CPU |
 //!
+//! [`TORCHVISION`] takes weights that torchvision's `googlenet` was trained to.
+//!
 //! ```
 //! use googlenet_lib::spec::{self, INCEPTION_3A};
 //!
@@ -116,6 +118,38 @@ pub struct ConvSpec {
     pub relu: bool,
 }
 
+impl ConvSpec {
+    /// A convolution with padding of half a kernel: with an odd kernel it keeps height and width
+    /// at stride 1.
+    pub const fn same(
+        name: &'static str,
+        out_channels: i64,
+        kernel: i64,
+        stride: i64,
+        relu: bool,
+    ) -> ConvSpec {
+        let padding = kernel / 2;
+        ConvSpec { name: Cow::Borrowed(name), out_channels, kernel, stride, padding, relu }
+    }
+
+    /// Output shape for this input shape.
+    ///
+    /// # Errors
+    /// A size under 1, a window that does not fit, more than 2^63 values.
+    pub fn output(&self, input: Shape) -> Result<Shape> {
+        let name = &self.name;
+        positive(name, "out_channels", self.out_channels)?;
+        let window = PoolSpec {
+            kernel: self.kernel,
+            stride: self.stride,
+            padding: self.padding,
+            ceil_mode: false,
+        };
+        let shape = window.output(name, input)?;
+        check_shape(name, Shape { channels: self.out_channels, ..shape })
+    }
+}
+
 /// A pooling window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PoolSpec {
@@ -129,6 +163,10 @@ pub struct PoolSpec {
     pub ceil_mode: bool,
 }
 
+/// The pooling inside an inception block: 3x3 with stride 1 and padding 1, so that height and width
+/// stay.
+const POOL_SAME: PoolSpec = PoolSpec { kernel: 3, stride: 1, padding: 1, ceil_mode: false };
+
 /// Constants of local response normalisation, as `torch.nn.LocalResponseNorm` defines them.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct LocalResponseNormSpec {
@@ -140,6 +178,22 @@ pub struct LocalResponseNormSpec {
     pub beta: f64,
     /// Added to the scaled mean square.
     pub k: f64,
+}
+
+/// One branch of an inception block: an optional pooling, then convolutions one after the other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BranchSpec {
+    /// Maximum over a window, with stride 1.
+    pub pool: Option<PoolSpec>,
+    /// Convolutions that keep height and width.
+    pub convs: Vec<ConvSpec>,
+}
+
+impl BranchSpec {
+    /// Channels that leave the branch when `in_channels` enter it.
+    pub fn out_channels(&self, in_channels: i64) -> i64 {
+        self.convs.last().map_or(in_channels, |conv| conv.out_channels)
+    }
 }
 
 /// Channel counts of an inception block with dimension reduction (Figure 2b): the columns of
@@ -158,6 +212,8 @@ pub struct InceptionSpec {
     pub reduce_5x5: i64,
     /// Filters of the 5x5 convolution.
     pub conv_5x5: i64,
+    /// Rows and columns of the kernel of the 5x5 convolution: 5, but 3 in [`TORCHVISION`].
+    pub kernel_5x5: i64,
     /// 1x1 filters after the pooling: the pool projection.
     pub pool_proj: i64,
 }
@@ -174,13 +230,47 @@ impl InceptionSpec {
             conv_3x3,
             reduce_5x5,
             conv_5x5,
+            kernel_5x5: 5,
             pool_proj,
         }
     }
 
+    /// The same block with a 3x3 kernel in the 5x5 branch, as torchvision has it.
+    const fn with_3x3_for_5x5(mut self) -> InceptionSpec {
+        self.kernel_5x5 = 3;
+        self
+    }
+
     /// Channels after the concatenation of the four branches.
     pub const fn out_channels(&self) -> i64 {
-        self.conv_1x1 + self.conv_3x3 + self.conv_5x5 + self.pool_proj
+        let convs = self.conv_1x1.saturating_add(self.conv_3x3).saturating_add(self.conv_5x5);
+        convs.saturating_add(self.pool_proj)
+    }
+
+    /// The four branches of Figure 2b, in the order of their concatenation. The convolutions'
+    /// names are those of the fields.
+    pub fn branches(&self) -> [BranchSpec; 4] {
+        let convs = |convs: &[(&'static str, i64, i64)]| -> Vec<ConvSpec> {
+            convs
+                .iter()
+                .map(|&(name, channels, kernel)| ConvSpec::same(name, channels, kernel, 1, RELU))
+                .collect()
+        };
+        [
+            BranchSpec { pool: None, convs: convs(&[("conv_1x1", self.conv_1x1, 1)]) },
+            BranchSpec {
+                pool: None,
+                convs: convs(&[("reduce_3x3", self.reduce_3x3, 1), ("conv_3x3", self.conv_3x3, 3)]),
+            },
+            BranchSpec {
+                pool: None,
+                convs: convs(&[
+                    ("reduce_5x5", self.reduce_5x5, 1),
+                    ("conv_5x5", self.conv_5x5, self.kernel_5x5),
+                ]),
+            },
+            BranchSpec { pool: Some(POOL_SAME), convs: convs(&[("pool_proj", self.pool_proj, 1)]) },
+        ]
     }
 
     /// The same block without its reductions (Figure 2a).
@@ -209,10 +299,25 @@ pub struct NaiveInceptionSpec {
 }
 
 impl NaiveInceptionSpec {
+    /// The four branches of Figure 2a, in the order of their concatenation.
+    pub fn branches(&self) -> [BranchSpec; 4] {
+        let branch = |name, channels, kernel| BranchSpec {
+            pool: None,
+            convs: vec![ConvSpec::same(name, channels, kernel, 1, RELU)],
+        };
+        [
+            branch("conv_1x1", self.conv_1x1, 1),
+            branch("conv_3x3", self.conv_3x3, 3),
+            branch("conv_5x5", self.conv_5x5, 5),
+            BranchSpec { pool: Some(POOL_SAME), convs: vec![] },
+        ]
+    }
+
     /// Channels after the concatenation: the branches' filters and all `in_channels` of the pool
     /// branch, so that a stack of such blocks grows without end.
     pub const fn out_channels(&self, in_channels: i64) -> i64 {
-        self.conv_1x1 + self.conv_3x3 + self.conv_5x5 + in_channels
+        let convs = self.conv_1x1.saturating_add(self.conv_3x3).saturating_add(self.conv_5x5);
+        convs.saturating_add(in_channels)
     }
 }
 
@@ -226,6 +331,9 @@ pub struct AuxiliarySpec {
     pub pool_kernel: i64,
     /// Step of the average pooling.
     pub pool_stride: i64,
+    /// Rows and columns that an adaptive average pooling leaves, in place of the window's; `None`
+    /// for the window. torchvision pools 14x14 to 4x4 in this way.
+    pub adaptive_pool: Option<i64>,
     /// Filters of the 1x1 convolution.
     pub conv: i64,
     /// Units of the fully connected layer.
@@ -244,6 +352,7 @@ impl AuxiliarySpec {
             name: Cow::Borrowed(name),
             pool_kernel: 5,
             pool_stride: 3,
+            adaptive_pool: None,
             conv: 128,
             hidden: 1024,
             dropout: 0.7,
@@ -330,28 +439,21 @@ const POOL_CEIL: Layer =
 const POOL_PADDED: Layer =
     Layer::MaxPool(PoolSpec { kernel: 3, stride: 2, padding: 1, ceil_mode: false });
 
-/// A convolution that keeps height and width (at stride 1), with ReLU.
-const fn conv(name: &'static str, out_channels: i64, kernel: i64, stride: i64) -> Layer {
-    Layer::Conv(ConvSpec {
-        name: Cow::Borrowed(name),
-        out_channels,
-        kernel,
-        stride,
-        padding: kernel / 2,
-        relu: true,
-    })
-}
+/// 2x2 with stride 2, as VGG pools.
+const POOL_VGG: Layer =
+    Layer::MaxPool(PoolSpec { kernel: 2, stride: 2, padding: 0, ceil_mode: false });
 
-/// The same convolution without ReLU.
-const fn conv_linear(name: &'static str, out_channels: i64, kernel: i64, stride: i64) -> Layer {
-    Layer::Conv(ConvSpec {
-        name: Cow::Borrowed(name),
-        out_channels,
-        kernel,
-        stride,
-        padding: kernel / 2,
-        relu: false,
-    })
+const RELU: bool = true;
+const LINEAR: bool = false;
+
+const fn conv(
+    name: &'static str,
+    out_channels: i64,
+    kernel: i64,
+    stride: i64,
+    relu: bool,
+) -> Layer {
+    Layer::Conv(ConvSpec::same(name, out_channels, kernel, stride, relu))
 }
 
 /// GoogLeNet as in Table 1 and Figure 3 of the paper: 224x224 colour images, 1000 classes, local
@@ -361,11 +463,11 @@ pub static PAPER: NetworkSpec = NetworkSpec {
     input: Shape::square(3, 224),
     norm: None,
     layers: Cow::Borrowed(&[
-        conv("conv_1", 64, 7, 2),
+        conv("conv_1", 64, 7, 2, RELU),
         POOL_CEIL,
         Layer::LocalResponseNorm(LOCAL_RESPONSE_NORM),
-        conv("conv_2_reduce", 64, 1, 1),
-        conv("conv_2", 192, 3, 1),
+        conv("conv_2_reduce", 64, 1, 1, RELU),
+        conv("conv_2", 192, 3, 1, RELU),
         Layer::LocalResponseNorm(LOCAL_RESPONSE_NORM),
         POOL_CEIL,
         Layer::Inception(INCEPTION_3A),
@@ -405,9 +507,9 @@ pub static SEED: NetworkSpec = NetworkSpec {
 };
 
 const SEED_LAYERS: [Layer; 15] = [
-    conv_linear("conv_1", 64, 7, 2),
+    conv("conv_1", 64, 7, 2, LINEAR),
     POOL_PADDED,
-    conv_linear("conv_2", 192, 3, 1),
+    conv("conv_2", 192, 3, 1, LINEAR),
     POOL_PADDED,
     Layer::Inception(INCEPTION_3A),
     Layer::Inception(INCEPTION_3B),
@@ -452,7 +554,7 @@ pub static CIFAR: NetworkSpec = NetworkSpec {
     input: Shape::square(3, 32),
     norm: Some(BATCH_NORM),
     layers: Cow::Borrowed(&[
-        conv("conv_1", 192, 3, 1),
+        conv("conv_1", 192, 3, 1, RELU),
         Layer::Inception(INCEPTION_3A),
         Layer::Inception(INCEPTION_3B),
         POOL_PADDED,
@@ -481,8 +583,8 @@ pub static COMPACT: NetworkSpec = NetworkSpec {
     input: Shape::square(3, 32),
     norm: Some(BATCH_NORM),
     layers: Cow::Borrowed(&[
-        conv("conv_1", 32, 5, 2),
-        conv("conv_2", 64, 3, 1),
+        conv("conv_1", 32, 5, 2, RELU),
+        conv("conv_2", 64, 3, 1, RELU),
         POOL_PADDED,
         Layer::Inception(InceptionSpec::row("inception_3a", [48, 32, 64, 16, 24, 24])),
         Layer::Inception(InceptionSpec::row("inception_3b", [64, 48, 96, 16, 32, 32])),
@@ -498,7 +600,97 @@ pub static COMPACT: NetworkSpec = NetworkSpec {
     },
 };
 
-/// Every network of this module, for a command line or a test that goes through them.
+/// VGG-16 (Simonyan and Zisserman 2014, <https://arxiv.org/abs/1409.1556>, configuration D), for
+/// comparison: its classifier holds nine tenths of its parameters. The first of its three fully
+/// connected layers stands here as what it is, a convolution as large as its input (section 3.2 of
+/// that paper).
+pub static VGG_16: NetworkSpec = NetworkSpec {
+    name: Cow::Borrowed("VGG-16"),
+    input: Shape::square(3, 224),
+    norm: None,
+    layers: Cow::Borrowed(&[
+        conv("conv_1_1", 64, 3, 1, RELU),
+        conv("conv_1_2", 64, 3, 1, RELU),
+        POOL_VGG,
+        conv("conv_2_1", 128, 3, 1, RELU),
+        conv("conv_2_2", 128, 3, 1, RELU),
+        POOL_VGG,
+        conv("conv_3_1", 256, 3, 1, RELU),
+        conv("conv_3_2", 256, 3, 1, RELU),
+        conv("conv_3_3", 256, 3, 1, RELU),
+        POOL_VGG,
+        conv("conv_4_1", 512, 3, 1, RELU),
+        conv("conv_4_2", 512, 3, 1, RELU),
+        conv("conv_4_3", 512, 3, 1, RELU),
+        POOL_VGG,
+        conv("conv_5_1", 512, 3, 1, RELU),
+        conv("conv_5_2", 512, 3, 1, RELU),
+        conv("conv_5_3", 512, 3, 1, RELU),
+        POOL_VGG,
+        Layer::Conv(ConvSpec {
+            name: Cow::Borrowed("fc_6"),
+            out_channels: 4096,
+            kernel: 7,
+            stride: 1,
+            padding: 0,
+            relu: true,
+        }),
+    ]),
+    head: HeadSpec {
+        pool: HeadPool::Flatten,
+        hidden: Some(4096),
+        dropout: Dropout::Elements(0.5),
+        classes: 1000,
+    },
+};
+
+/// torchvision's `googlenet`, for its trained weights: see [`crate::model::torchvision`].
+///
+/// It differs from [`PAPER`] in batch normalisation in place of local response normalisation and
+/// biases, a 3x3 kernel in the 5x5 branches
+/// (<https://github.com/pytorch/vision/issues/906>), a 2x2 window in the last max pooling, adaptive
+/// pooling in the auxiliary classifiers, and a dropout of 20 %.
+pub static TORCHVISION: NetworkSpec = NetworkSpec {
+    name: Cow::Borrowed("TORCHVISION"),
+    input: Shape::square(3, 224),
+    norm: Some(BatchNormSpec { epsilon: 1e-3, momentum: 0.1 }),
+    layers: Cow::Borrowed(&TORCHVISION_LAYERS),
+    head: HeadSpec {
+        pool: HeadPool::GlobalAverage,
+        hidden: None,
+        dropout: Dropout::Elements(0.2),
+        classes: 1000,
+    },
+};
+
+const TORCHVISION_LAYERS: [Layer; 18] = [
+    conv("conv_1", 64, 7, 2, RELU),
+    POOL_CEIL,
+    conv("conv_2_reduce", 64, 1, 1, RELU),
+    conv("conv_2", 192, 3, 1, RELU),
+    POOL_CEIL,
+    Layer::Inception(INCEPTION_3A.with_3x3_for_5x5()),
+    Layer::Inception(INCEPTION_3B.with_3x3_for_5x5()),
+    POOL_CEIL,
+    Layer::Inception(INCEPTION_4A.with_3x3_for_5x5()),
+    Layer::Auxiliary(torchvision_auxiliary("aux_4a")),
+    Layer::Inception(INCEPTION_4B.with_3x3_for_5x5()),
+    Layer::Inception(INCEPTION_4C.with_3x3_for_5x5()),
+    Layer::Inception(INCEPTION_4D.with_3x3_for_5x5()),
+    Layer::Auxiliary(torchvision_auxiliary("aux_4d")),
+    Layer::Inception(INCEPTION_4E.with_3x3_for_5x5()),
+    Layer::MaxPool(PoolSpec { kernel: 2, stride: 2, padding: 0, ceil_mode: true }),
+    Layer::Inception(INCEPTION_5A.with_3x3_for_5x5()),
+    Layer::Inception(INCEPTION_5B.with_3x3_for_5x5()),
+];
+
+const fn torchvision_auxiliary(name: &'static str) -> AuxiliarySpec {
+    let mut auxiliary = AuxiliarySpec::paper(name);
+    auxiliary.adaptive_pool = Some(4);
+    auxiliary
+}
+
+/// The networks of the lessons, for a command line or a test that goes through them.
 pub static ALL: [&NetworkSpec; 4] = [&PAPER, &SEED, &CIFAR, &COMPACT];
 
 /// The network of this name, whatever the case of its letters.
@@ -540,6 +732,18 @@ impl NetworkSpec {
         self.without(|layer| matches!(layer, Layer::LocalResponseNorm(_)))
     }
 
+    /// The same network with a naive block in the place of every inception block: there the
+    /// channels grow from block to block, since the pool branches pass all of theirs on.
+    pub fn naive(&self) -> NetworkSpec {
+        let mut spec = self.clone();
+        for layer in spec.layers.to_mut() {
+            if let Layer::Inception(block) = layer {
+                *layer = Layer::NaiveInception(block.naive());
+            }
+        }
+        spec
+    }
+
     /// The same network with all dropout off, so that training is free of chance.
     pub fn without_dropout(&self) -> NetworkSpec {
         let mut spec = self.clone();
@@ -550,6 +754,11 @@ impl NetworkSpec {
             }
         }
         spec
+    }
+
+    /// Whether training draws lots: dropout in the head or in an auxiliary classifier.
+    pub fn has_dropout(&self) -> bool {
+        self.head.dropout != Dropout::None || self.auxiliaries().any(|a| a.dropout > 0.0)
     }
 
     /// The auxiliary classifiers, in order.
@@ -611,15 +820,7 @@ impl NetworkSpec {
     /// As [`NetworkSpec::shapes`], and a pooling window larger than the last activations.
     pub fn head_features(&self) -> Result<i64> {
         let last = self.shapes()?.last().map_or(self.input, |(_, shape)| *shape);
-        let pooled = match self.head.pool {
-            HeadPool::GlobalAverage => Shape::square(last.channels, 1),
-            HeadPool::Flatten => last,
-            HeadPool::Average { kernel } => {
-                let pool = PoolSpec { kernel, stride: 1, padding: 0, ceil_mode: false };
-                pool.output("head", last)?
-            }
-        };
-        Ok(pooled.elements())
+        Ok(self.head.pooled(last)?.elements())
     }
 
     /// Whether every number in the spec can be built: positive sizes, windows that fit, fractions
@@ -642,19 +843,9 @@ impl NetworkSpec {
 
 impl Layer {
     /// Output shape of this layer for this input shape.
-    fn output(&self, name: &str, input: Shape) -> Result<Shape> {
+    pub(crate) fn output(&self, name: &str, input: Shape) -> Result<Shape> {
         match self {
-            Layer::Conv(conv) => {
-                positive(name, "out_channels", conv.out_channels)?;
-                let window = PoolSpec {
-                    kernel: conv.kernel,
-                    stride: conv.stride,
-                    padding: conv.padding,
-                    ceil_mode: false,
-                };
-                let shape = window.output(name, input)?;
-                check_shape(name, Shape { channels: conv.out_channels, ..shape })
-            }
+            Layer::Conv(conv) => conv.output(input),
             Layer::MaxPool(pool) => {
                 if pool.padding.saturating_mul(2) > pool.kernel {
                     return Err(Error::invalid(
@@ -670,29 +861,16 @@ impl Layer {
                 Ok(input)
             }
             Layer::Inception(block) => {
-                let counts = [
-                    ("conv_1x1", block.conv_1x1),
-                    ("reduce_3x3", block.reduce_3x3),
-                    ("conv_3x3", block.conv_3x3),
-                    ("reduce_5x5", block.reduce_5x5),
-                    ("conv_5x5", block.conv_5x5),
-                    ("pool_proj", block.pool_proj),
-                ];
-                for (what, count) in counts {
-                    positive(name, what, count)?;
+                if block.kernel_5x5 < 1 || block.kernel_5x5 % 2 == 0 {
+                    return Err(Error::invalid(
+                        format!("kernel_5x5 of {name}"),
+                        block.kernel_5x5,
+                        "it must be odd, so that height and width stay",
+                    ));
                 }
-                check_shape(name, Shape { channels: block.out_channels(), ..input })
+                concatenated(name, &block.branches(), input)
             }
-            Layer::NaiveInception(block) => {
-                for (what, count) in [
-                    ("conv_1x1", block.conv_1x1),
-                    ("conv_3x3", block.conv_3x3),
-                    ("conv_5x5", block.conv_5x5),
-                ] {
-                    positive(name, what, count)?;
-                }
-                check_shape(name, Shape { channels: block.out_channels(input.channels), ..input })
-            }
+            Layer::NaiveInception(block) => concatenated(name, &block.branches(), input),
             Layer::Auxiliary(auxiliary) => {
                 positive(name, "conv", auxiliary.conv)?;
                 positive(name, "hidden", auxiliary.hidden)?;
@@ -704,9 +882,32 @@ impl Layer {
     }
 }
 
+impl HeadSpec {
+    /// Shape after its pooling.
+    pub(crate) fn pooled(&self, last: Shape) -> Result<Shape> {
+        match self.pool {
+            HeadPool::GlobalAverage => Ok(Shape::square(last.channels, 1)),
+            HeadPool::Flatten => Ok(last),
+            HeadPool::Average { kernel } => {
+                let pool = PoolSpec { kernel, stride: 1, padding: 0, ceil_mode: false };
+                pool.output("head", last)
+            }
+        }
+    }
+}
+
 impl AuxiliarySpec {
+    /// Its convolution.
+    pub(crate) fn conv_1x1(&self) -> ConvSpec {
+        ConvSpec::same("conv", self.conv, 1, 1, RELU)
+    }
+
     /// Shape after its average pooling.
     pub(crate) fn pooled(&self, input: Shape) -> Result<Shape> {
+        if let Some(size) = self.adaptive_pool {
+            positive(&self.name, "adaptive_pool", size)?;
+            return Ok(Shape { height: size, width: size, ..input });
+        }
         let pool = PoolSpec {
             kernel: self.pool_kernel,
             stride: self.pool_stride,
@@ -719,7 +920,7 @@ impl AuxiliarySpec {
 
 impl PoolSpec {
     /// Output shape of a window that slides over this input.
-    fn output(&self, name: &str, input: Shape) -> Result<Shape> {
+    pub(crate) fn output(&self, name: &str, input: Shape) -> Result<Shape> {
         positive(name, "kernel", self.kernel)?;
         positive(name, "stride", self.stride)?;
         if self.padding < 0 {
@@ -729,11 +930,12 @@ impl PoolSpec {
                 "it must be at least 0",
             ));
         }
-        Ok(Shape {
+        let shape = Shape {
             channels: input.channels,
             height: self.positions(name, input.height)?,
             width: self.positions(name, input.width)?,
-        })
+        };
+        check_shape(name, shape)
     }
 
     /// How many windows fit into `size` rows or columns.
@@ -753,12 +955,26 @@ impl PoolSpec {
             })?;
         let mut windows = room / self.stride + 1;
         // A last window that hangs over the edge counts if it starts inside image or left padding.
-        if self.ceil_mode && room % self.stride != 0 && windows * self.stride < size + self.padding
+        if self.ceil_mode
+            && room % self.stride != 0
+            && windows.saturating_mul(self.stride) < size + self.padding
         {
             windows += 1;
         }
         Ok(windows)
     }
+}
+
+/// Output shape of an inception block: all channels that leave its branches.
+fn concatenated(name: &str, branches: &[BranchSpec], input: Shape) -> Result<Shape> {
+    let mut channels = 0i64;
+    for branch in branches {
+        for conv in &branch.convs {
+            positive(name, &conv.name, conv.out_channels)?;
+        }
+        channels = channels.saturating_add(branch.out_channels(input.channels));
+    }
+    check_shape(name, Shape { channels, ..input })
 }
 
 fn positive(name: &str, what: &str, value: i64) -> Result<()> {

@@ -167,3 +167,31 @@ fn a_spec_survives_json() {
         assert_eq!(&serde_json::from_str::<NetworkSpec>(&json).unwrap(), spec);
     }
 }
+
+#[test]
+fn the_5x5_branch_keeps_height_and_width() {
+    for kernel_5x5 in [0, -1, 4] {
+        let mut spec = spec::COMPACT.clone();
+        spec.layers.to_mut()[3] =
+            Layer::Inception(InceptionSpec { kernel_5x5, ..spec::INCEPTION_3A });
+        let error = spec.check().unwrap_err().to_string();
+        assert!(error.contains(&format!("kernel_5x5 of inception_3a is {kernel_5x5}")), "{error}");
+    }
+}
+
+#[test]
+fn torchvisions_network_has_the_papers_blocks_with_a_3x3_for_the_5x5() {
+    let blocks = |spec: &NetworkSpec| -> Vec<InceptionSpec> {
+        let of = |layer: &Layer| match layer {
+            Layer::Inception(block) => Some(InceptionSpec { kernel_5x5: 3, ..block.clone() }),
+            _ => None,
+        };
+        spec.layers.iter().filter_map(of).collect()
+    };
+    assert_eq!(blocks(&spec::TORCHVISION), blocks(&spec::PAPER));
+    // 14x14 to 4x4, where windows of 5 with stride 3 give the same size.
+    let shapes = |spec: &NetworkSpec| -> Vec<_> {
+        spec.shapes().unwrap().into_iter().filter(|(name, _)| name.starts_with("in")).collect()
+    };
+    assert_eq!(shapes(&spec::TORCHVISION), shapes(&spec::PAPER));
+}

@@ -1,13 +1,21 @@
 //! Training: it learns, it can be stopped, it is the same twice, and bad input is refused.
 
 use std::ops::ControlFlow;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use googlenet_lib::data::ImageSet;
 use googlenet_lib::prelude::*;
 use googlenet_lib::spec::InceptionSpec;
 
+/// libtorch has one random generator for all threads: what draws from it takes turns.
+fn alone() -> MutexGuard<'static, ()> {
+    static GENERATOR: Mutex<()> = Mutex::new(());
+    GENERATOR.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// A network small enough to train in a test.
 fn small() -> GoogLeNet {
+    let _alone = alone();
     let mut spec = spec::COMPACT.clone();
     spec.name = "small".into();
     spec.layers.to_mut().truncate(3);
@@ -23,6 +31,7 @@ fn recipe() -> Recipe {
 
 /// Ten colours in noise: easy enough to be learned in seconds.
 fn colours(train: i64, test: i64) -> Dataset {
+    let _alone = alone();
     manual_seed(7);
     let n = train + test;
     let labels = Tensor::randint(10, [n], (Kind::Int64, Device::Cpu));
@@ -145,6 +154,18 @@ fn a_stop_keeps_everything_and_the_next_fit_goes_on() {
 }
 
 #[test]
+fn a_stop_at_the_last_step_of_an_epoch_is_a_stop() {
+    let mut run = run(recipe());
+    let fit = run.fit_with(Epochs(2), &mut StopAfter::new(20)).unwrap();
+    assert!(fit.stopped);
+    assert_eq!((fit.history.steps.len(), fit.history.epochs.len()), (20, 1));
+    // After the last epoch there is nothing left to stop.
+    let fit = run.fit_with(Epochs(1), &mut StopAfter::new(20)).unwrap();
+    assert!(!fit.stopped);
+    assert_eq!(fit.history.epochs.len(), 2);
+}
+
+#[test]
 fn the_loss_is_looked_at_every_twenty_steps() {
     let mut observer = StopAfter::new(0);
     let mut run = run(recipe().with_batch(16));
@@ -196,6 +217,7 @@ fn images_grow_along_the_way() {
 
 #[test]
 fn small_images_are_enlarged_for_a_large_network() {
+    let _alone = alone(); // dropout
     let data = Shapes10::generate(4, 2, 0).unwrap();
     let net = GoogLeNet::new(&spec::SEED, Device::Cpu).unwrap();
     let mut run = Trainer::new(net, &data, Recipe::seed().with_batch(2)).unwrap();

@@ -111,6 +111,8 @@ pub async fn serve(sockets: Sockets, parts: Parts) {
     });
     let stop = Arc::new(Notify::new());
     let worker = Shell {
+        requests,
+        waiting: VecDeque::new(),
         replies,
         publish: publish.clone(),
         events,
@@ -122,7 +124,7 @@ pub async fn serve(sockets: Sockets, parts: Parts) {
         input: Arc::new(tokio::sync::Mutex::new(stdin)),
         stop: Arc::clone(&stop),
     };
-    let shell = tokio::spawn(worker.run(requests));
+    let shell = tokio::spawn(worker.run());
     let control =
         Control { socket: control, publish: publish.clone(), state: Arc::clone(&state), stop };
     tokio::select! {
@@ -232,6 +234,9 @@ impl Control {
 
 /// The shell channel: one message after the other.
 struct Shell {
+    requests: mpsc::UnboundedReceiver<JupyterMessage>,
+    /// Requests that have arrived and were looked at, but not answered.
+    waiting: VecDeque<JupyterMessage>,
     replies: RouterSendConnection,
     publish: mpsc::Sender<JupyterMessage>,
     events: mpsc::Sender<Event>,
@@ -249,36 +254,59 @@ struct Shell {
 const CELLS: usize = 500;
 
 impl Shell {
-    async fn run(mut self, mut requests: mpsc::UnboundedReceiver<JupyterMessage>) {
-        while let Some(message) = requests.recv().await {
-            if !self.answer(&message).await {
-                continue;
-            }
-            // The cell failed: those that were sent after it must not run on what it left.
-            tokio::time::sleep(Duration::from_millis(20)).await;
-            let mut queued = Vec::new();
-            while let Ok(message) = requests.try_recv() {
-                queued.push(message);
-            }
-            for message in queued {
-                if matches!(message.content, Content::ExecuteRequest(_)) {
-                    self.abort(&message).await;
-                } else {
-                    self.answer(&message).await;
-                }
-            }
+    async fn run(mut self) {
+        loop {
+            let message = match self.waiting.pop_front() {
+                Some(message) => message,
+                None => match self.requests.recv().await {
+                    Some(message) => message,
+                    None => return,
+                },
+            };
+            self.answer(&message).await;
         }
     }
 
-    /// Answers a message; says whether it was a cell that failed and asks to stop there.
-    async fn answer(&mut self, message: &JupyterMessage) -> bool {
+    async fn answer(&mut self, message: &JupyterMessage) {
         self.publish(Status::busy().as_child_of(message)).await;
-        let mut failed = false;
-        let reply = match &message.content {
+        let reply = self.reply_to(message).await;
+        // The cells that were sent before this reply must not run on what a failed one left.
+        let aborted = match (&message.content, &reply) {
+            (Content::ExecuteRequest(request), Some(reply))
+                if request.stop_on_error && failed(reply) =>
+            {
+                self.take_waiting_cells().await
+            }
+            _ => Vec::new(),
+        };
+        if let Some(reply) = reply {
+            self.reply(reply).await;
+        }
+        self.publish(Status::idle().as_child_of(message)).await;
+        for message in aborted {
+            self.abort(&message).await;
+        }
+    }
+
+    /// The cells that have arrived; everything else waits on.
+    async fn take_waiting_cells(&mut self) -> Vec<JupyterMessage> {
+        // Some may be on their way.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let mut arrived = std::mem::take(&mut self.waiting);
+        while let Ok(message) = self.requests.try_recv() {
+            arrived.push_back(message);
+        }
+        let (cells, others) = arrived
+            .into_iter()
+            .partition(|message| matches!(message.content, Content::ExecuteRequest(_)));
+        self.waiting = others;
+        Vec::from(cells)
+    }
+
+    async fn reply_to(&mut self, message: &JupyterMessage) -> Option<JupyterMessage> {
+        match &message.content {
             Content::ExecuteRequest(request) => {
-                let reply = self.execute(request, message).await;
-                failed = reply.status == ReplyStatus::Error && request.stop_on_error;
-                Some(reply.as_child_of(message))
+                Some(self.execute(request, message).await.as_child_of(message))
             }
             Content::KernelInfoRequest(_) => Some(kernel_info().as_child_of(message)),
             Content::IsCompleteRequest(request) => {
@@ -319,12 +347,7 @@ impl Shell {
                 eprintln!("a message of type {} was not understood", other.message_type());
                 None
             }
-        };
-        if let Some(reply) = reply {
-            self.reply(reply).await;
         }
-        self.publish(Status::idle().as_child_of(message)).await;
-        failed
     }
 
     async fn abort(&mut self, message: &JupyterMessage) {
@@ -595,6 +618,10 @@ impl Shell {
             eprintln!("a reply could not be sent: {error}");
         }
     }
+}
+
+fn failed(reply: &JupyterMessage) -> bool {
+    matches!(&reply.content, Content::ExecuteReply(reply) if reply.status == ReplyStatus::Error)
 }
 
 fn reply_error(error: &anyhow::Error) -> Box<ReplyError> {

@@ -269,7 +269,7 @@ fn prepare(
 fn context(setup: &Setup, socket: &Path) -> Result<CommandContext> {
     let mut cells = Command::new(std::env::current_exe()?);
     cells.env(runtime::SOCKET, socket).env(runtime::HOOKS, template::hooks(&setup.home)?);
-    if let Some(value) = std::env::var_os("RUST_BACKTRACE") {
+    if let Some(value) = std::env::var_os("RUST_BACKTRACE").filter(|value| !value.is_empty()) {
         cells.env(runtime::BACKTRACE, value);
     }
     let (context, outputs) = EvalContext::with_subprocess_command(cells)?;

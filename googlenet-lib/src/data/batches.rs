@@ -68,6 +68,11 @@ impl Batches {
         })
     }
 
+    /// The images.
+    pub(crate) fn set(&self) -> &ImageSet {
+        &self.set
+    }
+
     /// How many images there are.
     pub fn len(&self) -> usize {
         self.set.len()

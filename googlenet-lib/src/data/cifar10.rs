@@ -1,6 +1,7 @@
 //! CIFAR-10 in its binary version, from a directory.
 
 use super::{Dataset, ImageSet};
+use crate::file::hex;
 use crate::{Error, Result};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
@@ -189,11 +190,6 @@ fn short_name(dir: &Path) -> String {
         Some(name) => name.to_string_lossy().into_owned(),
         None => dir.display().to_string(),
     }
-}
-
-/// `bytes` in lower-case hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn data(path: &Path, problem: impl Into<String>, remedy: impl Into<String>) -> Error {

@@ -1,10 +1,10 @@
 //! The download of an archive: goes on where it was broken off, is checked, and is unpacked so that
 //! a directory with the right name is always whole.
 
-use super::cifar10::hex;
 use super::progress::Progress;
 use super::unpack::unpack;
 use crate::Error;
+use crate::file::hex;
 use sha2::{Digest, Sha256};
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Write};

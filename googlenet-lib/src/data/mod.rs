@@ -1,4 +1,5 @@
-//! Images: CIFAR-10, the built-in [`Shapes10`], and batches of them.
+//! Images: CIFAR-10, the built-in [`Shapes10`], JPEG and PNG files of one's own ([`Image`],
+//! [`ImageFolder`]), and batches of them.
 //!
 //! CIFAR-10 is 60,000 colour photographs of 32x32 pixels in ten classes, 50,000 to train on and
 //! 10,000 to test with: A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009,
@@ -31,6 +32,8 @@ mod batches;
 mod cifar10;
 mod dataset;
 mod download;
+mod image;
+mod image_folder;
 mod image_set;
 mod normalize;
 mod progress;
@@ -42,6 +45,8 @@ pub use augment::{Augment, EpochPlan};
 pub use batches::Batches;
 pub use cifar10::Cifar10;
 pub use dataset::{Dataset, Split};
+pub use image::Image;
+pub use image_folder::ImageFolder;
 pub use image_set::ImageSet;
 pub use normalize::Normalize;
 pub use shapes10::Shapes10;

@@ -1,8 +1,8 @@
 //! An archive to a directory that is there whole, or not at all.
 
-use super::cifar10::hex;
 use super::download::{Archive, unwritable};
 use crate::Error;
+use crate::file::hex;
 use flate2::read::GzDecoder;
 use sha2::{Digest, Sha256};
 use std::fs::{self, File};

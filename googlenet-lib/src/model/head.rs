@@ -5,7 +5,7 @@ use tch::nn::Path;
 
 use super::conv::{Conv, Linear};
 use crate::Result;
-use crate::spec::{AuxiliarySpec, ConvSpec, Dropout, HeadPool, HeadSpec, Shape};
+use crate::spec::{AuxiliarySpec, Dropout, HeadPool, HeadSpec, Shape};
 
 /// The classifier at the end: pooling or flattening, an optional hidden layer, dropout, linear.
 #[derive(Debug)]
@@ -69,14 +69,7 @@ impl Auxiliary {
         spec: &AuxiliarySpec,
         norm: Option<crate::spec::BatchNormSpec>,
     ) -> Result<Auxiliary> {
-        let conv = ConvSpec {
-            name: "conv".into(),
-            out_channels: spec.conv,
-            kernel: 1,
-            stride: 1,
-            padding: 0,
-            relu: true,
-        };
+        let conv = spec.conv_1x1();
         let pooled = Shape { channels: spec.conv, ..spec.pooled(input)? };
         Ok(Auxiliary {
             spec: spec.clone(),
@@ -94,7 +87,10 @@ impl Auxiliary {
     /// (N, C, H, W) to logits (N, classes). It works in training only.
     pub(crate) fn forward(&self, xs: &Tensor) -> Result<Tensor> {
         let (kernel, stride) = ([self.spec.pool_kernel; 2], [self.spec.pool_stride; 2]);
-        let pooled = xs.f_avg_pool2d(kernel, stride, [0, 0], false, true, None::<i64>)?;
+        let pooled = match self.spec.adaptive_pool {
+            Some(size) => xs.f_adaptive_avg_pool2d([size, size])?,
+            None => xs.f_avg_pool2d(kernel, stride, [0, 0], false, true, None::<i64>)?,
+        };
         let features = self.conv.forward(&pooled, true)?.f_flatten(1, -1)?;
         let features = self.hidden.forward(&features)?.f_relu()?;
         self.classifier.forward(&features.f_dropout(self.spec.dropout, true)?)

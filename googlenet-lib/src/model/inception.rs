@@ -6,10 +6,7 @@ use tch::nn::Path;
 
 use super::conv::{Conv, max_pool};
 use crate::Result;
-use crate::spec::{BatchNormSpec, ConvSpec, InceptionSpec, NaiveInceptionSpec, PoolSpec};
-
-/// 3x3 with stride 1 and padding 1: height and width stay.
-const POOL: PoolSpec = PoolSpec { kernel: 3, stride: 1, padding: 1, ceil_mode: false };
+use crate::spec::{BatchNormSpec, BranchSpec, PoolSpec};
 
 /// One branch: an optional pooling, then convolutions one after the other.
 #[derive(Debug)]
@@ -19,6 +16,21 @@ struct Branch {
 }
 
 impl Branch {
+    fn new(
+        path: &Path<'_>,
+        in_channels: i64,
+        spec: &BranchSpec,
+        norm: Option<BatchNormSpec>,
+    ) -> Result<Branch> {
+        let mut channels = in_channels;
+        let mut convs = Vec::with_capacity(spec.convs.len());
+        for conv in &spec.convs {
+            convs.push(Conv::new(&(path / conv.name.as_ref()), channels, conv, norm)?);
+            channels = conv.out_channels;
+        }
+        Ok(Branch { pool: spec.pool, convs })
+    }
+
     fn forward(&self, xs: &Tensor, train: bool) -> Result<Tensor> {
         let mut ys = match self.pool {
             Some(pool) => max_pool(xs, pool)?,
@@ -34,46 +46,22 @@ impl Branch {
 /// An inception block, naive or with dimension reduction.
 #[derive(Debug)]
 pub(crate) struct Inception {
-    branches: [Branch; 4],
+    branches: Vec<Branch>,
 }
 
 impl Inception {
-    /// With dimension reduction (Figure 2b). Weights: `conv_1x1`, `reduce_3x3`, `conv_3x3`,
-    /// `reduce_5x5`, `conv_5x5`, `pool_proj`.
-    pub(crate) fn reduced(
+    /// Weights under `path`, by the names of the branches' convolutions.
+    pub(crate) fn new(
         path: &Path<'_>,
         in_channels: i64,
-        spec: &InceptionSpec,
+        branches: &[BranchSpec],
         norm: Option<BatchNormSpec>,
     ) -> Result<Inception> {
-        let make = Branches { path, norm };
-        Ok(Inception {
-            branches: [
-                make.conv_1x1(in_channels, spec.conv_1x1)?,
-                make.conv_1x1_3x3(in_channels, spec.reduce_3x3, spec.conv_3x3)?,
-                make.conv_1x1_5x5(in_channels, spec.reduce_5x5, spec.conv_5x5)?,
-                make.pool_1x1(in_channels, spec.pool_proj)?,
-            ],
-        })
-    }
-
-    /// Naive (Figure 2a). Weights: `conv_1x1`, `conv_3x3`, `conv_5x5`.
-    pub(crate) fn naive(
-        path: &Path<'_>,
-        in_channels: i64,
-        spec: &NaiveInceptionSpec,
-        norm: Option<BatchNormSpec>,
-    ) -> Result<Inception> {
-        let make = Branches { path, norm };
-        let one = |conv| Branch { pool: None, convs: vec![conv] };
-        Ok(Inception {
-            branches: [
-                make.conv_1x1(in_channels, spec.conv_1x1)?,
-                one(make.conv("conv_3x3", in_channels, spec.conv_3x3, 3)?),
-                one(make.conv("conv_5x5", in_channels, spec.conv_5x5, 5)?),
-                Branch { pool: Some(POOL), convs: vec![] },
-            ],
-        })
+        let branches = branches
+            .iter()
+            .map(|branch| Branch::new(path, in_channels, branch, norm))
+            .collect::<Result<_>>()?;
+        Ok(Inception { branches })
     }
 
     /// (N, C_in, H, W) to (N, C_out, H, W).
@@ -81,57 +69,5 @@ impl Inception {
         let branches: Vec<Tensor> =
             self.branches.iter().map(|branch| branch.forward(xs, train)).collect::<Result<_>>()?;
         Ok(Tensor::f_cat(&branches, 1)?)
-    }
-}
-
-/// Makes the branches of one block.
-struct Branches<'a> {
-    path: &'a Path<'a>,
-    norm: Option<BatchNormSpec>,
-}
-
-impl Branches<'_> {
-    /// A convolution that keeps height and width.
-    fn conv(
-        &self,
-        name: &'static str,
-        in_channels: i64,
-        out_channels: i64,
-        kernel: i64,
-    ) -> Result<Conv> {
-        let padding = kernel / 2;
-        let spec =
-            ConvSpec { name: name.into(), out_channels, kernel, stride: 1, padding, relu: true };
-        Conv::new(&(self.path / name), in_channels, &spec, self.norm)
-    }
-
-    /// 1x1.
-    fn conv_1x1(&self, in_channels: i64, out_channels: i64) -> Result<Branch> {
-        let convs = vec![self.conv("conv_1x1", in_channels, out_channels, 1)?];
-        Ok(Branch { pool: None, convs })
-    }
-
-    /// 1x1, then 3x3.
-    fn conv_1x1_3x3(&self, in_channels: i64, reduce: i64, out_channels: i64) -> Result<Branch> {
-        let convs = vec![
-            self.conv("reduce_3x3", in_channels, reduce, 1)?,
-            self.conv("conv_3x3", reduce, out_channels, 3)?,
-        ];
-        Ok(Branch { pool: None, convs })
-    }
-
-    /// 1x1, then 5x5.
-    fn conv_1x1_5x5(&self, in_channels: i64, reduce: i64, out_channels: i64) -> Result<Branch> {
-        let convs = vec![
-            self.conv("reduce_5x5", in_channels, reduce, 1)?,
-            self.conv("conv_5x5", reduce, out_channels, 5)?,
-        ];
-        Ok(Branch { pool: None, convs })
-    }
-
-    /// 3x3 maximum, then 1x1: the pool projection.
-    fn pool_1x1(&self, in_channels: i64, out_channels: i64) -> Result<Branch> {
-        let convs = vec![self.conv("pool_proj", in_channels, out_channels, 1)?];
-        Ok(Branch { pool: Some(POOL), convs })
     }
 }

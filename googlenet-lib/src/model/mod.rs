@@ -14,12 +14,14 @@
 mod conv;
 mod head;
 mod inception;
+pub mod torchvision;
 
 use std::collections::HashMap;
 use std::path::Path;
 
 use tch::{Device, Kind, Reduction, Tensor, nn};
 
+use crate::cost::NetworkCost;
 use crate::spec::{HeadPool, Layer, LocalResponseNormSpec, NetworkSpec, PoolSpec, Shape};
 use crate::{Error, Result, file};
 use conv::{Conv, local_response_norm, max_pool};
@@ -107,10 +109,12 @@ impl GoogLeNet {
                 Layer::MaxPool(pool) => Block::MaxPool(*pool),
                 Layer::LocalResponseNorm(norm) => Block::LocalResponseNorm(*norm),
                 Layer::Inception(block) => {
-                    Block::Inception(Inception::reduced(&path, input.channels, block, spec.norm)?)
+                    let branches = block.branches();
+                    Block::Inception(Inception::new(&path, input.channels, &branches, spec.norm)?)
                 }
                 Layer::NaiveInception(block) => {
-                    Block::Inception(Inception::naive(&path, input.channels, block, spec.norm)?)
+                    let branches = block.branches();
+                    Block::Inception(Inception::new(&path, input.channels, &branches, spec.norm)?)
                 }
                 Layer::Auxiliary(auxiliary) => Block::Auxiliary(Auxiliary::new(
                     &path,
@@ -158,6 +162,15 @@ impl GoogLeNet {
         &self.variables
     }
 
+    /// Its layers with shapes, parameters, multiply-adds and activations, as a table that shows
+    /// itself in a notebook and prints in a terminal.
+    ///
+    /// # Errors
+    /// Counts of 2^63 or more.
+    pub fn summary(&self) -> Result<NetworkCost> {
+        self.spec.cost()
+    }
+
     /// Number of learned values: weights, biases, scales and shifts, auxiliary classifiers
     /// included.
     pub fn parameters(&self) -> i64 {
@@ -196,20 +209,63 @@ impl GoogLeNet {
         Ok(Outputs { logits: self.head.forward(&xs, true)?, auxiliary })
     }
 
+    /// Activations (N, C, H, W) after a layer of the body, in evaluation mode. Layers are named as
+    /// [`NetworkSpec::shapes`] names them.
+    ///
+    /// # Errors
+    /// Images of the wrong shape or device; a name that no layer has.
+    pub fn activations(&self, images: &Tensor, layer: &str) -> Result<Tensor> {
+        self.check_images(images)?;
+        let mut xs = images.shallow_clone();
+        for block in &self.body[..=self.position(layer)?] {
+            xs = block.forward(&xs, false)?;
+        }
+        Ok(xs)
+    }
+
+    /// Logits (N, classes) from the activations after a layer, in evaluation mode: what
+    /// [`GoogLeNet::activations`] leaves to do.
+    ///
+    /// # Errors
+    /// A name that no layer has; activations of another shape than that layer's.
+    pub fn logits_from(&self, activations: &Tensor, layer: &str) -> Result<Tensor> {
+        let mut xs = activations.shallow_clone();
+        for block in &self.body[self.position(layer)? + 1..] {
+            xs = block.forward(&xs, false)?;
+        }
+        self.head.forward(&xs, false)
+    }
+
+    /// Place of a layer in the body.
+    fn position(&self, layer: &str) -> Result<usize> {
+        let names: Vec<String> = self.spec.shapes()?.into_iter().map(|(name, _)| name).collect();
+        names.iter().position(|name| name == layer).ok_or_else(|| {
+            Error::invalid(
+                format!("layer of {}", self.spec.name),
+                format!("'{layer}'"),
+                format!("choose one of {}", names.join(", ")),
+            )
+        })
+    }
+
     /// Writes all variables to a safetensors file. It is written beside and renamed, so that a
     /// file of this name is always whole.
     ///
     /// # Errors
     /// A place that cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        let variables = self.variables.variables();
-        let mut named = Vec::with_capacity(variables.len());
-        for (name, tensor) in variables {
+        self.save_as(path.as_ref(), str::to_string)
+    }
+
+    /// [`GoogLeNet::save`] with other names.
+    fn save_as(&self, path: &Path, name: impl Fn(&str) -> String) -> Result<()> {
+        let mut named = Vec::new();
+        for (ours, tensor) in self.variables.variables() {
             let tensor = tensor.f_detach()?.f_to_device(Device::Cpu)?.f_contiguous()?;
-            named.push((name, tensor));
+            named.push((name(&ours), tensor));
         }
         named.sort_by(|a, b| a.0.cmp(&b.0));
-        file::write_beside(path.as_ref(), |temporary| {
+        file::write_beside(path, |temporary| {
             Tensor::write_safetensors(&named, temporary).map_err(Error::from)
         })
     }
@@ -220,20 +276,21 @@ impl GoogLeNet {
     /// A file that is missing, cut, or of another network: nothing is changed then.
     pub fn load(&mut self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
-        let problem = |problem: String| Error::Data {
-            path: path.to_path_buf(),
-            problem,
-            remedy: format!("give a file that {} wrote", self.spec.name),
-        };
-        let loaded: HashMap<String, Tensor> = Tensor::read_safetensors(path)
-            .map_err(|error| problem(format!("not a whole safetensors file ({error})")))?
-            .into_iter()
-            .collect();
-        let variables = self.variables.variables();
-        for name in loaded.keys() {
-            if !variables.contains_key(name) {
-                return Err(problem(format!("{name} is not a variable of {}", self.spec.name)));
-            }
+        self.assign(path, read_safetensors(path, &self.spec.name)?, str::to_string)
+    }
+
+    /// Takes over the tensors of a file, in which a variable has another name.
+    fn assign(
+        &mut self,
+        path: &Path,
+        loaded: HashMap<String, Tensor>,
+        name: impl Fn(&str) -> String,
+    ) -> Result<()> {
+        let problem = |problem: String| not_of(&self.spec.name, path, problem);
+        let variables: HashMap<String, Tensor> =
+            self.variables.variables().into_iter().map(|(ours, t)| (name(&ours), t)).collect();
+        if let Some(name) = loaded.keys().filter(|name| !variables.contains_key(*name)).min() {
+            return Err(problem(format!("{name} is not a variable of {}", self.spec.name)));
         }
         for (name, variable) in &variables {
             let tensor = loaded.get(name).ok_or_else(|| problem(format!("{name} is missing")))?;
@@ -307,5 +364,22 @@ impl Block {
             Block::Inception(block) => block.forward(xs, train),
             Block::Auxiliary(_) => Ok(xs.shallow_clone()),
         }
+    }
+}
+
+/// The tensors of a safetensors file for the network of this name.
+fn read_safetensors(path: &Path, network: &str) -> Result<HashMap<String, Tensor>> {
+    let tensors = Tensor::read_safetensors(path).map_err(|error| {
+        not_of(network, path, format!("not a whole safetensors file ({error})"))
+    })?;
+    Ok(tensors.into_iter().collect())
+}
+
+/// The error of a file that does not hold the weights of the network of this name.
+fn not_of(network: &str, path: &Path, problem: String) -> Error {
+    Error::Data {
+        path: path.to_path_buf(),
+        problem,
+        remedy: format!("give a file with the weights of {network}"),
     }
 }

@@ -3,20 +3,18 @@
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
-use super::{Draw, Picture, plot_error};
+use super::text::{INK, TITLE, card};
+use super::{Draw, Picture, WIDTH, plot_error};
 use crate::Result;
 use crate::train::History;
 
-const SIZE: (u32, u32) = (960, 400);
-/// Height of the title lines.
-const TITLE: u32 = 52;
+const SIZE: (u32, u32) = (WIDTH, 400);
 /// Most points of a line: more cannot be seen at this width.
 const POINTS: usize = 400;
 
-const TRAIN: RGBColor = RGBColor(31, 119, 180);
-const TEST: RGBColor = RGBColor(214, 95, 14);
-const INK: RGBColor = RGBColor(40, 40, 40);
-const GRID: RGBColor = RGBColor(225, 225, 225);
+pub(super) const TRAIN: RGBColor = RGBColor(31, 119, 180);
+pub(super) const TEST: RGBColor = RGBColor(214, 95, 14);
+pub(super) const GRID: RGBColor = RGBColor(225, 225, 225);
 
 /// Two plots side by side: the loss of every step and of every test, and the share of images that
 /// were classified rightly. The title says which network, data set, recipe and device.
@@ -51,9 +49,8 @@ struct Panel {
 
 impl Draw for LossCurve<'_> {
     fn draw<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>) -> Result<()> {
-        area.fill(&WHITE).map_err(plot_error)?;
-        let (title, plots) = area.split_vertically(TITLE);
-        self.titles(&title)?;
+        self.card(area)?;
+        let (_, plots) = area.split_vertically(TITLE);
         let (left, right) = plots.split_horizontally(SIZE.0 / 2);
         self.loss_panel().draw(&left)?;
         self.accuracy_panel().draw(&right)?;
@@ -62,7 +59,7 @@ impl Draw for LossCurve<'_> {
 }
 
 impl LossCurve<'_> {
-    fn titles<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>) -> Result<()> {
+    fn card<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>) -> Result<()> {
         let history = self.history;
         let first = format!("{} on {}", history.network, history.dataset);
         let result = history.last().map_or(String::new(), |epoch| {
@@ -77,11 +74,7 @@ impl LossCurve<'_> {
             "{result}{} parameters, recipe {}, {}",
             history.parameters, history.recipe.name, history.device,
         );
-        for (text, size, y) in [(first, 17, 8), (second, 13, 32)] {
-            area.draw_text(&text, &("sans-serif", size).into_text_style(area).color(&INK), (16, y))
-                .map_err(plot_error)?;
-        }
-        Ok(())
+        card(area, &first, &second)
     }
 
     fn loss_panel(&self) -> Panel {

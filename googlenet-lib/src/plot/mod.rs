@@ -1,7 +1,24 @@
 //! Pictures for notebooks and files: PNG and SVG by plotters, with a font of our own, so that they
 //! look the same on every machine.
+//!
+//! ```
+//! use googlenet_lib::prelude::*;
+//!
+//! let data = Shapes10::generate(40, 10, 0)?;
+//! let picture = data.sample_grid(Split::Train, 4, 10)?;
+//! assert!(picture.svg().contains("circle") && picture.png().starts_with(b"\x89PNG"));
+//! # Ok::<(), Error>(())
+//! ```
 
+mod bars;
+mod calibration;
+mod confusion;
+mod diagram;
+mod grid;
 mod loss;
+mod placed;
+mod scene;
+mod text;
 
 use std::path::Path;
 
@@ -10,9 +27,17 @@ use plotters::prelude::*;
 use plotters::style::{FontStyle, register_font};
 use plotters_bitmap::BitMapBackend;
 
+pub use diagram::{
+    cost_bars, gap_versus_fc, inception_block, network_diagram, pointwise_convolution,
+};
+pub use grid::image_grid;
 pub use loss::loss_curve;
+use placed::Placed;
 
 use crate::{Error, Result, file};
+
+/// Width of every picture: that of a notebook's page.
+const WIDTH: u32 = 960;
 
 /// A finished picture, as SVG and as PNG.
 #[derive(Debug, Clone)]
@@ -24,12 +49,23 @@ pub struct Picture {
 impl Picture {
     /// Draws the same picture twice, for SVG and for PNG, `size` pixels wide and high.
     fn draw<D: Draw>(size: (u32, u32), drawing: &D) -> Result<Picture> {
-        register_font("sans-serif", FontStyle::Normal, dejavu::sans::regular())
-            .map_err(|_| Error::Plot("the built-in font cannot be read".into()))?;
+        Picture::draw_scaled(size, 1, drawing)
+    }
+
+    /// The same with `scale` pixels of the PNG for each of the SVG. The drawing must look at the
+    /// size of its area.
+    fn draw_scaled<D: Draw>(size: (u32, u32), scale: u32, drawing: &D) -> Result<Picture> {
+        register_fonts()?;
         let mut svg = String::new();
         drawing.draw(&SVGBackend::with_string(&mut svg, size).into_drawing_area())?;
+        let size = (size.0 * scale, size.1 * scale);
         let mut pixels = vec![0; size.0 as usize * size.1 as usize * 3];
         drawing.draw(&BitMapBackend::with_buffer(&mut pixels, size).into_drawing_area())?;
+        let images = drawing.images()?;
+        let end = svg.rfind("</svg>").unwrap_or(svg.len());
+        let elements = images.iter().map(Placed::svg).collect::<Result<String>>()?;
+        svg.insert_str(end, &elements);
+        images.iter().for_each(|image| image.paint(&mut pixels, size, scale));
         Ok(Picture { svg, png: encode_png(&pixels, size)? })
     }
 
@@ -69,6 +105,41 @@ impl Picture {
 /// Something that can be drawn on any of plotters' backends.
 trait Draw {
     fn draw<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>) -> Result<()>;
+
+    /// Images that come on top of it.
+    fn images(&self) -> Result<Vec<Placed>> {
+        Ok(Vec::new())
+    }
+}
+
+/// Lets a value that has a `picture` show it in an evcxr notebook.
+macro_rules! shows_its_picture {
+    ($($type:ty),+) => {$(
+        impl $type {
+            /// Shows the picture in an evcxr notebook.
+            pub fn evcxr_display(&self) {
+                match self.picture() {
+                    Ok(picture) => picture.evcxr_display(),
+                    Err(error) => println!("{error}"),
+                }
+            }
+        }
+    )+};
+}
+shows_its_picture!(
+    crate::look::Calibration,
+    crate::look::Confusion,
+    crate::look::FeatureMaps,
+    crate::look::Filters,
+    crate::look::GradCam,
+    crate::look::GradientNorms,
+    crate::look::Likeliest,
+    crate::look::Mistakes
+);
+
+fn register_fonts() -> Result<()> {
+    register_font("sans-serif", FontStyle::Normal, dejavu::sans::regular())
+        .map_err(|_| Error::Plot("the built-in font cannot be read".into()))
 }
 
 /// For `map_err`: what plotters says, as our error.

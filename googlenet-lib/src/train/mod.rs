@@ -1,4 +1,5 @@
-//! Training: a [`Recipe`] says how, a [`Trainer`] does it, a [`History`] remembers it.
+//! Training: a [`Recipe`] says how, a [`Trainer`] does it, a [`History`] remembers it, and a
+//! checkpoint keeps all of it ([`Trainer::checkpoint`]).
 //!
 //! ```
 //! use googlenet_lib::prelude::*;
@@ -10,9 +11,17 @@
 //! run.fit(Epochs(1))?;
 //! run.fit(Epochs(1))?; // goes on from there
 //! assert_eq!(run.history().epochs.len(), 2);
+//!
+//! // All of it in a folder; a later process takes it up with `resume`.
+//! let folder = std::env::temp_dir().join(format!("googlenet-{}", std::process::id()));
+//! run.checkpoint(&folder)?;
+//! let run = Trainer::resume(&folder, &data, Device::Cpu)?;
+//! assert_eq!(run.history().epochs.len(), 2);
+//! # std::fs::remove_dir_all(&folder).unwrap();
 //! # Ok::<(), Error>(())
 //! ```
 
+mod checkpoint;
 mod history;
 mod live;
 mod observer;
@@ -20,6 +29,7 @@ mod optimizer;
 mod recipe;
 mod trainer;
 
+pub use checkpoint::has_checkpoint;
 pub use history::{Epoch, History, Step};
 pub use live::Live;
 pub use observer::{Observer, StepReport};

@@ -6,7 +6,7 @@
 use tch::{Tensor, nn, no_grad};
 
 use super::recipe::{OptimizerSpec, Recipe};
-use crate::Result;
+use crate::{Error, Result};
 
 /// An optimizer and its state.
 #[derive(Debug)]
@@ -73,6 +73,34 @@ impl Optimizer {
             state,
             steps: 0,
         })
+    }
+
+    /// What it remembers between steps, each laid out as the flat buffer is, and its number of steps.
+    pub(crate) fn state(&self) -> (&[Tensor], i32) {
+        (&self.state, self.steps)
+    }
+
+    /// Takes over what [`Optimizer::state`] gave.
+    ///
+    /// # Errors
+    /// Another number of tensors, or tensors of another size: nothing is changed then.
+    pub(crate) fn restore(&mut self, state: &[Tensor], steps: i32) -> Result<()> {
+        let sizes = |tensors: &[Tensor]| tensors.iter().map(Tensor::size).collect::<Vec<_>>();
+        if sizes(state) != sizes(&self.state) {
+            return Err(Error::invalid(
+                "shape of the optimizer's state",
+                format!("{:?}", sizes(state)),
+                format!("this network and recipe have {:?}", sizes(&self.state)),
+            ));
+        }
+        no_grad(|| -> Result<()> {
+            for (mine, given) in self.state.iter_mut().zip(state) {
+                mine.f_copy_(given)?;
+            }
+            Ok(())
+        })?;
+        self.steps = steps;
+        Ok(())
     }
 
     /// Computes the gradients of `loss` and takes one step.

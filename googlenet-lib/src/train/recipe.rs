@@ -147,8 +147,8 @@ impl Recipe {
             augment: Augment { pad: 2, flip: true },
             sizes: vec![
                 SizeStep { from: 0.0, size: 16 },
-                SizeStep { from: 0.54, size: 24 },
-                SizeStep { from: 0.8, size: 32 },
+                SizeStep { from: 0.6, size: 24 },
+                SizeStep { from: 0.88, size: 32 },
             ],
             ..Recipe::steady()
         }

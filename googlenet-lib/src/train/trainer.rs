@@ -4,7 +4,7 @@ use std::borrow::Borrow;
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-use rand::SeedableRng;
+use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tch::{Device, Kind, Tensor, no_grad};
 
@@ -14,6 +14,7 @@ use super::observer::{Observer, StepReport};
 use super::optimizer::Optimizer;
 use super::recipe::Recipe;
 use crate::data::{Batches, Dataset, EpochPlan, ImageSet, Normalize};
+use crate::look::{Classifier, Predictions};
 use crate::model::{GoogLeNet, cross_entropy};
 use crate::plot::{self, Picture};
 use crate::{Error, Result, device};
@@ -31,31 +32,42 @@ pub struct Epochs(pub u32);
 /// to look at the loss, every 20 steps.
 #[derive(Debug)]
 pub struct Trainer {
-    net: GoogLeNet,
-    recipe: Recipe,
-    optimizer: Optimizer,
+    pub(super) net: GoogLeNet,
+    pub(super) recipe: Recipe,
+    pub(super) optimizer: Optimizer,
     train: Batches,
     test: Batches,
+    classes: Vec<String>,
+    pub(super) normalize: Normalize,
     /// Size of the images if it is not the data set's own.
     size: Option<i64>,
-    rng: ChaCha8Rng,
-    running: Option<Running>,
-    history: History,
+    pub(super) rng: ChaCha8Rng,
+    pub(super) running: Option<Running>,
+    pub(super) history: History,
 }
 
 /// An epoch that has begun. It outlives a stop, and the next `fit` goes on in it.
 #[derive(Debug)]
-struct Running {
+pub(super) struct Running {
+    /// The generator as it was before it drew the plan.
+    pub(super) rng: ChaCha8Rng,
     plan: EpochPlan,
-    next: usize,
+    pub(super) next: usize,
     /// Loss of every step, on the device.
     losses: Tensor,
     /// Number of images that were classified rightly, on the device.
-    correct: Tensor,
-    learning_rates: Vec<f32>,
+    pub(super) correct: Tensor,
+    pub(super) learning_rates: Vec<f32>,
     /// Size of the images of the last step, if not the data set's own.
     size: Option<i64>,
-    seconds: f64,
+    pub(super) seconds: f64,
+}
+
+impl Running {
+    /// Number of steps of the whole epoch.
+    pub(super) fn steps(&self) -> usize {
+        self.plan.batches()
+    }
 }
 
 /// How a call of [`Trainer::fit`] ended. A notebook shows its loss plot.
@@ -106,8 +118,8 @@ impl std::fmt::Display for Evaluation {
 impl Trainer {
     /// Prepares a training run of `net` on `data`, on the network's device.
     ///
-    /// The order of the images and their augmentation follow from the recipe's seed. Dropout
-    /// draws from libtorch's own generator: set it with [`tch::manual_seed`].
+    /// The order of the images, their augmentation and dropout follow from the recipe's seed. For
+    /// dropout, every step of a network that has some sets libtorch's own generator.
     ///
     /// # Errors
     /// A recipe, a number of classes or an image size that does not go with the network, and more
@@ -154,6 +166,8 @@ impl Trainer {
             optimizer: Optimizer::new(net.variables(), &recipe)?,
             rng: ChaCha8Rng::seed_from_u64(recipe.seed),
             running: None,
+            classes: data.classes,
+            normalize,
             net,
             recipe,
             size,
@@ -169,6 +183,20 @@ impl Trainer {
     /// What has happened so far.
     pub fn history(&self) -> &History {
         &self.history
+    }
+
+    /// The network with its normalisation and its classes, for looking into it: see
+    /// [`crate::look`]. It sees images mirrored too if the recipe tests so.
+    pub fn classifier(&self) -> Classifier<'_> {
+        Classifier::of(&self.net, self.normalize, &self.classes, self.recipe.test_flip)
+    }
+
+    /// What the network says to every test image, at its own size.
+    ///
+    /// # Errors
+    /// A device that fails.
+    pub fn predictions(&self) -> Result<Predictions> {
+        self.classifier().predictions(self.test.set())
     }
 
     /// Trains for this many epochs, with progress, a line for each, and in a notebook a loss plot
@@ -202,9 +230,12 @@ impl Trainer {
                 let _stopped = flow?;
                 return Ok(Fit { stopped: true, history: self.history.clone() });
             }
-            let _complete = flow?;
+            let flow = flow?;
             self.end_epoch(running)?;
             observer.epoch(&self.history);
+            if flow.is_break() && (self.history.epochs.len() as u32) < last {
+                return Ok(Fit { stopped: true, history: self.history.clone() });
+            }
         }
         Ok(Fit { stopped: false, history: self.history.clone() })
     }
@@ -222,14 +253,12 @@ impl Trainer {
         let mut loss = Tensor::f_zeros([1], on_device)?;
         let mut correct = Tensor::f_zeros([1], on_device)?;
         let images = self.test.len();
+        let classifier = self.classifier();
         no_grad(|| -> Result<()> {
             for start in (0..images as i64).step_by(self.recipe.batch as usize) {
                 let len = self.recipe.batch.min(images as i64 - start);
                 let (xs, labels) = self.test.eval(start, len, size)?;
-                let mut logits = self.net.forward_t(&xs, false)?;
-                if self.recipe.test_flip {
-                    logits = (logits + self.net.forward_t(&xs.f_flip([3])?, false)?) / 2.0;
-                }
+                let logits = classifier.logits(&xs)?;
                 loss += cross_entropy(&logits, &labels, 0.0)? * len as f64;
                 correct += count_correct(&logits, &labels)?;
             }
@@ -239,8 +268,9 @@ impl Trainer {
         Ok(Evaluation { loss: mean(&loss)?, accuracy: mean(&correct)?, images })
     }
 
-    fn begin_epoch(&mut self) -> Result<Running> {
+    pub(super) fn begin_epoch(&mut self) -> Result<Running> {
         let device = self.net.device();
+        let rng = self.rng.clone();
         let plan = EpochPlan::new(
             self.train.len(),
             self.recipe.batch,
@@ -255,6 +285,7 @@ impl Trainer {
             size: self.size,
             seconds: 0.0,
             next: 0,
+            rng,
             plan,
         })
     }
@@ -306,6 +337,12 @@ impl Trainer {
 
         running.size = self.recipe.size(progress).or(self.size);
         let (images, labels) = self.train.train(&running.plan, running.next, running.size)?;
+        if self.net.spec().has_dropout() {
+            // Set at every step, the generator needs no place in a checkpoint: libtorch has no way
+            // to read its state from Rust.
+            let step = self.history.epochs.len() * running.plan.batches() + running.next;
+            tch::manual_seed(step_seed(self.recipe.seed, step as u64));
+        }
         let outputs = self.net.outputs(&images)?;
         let loss = outputs.loss(&labels, self.recipe.label_smoothing)?;
         self.optimizer.step(&loss, learning_rate)?;
@@ -322,7 +359,7 @@ impl Trainer {
 
     /// Moves the losses since the last look into the history and returns their mean, or that of
     /// the last step if there are none.
-    fn look(&mut self, running: &Running) -> Result<f64> {
+    pub(super) fn look(&mut self, running: &Running) -> Result<f64> {
         let seen = self.history.steps.len() - self.history.epochs.len() * running.plan.batches();
         let new = running.next - seen;
         if new == 0 {
@@ -361,6 +398,13 @@ impl Trainer {
         });
         Ok(())
     }
+}
+
+/// A seed for one step of a run: neighbouring steps and seeds have nothing in common.
+fn step_seed(seed: u64, step: u64) -> i64 {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream(step + 1);
+    rng.next_u64() as i64
 }
 
 /// How many of these logits (N, classes) are highest at their label (N); shape (1), on the device.

@@ -35,10 +35,10 @@ fn packed() -> &'static Packed {
             header.set_mode(0o644);
             let path = format!("{}/{name}", cifar10::DIRECTORY);
             tar.append_data(&mut header, path, bytes.as_slice()).unwrap();
-            files[index] = cifar10::hex(&Sha256::digest(&bytes));
+            files[index] = crate::file::hex(&Sha256::digest(&bytes));
         }
         let bytes = tar.into_inner().unwrap().finish().unwrap();
-        Packed { sha256: cifar10::hex(&Sha256::digest(&bytes)), bytes, files }
+        Packed { sha256: crate::file::hex(&Sha256::digest(&bytes)), bytes, files }
     })
 }
 
