@@ -72,7 +72,9 @@ class Kernel:
         end = time.monotonic() + timeout
         while reply is None or not idle:
             left = end - time.monotonic()
-            assert left > 0, f"no end within {timeout} s; so far {[m['msg_type'] for m in messages]}"
+            assert left > 0, (
+                f"no end within {timeout} s; so far {[m['msg_type'] for m in messages]}"
+            )
             try:
                 message = self.client.get_iopub_msg(timeout=0.05)
             except Empty:

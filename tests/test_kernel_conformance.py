@@ -7,6 +7,13 @@ import pytest
 @pytest.mark.usefixtures("own_state")
 class TestConformance(kernel_test.KernelTests):
     kernel_name = "googlenet"
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        # Its tests wait 15 s for a reply. The first cell waits for the warming up as well.
+        cls.kc.execute_interactive("1", timeout=120)
+
     language_name = "rust"
     file_extension = ".rs"
 

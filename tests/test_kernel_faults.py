@@ -23,7 +23,7 @@ def told(cell):
 
 def test_a_panic_is_an_error_with_its_line_and_variables_stay(kernel):
     kernel.run("let kept = vec![1, 2, 3];")
-    cell = kernel.run("let a = 1;\nlet b = a + 1;\nif b == 2 {\n    panic!(\"b is {b}\");\n}")
+    cell = kernel.run('let a = 1;\nlet b = a + 1;\nif b == 2 {\n    panic!("b is {b}");\n}')
     text = told(cell)
     assert cell.error["ename"] == "panic"
     assert cell.error["evalue"] == "b is 2"
@@ -34,7 +34,7 @@ def test_a_panic_is_an_error_with_its_line_and_variables_stay(kernel):
 
 
 def test_a_panic_of_an_earlier_cells_function_names_that_cell(kernel):
-    defined = kernel.run("fn half(x: i32) -> i32 {\n    assert!(x % 2 == 0, \"odd\");\n    x / 2\n}")
+    defined = kernel.run('fn half(x: i32) -> i32 {\n    assert!(x % 2 == 0, "odd");\n    x / 2\n}')
     text = told(kernel.run("half(3)"))
     assert f"cell [{defined.reply['execution_count']}], line 2" in text
 
@@ -72,13 +72,18 @@ def test_an_error_of_the_question_mark_is_an_error_and_variables_stay(kernel):
     ("code", "cause"),
     [
         ("std::process::abort()", "aborted"),
-        ("fn deep(n: u64) -> u64 { if n == 0 { 0 } else { 1 + deep(std::hint::black_box(n + 1)) } }\n"
-         "deep(1)", "Stack overflow"),
+        (
+            "fn deep(n: u64) -> u64 { if n == 0 { 0 } else { 1 + deep(std::hint::black_box(n + 1)) } }\n"
+            "deep(1)",
+            "Stack overflow",
+        ),
         ("unsafe { *std::hint::black_box(16 as *mut i32) = 1 }", "Segmentation fault"),
         ("std::process::exit(3)", "exit status 3"),
         ("std::process::exit(0)", "exit status 0"),
-        ("let v: Vec<u8> = Vec::with_capacity(std::hint::black_box(1 << 46)); v.len()",
-         "Out of memory"),
+        (
+            "let v: Vec<u8> = Vec::with_capacity(std::hint::black_box(1 << 46)); v.len()",
+            "Out of memory",
+        ),
     ],
     ids=["abort", "stack", "segfault", "exit3", "exit0", "memory"],
 )
@@ -108,7 +113,7 @@ def test_the_compilers_help_is_passed_on_in_colour(kernel):
 
 
 def test_one_error_for_each_cause(kernel):
-    cell = kernel.run("let x: i32 = \"a\";\nlet y: bool = 1;")
+    cell = kernel.run('let x: i32 = "a";\nlet y: bool = 1;')
     errors = cell.of("error")
     assert len(errors) == 2
     places = [COLOUR.sub("", "\n".join(error["traceback"])) for error in errors]

@@ -158,5 +158,3 @@ def test_commands_of_evcxr_answer(kernel):
     (content,) = kernel.run(":vars").of("execute_result")
     assert "shown" in content["data"]["text/html"]
     assert re.search(r"0\.22", kernel.run(":version").result)
-
-

@@ -29,8 +29,9 @@ def test_kernel_info(kernel):
 
 def test_the_count_grows_by_what_is_stored(kernel):
     first = kernel.run("1")
-    assert kernel.run("2", store_history=False).reply["execution_count"] == (
-        first.reply["execution_count"]
+    assert (
+        kernel.run("2", store_history=False).reply["execution_count"]
+        == (first.reply["execution_count"])
     )
     silent = kernel.run("3", silent=True)
     assert silent.kinds == []
@@ -49,7 +50,7 @@ def test_user_expressions_are_answered(kernel):
 
 
 def test_completions_have_types(kernel):
-    code = 'let é = String::new(); é.push_s'
+    code = "let é = String::new(); é.push_s"
     reply = kernel.reply(kernel.client.complete(code))
     assert any(match.startswith("push_str") for match in reply["matches"])
     assert code[reply["cursor_start"] : reply["cursor_end"]] == "push_s"
@@ -91,7 +92,9 @@ def test_history_is_kept_across_sessions(own_state):
         history = kernel.client.history
         tail = kernel.reply(history(hist_access_type="tail", n=3))["history"]
         assert [entry[2] for entry in tail] == ["let kept = 1;", "kept + 1", "let new = 2;"]
-        found = kernel.reply(history(hist_access_type="search", pattern="*ept +*", unique=False, n=10))["history"]
+        found = kernel.reply(
+            history(hist_access_type="search", pattern="*ept +*", unique=False, n=10)
+        )["history"]
         assert [entry[2] for entry in found][-1] == "kept + 1"
         session = tail[0][0]
         earlier = kernel.reply(
@@ -103,9 +106,7 @@ def test_history_is_kept_across_sessions(own_state):
 def test_comms(kernel):
     reply = kernel.reply(request(kernel, "comm_info_request", {}))
     assert reply["status"] == "ok" and reply["comms"] == {}
-    opened = request(
-        kernel, "comm_open", {"comm_id": "a", "target_name": "none", "data": {}}
-    )
+    opened = request(kernel, "comm_open", {"comm_id": "a", "target_name": "none", "data": {}})
     while True:
         message = kernel.client.get_iopub_msg(timeout=10)
         if message["parent_header"].get("msg_id") == opened and message["msg_type"] != "status":

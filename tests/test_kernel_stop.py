@@ -59,8 +59,7 @@ def test_code_that_listens_stops_and_keeps_its_variables(kernel):
 
 def test_a_second_interrupt_kills_code_that_never_returns(kernel):
     cell = kernel.send(
-        'use googlenet_lib::prelude::*; interrupted(); println!("running"); '
-        + SLEEP.format(60_000)
+        'use googlenet_lib::prelude::*; interrupted(); println!("running"); ' + SLEEP.format(60_000)
     )
     presses = []
 
@@ -104,7 +103,7 @@ def test_an_interrupt_while_compiling_stops_the_compiler_and_keeps_everything(ke
     code += "\n".join(
         f"#[derive(Clone, Debug, PartialEq, PartialOrd, Hash, Eq, Ord)] struct S{i} "
         "{ a: Vec<String>, b: std::collections::BTreeMap<String, Vec<Option<String>>> }\n"
-        f"fn f{i}(x: &S{i}) -> String {{ format!(\"{{:?}}{{:?}}\", x, x.clone()) }}"
+        f'fn f{i}(x: &S{i}) -> String {{ format!("{{:?}}{{:?}}", x, x.clone()) }}'
         for i in range(600)
     )
     code += "\nlet all: Vec<usize> = vec![" + ", ".join(f"f{i} as usize" for i in range(600)) + "];"

@@ -44,16 +44,22 @@ def test_a_session_leaves_the_template_as_it_was(template, own_state):
         assert kernel.run(LOAD).status == "ok"
         assert kernel.run(USE).result == "3.0"
         assert kernel.run("fn f() -> i32 { 1 } f()").result == "1"
-        assert kernel.run("let x: i32 = \"a\";").status == "error"
+        assert kernel.run('let x: i32 = "a";').status == "error"
     assert fingerprint(template) == before
 
 
 def test_the_first_cell_that_loads_the_library_is_fast(template, own_state):
     with running() as kernel:
         began = time.monotonic()
-        assert kernel.run(":dep googlenet-lib = { path = \"" + str(
-            Path(__file__).resolve().parent.parent / "googlenet-lib") + "\" }\n" + LOAD
-        ).status == "ok"
+        assert (
+            kernel.run(
+                ':dep googlenet-lib = { path = "'
+                + str(Path(__file__).resolve().parent.parent / "googlenet-lib")
+                + '" }\n'
+                + LOAD
+            ).status
+            == "ok"
+        )
         # On a quiet machine it is under 3 s (cargo xtask bench kernel); tests share theirs.
         assert time.monotonic() - began < 15
 
