@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jupyter_protocol::{
     DisplayData, ExecuteResult, ExecutionCount, JupyterMessage, JupyterMessageContent, Media,
-    StreamContent, UnknownMessage,
+    StreamContent, Transient, UnknownMessage,
 };
 use serde_json::{Map, Value, json};
 use tokio::sync::{mpsc, oneshot};
@@ -381,7 +381,9 @@ impl Panic {
 
 /// The result of a cell.
 pub fn execute_result(count: ExecutionCount, data: Map<String, Value>) -> ExecuteResult {
-    ExecuteResult::new(count, media(data))
+    // The protocol wants an object where there is nothing to say.
+    let transient = Some(Transient::default());
+    ExecuteResult { transient, ..ExecuteResult::new(count, media(data)) }
 }
 
 /// Content by MIME type, as Jupyter wants it.
