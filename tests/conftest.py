@@ -132,4 +132,5 @@ def own_state(tmp_path_factory):
     """The kernels of a test keep no history among the person's own."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        patch.delenv("RUST_BACKTRACE", raising=False)
         yield
