@@ -158,3 +158,13 @@ class Cifar(GoogLeNet):
 
 
 NETWORKS = {"seed": (Seed, 224), "paper": (Paper, 224), "cifar": (Cifar, 32)}
+
+
+def unsettle_norms(net, least_variance):
+    """Statistics and weights of every batch norm away from 0 and 1, so that a mix-up shows."""
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.normal_(0, 0.1)
+            module.running_var.uniform_(least_variance, 1.5)
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.normal_(module.bias, 0, 0.1)

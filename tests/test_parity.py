@@ -13,7 +13,7 @@ import subprocess
 
 import pytest
 import torch
-from networks import NETWORKS
+from networks import NETWORKS, unsettle_norms
 from safetensors.torch import load_file, save_file
 from torch.nn import functional as F
 
@@ -44,13 +44,7 @@ def test_same_results_as_pytorch(name, batch, dtype, parity, tmp_path):
     torch.manual_seed(batch)
     make, size = NETWORKS[name]
     net = make().to(dtype)
-    for module in net.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            # Away from 0 and 1, so that a mix-up shows.
-            module.running_mean.normal_(0, 0.1)
-            module.running_var.uniform_(0.5, 1.5)
-            torch.nn.init.uniform_(module.weight, 0.5, 1.5)
-            torch.nn.init.normal_(module.bias, 0, 0.1)
+    unsettle_norms(net, least_variance=0.5)
     images = torch.randn(batch, 3, size, size, dtype=dtype)
     labels = torch.randint(0, net.head.classifier.out_features, (batch,))
 

@@ -10,11 +10,19 @@ pub fn of(code: &str) -> (Status, String) {
         return (Status::Unknown, String::new());
     }
     match open(code) {
-        Open::Closed if errors(code).is_empty() => (Status::Complete, String::new()),
-        // What is missing is missing at the end: an operand, an initial value, a body.
-        Open::Closed if errors_at_end(code) => (Status::Incomplete, "    ".to_owned()),
-        Open::Closed | Open::TooManyClosed => (Status::Invalid, String::new()),
         Open::Depth(depth) => (Status::Incomplete, "    ".repeat(depth)),
+        Open::TooManyClosed => (Status::Invalid, String::new()),
+        Open::Closed => {
+            let end = code.trim_end().len();
+            match errors(code).as_slice() {
+                [] => (Status::Complete, String::new()),
+                // What is missing is missing at the end: an operand, an initial value, a body.
+                errors if errors.iter().all(|error| *error >= end) => {
+                    (Status::Incomplete, "    ".to_owned())
+                }
+                _ => (Status::Invalid, String::new()),
+            }
+        }
     }
 }
 
@@ -71,11 +79,6 @@ fn errors(code: &str) -> Vec<usize> {
     let parsed = SourceFile::parse(&format!("{BEFORE}{code}{AFTER}"), Edition::Edition2024);
     let offset = |error: &ra_ap_syntax::SyntaxError| usize::from(error.range().start());
     parsed.errors().iter().map(|error| offset(error).saturating_sub(BEFORE.len())).collect()
-}
-
-fn errors_at_end(code: &str) -> bool {
-    let end = code.trim_end().len();
-    errors(code).iter().all(|error| *error >= end)
 }
 
 #[cfg(test)]

@@ -29,8 +29,6 @@ pub enum Frame {
     /// An error that `?` returned has ended the cell; its text is what was last written to standard
     /// error.
     Failed,
-    /// Text for the kernel's log.
-    Log(Vec<u8>),
 }
 
 impl Frame {
@@ -51,7 +49,6 @@ impl Frame {
             Frame::Panic(bytes) => (b'p', bytes),
             Frame::Panicked => (b'P', &[]),
             Frame::Failed => (b'f', &[]),
-            Frame::Log(bytes) => (b'l', bytes),
         };
         let mut encoded = Vec::with_capacity(5 + payload.len());
         encoded.push(kind);
@@ -84,7 +81,6 @@ impl Frame {
             b'p' => Frame::Panic(payload),
             b'P' => Frame::Panicked,
             b'f' => Frame::Failed,
-            b'l' => Frame::Log(payload),
             _ => return Err(malformed()),
         }))
     }
@@ -110,7 +106,6 @@ mod tests {
             Frame::Panic(b"a\0b".to_vec()),
             Frame::Panicked,
             Frame::Failed,
-            Frame::Log(b"x".to_vec()),
             Frame::End,
         ];
         let bytes: Vec<u8> = frames.iter().flat_map(Frame::encode).collect();

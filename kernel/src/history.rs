@@ -3,6 +3,7 @@
 //! One file of JSON lines in the person's state directory. Kernels that run at once append to it
 //! under a lock; a line that cannot be read is passed over.
 
+use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
@@ -11,8 +12,11 @@ use anyhow::{Context as _, Result};
 use jupyter_protocol::{HistoryEntry, HistoryRequest};
 use serde::{Deserialize, Serialize};
 
+use crate::files;
+
 /// Beyond twice as many cells the oldest are forgotten.
 const KEEP: usize = 5_000;
+const LOCK: &str = "history.lock";
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Entry {
@@ -38,7 +42,7 @@ impl History {
         fs::create_dir_all(folder)
             .with_context(|| format!("the folder {} cannot be made", folder.display()))?;
         let file = folder.join("history.jsonl");
-        let _lock = lock(folder)?;
+        let _lock = files::lock(&folder.join(LOCK))?;
         let mut entries = read(&file)?;
         let session = 1 + entries.last().map_or(0, |entry| entry.session);
         if entries.len() > 2 * KEEP {
@@ -58,7 +62,7 @@ impl History {
     /// # Errors
     /// A file that cannot be written.
     pub fn add(&self, line: usize, input: &str, output: Option<String>) -> Result<()> {
-        let _lock = lock(self.file.parent().context("the history lies in no folder")?)?;
+        let _lock = files::lock(&self.file.with_file_name(LOCK))?;
         append(&self.file, &Entry { session: self.session, line, input: input.into(), output })
     }
 
@@ -90,16 +94,11 @@ impl History {
             HistoryRequest::Search { pattern, unique, output, n, .. } => {
                 entries.retain(|entry| matches(pattern, &entry.input));
                 if *unique {
-                    let newest = |index: usize, input: &str| {
-                        !entries[index + 1..].iter().any(|later| later.input == input)
-                    };
-                    let keep: Vec<bool> = entries
-                        .iter()
-                        .enumerate()
-                        .map(|(index, entry)| newest(index, &entry.input))
-                        .collect();
-                    let mut keep = keep.iter();
-                    entries.retain(|_| keep.next().copied().unwrap_or(false));
+                    // The newest of equal cells stays.
+                    let mut known = HashSet::new();
+                    entries.reverse();
+                    entries.retain(|entry| known.insert(entry.input.clone()));
+                    entries.reverse();
                 }
                 (last(entries, *n), *output)
             }
@@ -153,14 +152,6 @@ fn matches(pattern: &str, text: &str) -> bool {
         }
     }
     pattern[p..].iter().all(|character| *character == '*')
-}
-
-fn lock(folder: &Path) -> Result<File> {
-    let path = folder.join("history.lock");
-    let file = File::create(&path)
-        .and_then(|file| file.lock().map(|()| file))
-        .with_context(|| format!("{} cannot be locked", path.display()))?;
-    Ok(file)
 }
 
 fn read(file: &Path) -> Result<Vec<Entry>> {

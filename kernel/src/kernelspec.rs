@@ -43,11 +43,13 @@ impl Place {
         } else {
             return user_kernels();
         };
-        let prefix = prefix
-            .canonicalize()
-            .with_context(|| format!("the environment {} cannot be read", prefix.display()))?;
-        Ok(prefix.join("share/jupyter/kernels"))
+        Ok(whole("environment", &prefix)?.join("share/jupyter/kernels"))
     }
+}
+
+/// The whole path of a folder that must be there.
+fn whole(what: &str, folder: &Path) -> Result<PathBuf> {
+    folder.canonicalize().with_context(|| format!("the {what} {} cannot be read", folder.display()))
 }
 
 /// Where Jupyter looks for a person's own kernels.
@@ -93,19 +95,9 @@ pub fn install(choices: &Choices) -> Result<()> {
         .libtorch
         .clone()
         .or_else(|| std::env::var_os("LIBTORCH").map(PathBuf::from))
-        .map(|folder| {
-            let whole = folder.canonicalize();
-            whole.with_context(|| format!("the torch folder {} cannot be read", folder.display()))
-        })
+        .map(|folder| whole("torch folder", &folder))
         .transpose()?;
-    let library = choices
-        .library
-        .as_ref()
-        .map(|folder| {
-            let whole = folder.canonicalize();
-            whole.with_context(|| format!("the crate {} cannot be read", folder.display()))
-        })
-        .transpose()?;
+    let library = choices.library.as_ref().map(|folder| whole("crate", folder)).transpose()?;
     let exe = std::env::current_exe().context("this executable cannot be found")?;
     let bin = exe.parent().context("this executable lies in no folder")?;
     let ours = KernelSpec::ours(bin, libtorch.as_deref(), library.as_deref(), choices)?;

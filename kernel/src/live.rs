@@ -196,7 +196,6 @@ impl Pump {
                 };
                 self.seen.failed = Some(String::from_utf8_lossy(&words).trim_end().to_owned());
             }
-            Frame::Log(text) => eprintln!("{}", String::from_utf8_lossy(&text)),
         }
     }
 

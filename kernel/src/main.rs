@@ -2,6 +2,7 @@
 
 mod completeness;
 mod doctor;
+mod files;
 mod frame;
 mod history;
 mod kernelspec;

@@ -144,7 +144,6 @@ pub async fn serve(sockets: Sockets, parts: Parts) {
 /// A socket that is gone, in contrast to a message that cannot be used.
 fn is_fatal(error: &RuntimeError) -> bool {
     matches!(error, RuntimeError::ZmqError(_) | RuntimeError::IoError(_))
-        && !error.to_string().is_empty()
         && error.to_string().contains("No message")
 }
 

@@ -9,11 +9,14 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use evcxr::{CommandContext, EvalContext};
 use serde::{Deserialize, Serialize};
+
+use crate::files;
 
 /// The directories of this kernel.
 #[derive(Debug, Clone)]
@@ -90,7 +93,7 @@ impl Key {
         Ok(Key {
             library,
             sources: hasher.finish(),
-            rustc: rustc(&["-Vv"])?,
+            rustc: rustc_version()?.to_owned(),
             kernel: format!("{} on evcxr 0.22", env!("CARGO_PKG_VERSION")),
             libtorch: format!("{libtorch} {version}"),
         })
@@ -108,6 +111,16 @@ pub fn rustc(arguments: &[&str]) -> Result<String> {
         .context("rustc does not run: install Rust 1.95 from https://rustup.rs")?;
     ensure!(output.status.success(), "rustc: {}", String::from_utf8_lossy(&output.stderr));
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// `rustc -Vv`, asked once: a session that starts needs it twice.
+fn rustc_version() -> Result<&'static str> {
+    static VERSION: OnceLock<String> = OnceLock::new();
+    if let Some(version) = VERSION.get() {
+        return Ok(version);
+    }
+    let version = rustc(&["-Vv"])?;
+    Ok(VERSION.get_or_init(|| version))
 }
 
 /// What a crate is compiled from, in order.
@@ -357,9 +370,7 @@ impl SessionFolder {
         let name = uuid::Uuid::new_v4().simple().to_string();
         let folder = sessions.join(&name[..12]);
         let lock_file = folder.with_extension("lock");
-        let lock = File::create(&lock_file)
-            .and_then(|file| file.lock().map(|()| file))
-            .with_context(|| format!("{} cannot be locked", lock_file.display()))?;
+        let lock = files::lock(&lock_file)?;
         fs::create_dir(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
         Ok(SessionFolder { folder, _lock: lock })
     }
@@ -485,7 +496,7 @@ fn wait_for(path: &Path, say: &dyn Fn(&str)) -> Result<File> {
 pub fn hooks(home: &Home) -> Result<PathBuf> {
     const SOURCE: &str = include_str!("hooks.rs");
     let mut hasher = DefaultHasher::new();
-    (SOURCE, rustc(&["-Vv"])?).hash(&mut hasher);
+    (SOURCE, rustc_version()?).hash(&mut hasher);
     let path = home.cache.join(format!("hooks-{:016x}.so", hasher.finish()));
     if path.is_file() {
         return Ok(path);
