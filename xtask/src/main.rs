@@ -1,4 +1,4 @@
-//! The lab's commands: `cargo xtask setup`, `cargo xtask lab`, `cargo xtask test`.
+//! The lab's commands: `cargo xtask setup`, `lab`, `run` and `test`.
 
 mod environment;
 mod files;
@@ -6,6 +6,7 @@ mod lab;
 mod pins;
 mod prerequisites;
 mod process;
+mod run;
 mod setup;
 mod summary;
 mod test;
@@ -17,6 +18,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 use crate::lab::LabOptions;
+use crate::run::RunOptions;
 use crate::setup::SetupOptions;
 
 /// Sets up, starts and tests the GoogLeNet lab.
@@ -33,12 +35,14 @@ enum Action {
     Setup(SetupOptions),
     /// Set up, then start JupyterLab on notebooks/
     Lab(LabOptions),
+    /// Set up, then run a lesson without a browser
+    Run(RunOptions),
     /// Set up, then run every check and test
     Test,
 }
 
 fn main() -> ExitCode {
-    match run(Cli::parse().command) {
+    match act(Cli::parse().command) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -47,11 +51,12 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(action: Action) -> Result<ExitCode> {
+fn act(action: Action) -> Result<ExitCode> {
     let root = root();
     match action {
         Action::Setup(options) => setup::setup(&root, &options).map(|_| ExitCode::SUCCESS),
         Action::Lab(options) => lab::lab(&root, &options),
+        Action::Run(options) => run::run(&root, &options),
         Action::Test => test::test(&root),
     }
 }
