@@ -3,6 +3,7 @@
 import os
 import time
 from contextlib import contextmanager
+from pathlib import Path
 from queue import Empty
 
 import psutil
@@ -31,7 +32,7 @@ class Cell:
     @property
     def result(self):
         (content,) = self.of("execute_result")
-        return content["data"].get("text/plain", "").strip()
+        return content["data"].get("text/plain")
 
     @property
     def error(self):
@@ -62,6 +63,12 @@ class Kernel:
             except psutil.Error:
                 continue
         return None
+
+    def folder(self):
+        """The directory of this session: the kernel holds the lock beside it."""
+        files = (Path(file.path) for file in self.process.open_files())
+        (lock,) = (file for file in files if file.suffix == ".lock")
+        return lock.with_suffix("")
 
     def send(self, code, **options):
         return self.client.execute(code, **options)
@@ -96,6 +103,11 @@ class Kernel:
     def run(self, code, timeout=60, watch=None, **options):
         return self.answer(self.send(code, **options), timeout, watch)
 
+    def request(self, kind, content, channel="shell"):
+        message = self.client.session.msg(kind, content)
+        getattr(self.client, f"{channel}_channel").send(message)
+        return message["header"]["msg_id"]
+
     def reply(self, message_id, timeout=30):
         end = time.monotonic() + timeout
         while True:
@@ -104,8 +116,7 @@ class Kernel:
                 return reply["content"]
 
     def interrupt(self):
-        message = self.client.session.msg("interrupt_request", {})
-        self.client.control_channel.send(message)
+        self.request("interrupt_request", {}, "control")
         return time.monotonic()
 
 

@@ -14,12 +14,6 @@ def kernel(own_state):
         yield kernel
 
 
-def request(kernel, kind, content, channel="shell"):
-    message = kernel.client.session.msg(kind, content)
-    getattr(kernel.client, f"{channel}_channel").send(message)
-    return message["header"]["msg_id"]
-
-
 def test_kernel_info(kernel):
     info = kernel.reply(kernel.client.kernel_info())
     assert info["protocol_version"].startswith("5.")
@@ -43,7 +37,7 @@ def test_user_expressions_are_answered(kernel):
     cell = kernel.run("", user_expressions={"good": "answer + 1", "bad": "no_such_name"})
     expressions = cell.reply["user_expressions"]
     assert expressions["good"]["status"] == "ok"
-    assert expressions["good"]["data"]["text/plain"].strip() == "43"
+    assert expressions["good"]["data"]["text/plain"] == "43"
     assert expressions["bad"]["status"] == "error"
     assert "no_such_name" in expressions["bad"]["evalue"]
     assert "execute_result" not in cell.kinds
@@ -104,9 +98,9 @@ def test_history_is_kept_across_sessions(own_state):
 
 
 def test_comms(kernel):
-    reply = kernel.reply(request(kernel, "comm_info_request", {}))
+    reply = kernel.reply(kernel.request("comm_info_request", {}))
     assert reply["status"] == "ok" and reply["comms"] == {}
-    opened = request(kernel, "comm_open", {"comm_id": "a", "target_name": "none", "data": {}})
+    opened = kernel.request("comm_open", {"comm_id": "a", "target_name": "none", "data": {}})
     while True:
         message = kernel.client.get_iopub_msg(timeout=10)
         if message["parent_header"].get("msg_id") == opened and message["msg_type"] != "status":
@@ -115,23 +109,54 @@ def test_comms(kernel):
     assert message["content"]["comm_id"] == "a"
 
 
-ASK = """
-fn ask(prompt: &str, secret: bool) -> String {
-    println!("EVCXR_INPUT_REQUEST{}:{prompt}", if secret { "_PASSWORD" } else { "" });
-    let mut line = String::new();
-    std::io::stdin().read_line(&mut line).unwrap();
-    line.trim().to_owned()
-}
-"""
-
-
 def test_input_is_asked_for_and_answered(kernel):
-    kernel.run(ASK)
-    cell = kernel.send('println!("hello {}", ask("name?", true));', allow_stdin=True)
-    asked = kernel.client.get_stdin_msg(timeout=30)
-    assert asked["content"] == {"prompt": "name?", "password": True}
-    kernel.client.input("Ada")
-    assert kernel.answer(cell).text() == "hello Ada\n"
+    # The crate that evcxr itself is built with: Cargo has it here already.
+    assert kernel.run(':offline 1\n:dep evcxr_input = "1.0"', timeout=120).status == "ok"
+    cell = kernel.send(
+        'let name = evcxr_input::get_string("name?");\n'
+        'let word = evcxr_input::get_password("word?");\n'
+        'println!("hello {name}, {} letters", word.len());',
+        allow_stdin=True,
+    )
+    for prompt, password, answer in (("name?", False, "Ada"), ("word?", True, "secret")):
+        asked = kernel.client.get_stdin_msg(timeout=30)
+        assert asked["content"] == {"prompt": prompt, "password": password}
+        kernel.client.input(answer)
+    assert kernel.answer(cell).text() == "hello Ada, 6 letters\n"
+    silent = kernel.run('evcxr_input::get_string("again?").len()')
+    assert silent.result == "0", "where nobody can answer, the answer is empty"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"hist_access_type": "tail", "n": 1},
+        {"hist_access_type": "range"},
+        {"hist_access_type": "search", "pattern": "*"},
+        {"hist_access_type": "search", "pattern": "*", "n": None, "unique": None},
+    ],
+)
+def test_what_a_request_may_leave_out_is_filled_in(kernel, content):
+    assert kernel.reply(kernel.request("history_request", content))["status"] == "ok"
+    cell = kernel.answer(kernel.request("execute_request", {"code": "1 + 2"}))
+    assert cell.result == "3"
+    reply = kernel.reply(kernel.request("complete_request", {"code": "String::fr"}))
+    assert any(match.startswith("from_utf8") for match in reply["matches"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "content"),
+    [
+        ("execute_request", {}),
+        ("history_request", {"hist_access_type": "all"}),
+        ("wish_request", {}),
+    ],
+)
+def test_what_is_no_request_is_answered_all_the_same(kernel, kind, content):
+    cell = kernel.answer(kernel.request(kind, content))
+    assert cell.reply["status"] == "error"
+    assert kind in cell.reply["evalue"]
+    assert cell.kinds == []
 
 
 def test_a_message_with_a_wrong_signature_is_dropped(kernel):
@@ -169,8 +194,8 @@ def test_every_request_is_between_busy_and_idle(kernel):
     for message in (
         kernel.client.kernel_info(),
         kernel.client.is_complete("1"),
-        request(kernel, "comm_info_request", {}),
-        request(kernel, "interrupt_request", {}, "control"),
+        kernel.request("comm_info_request", {}),
+        kernel.request("interrupt_request", {}, "control"),
     ):
         states = []
         while states[-1:] != ["idle"]:

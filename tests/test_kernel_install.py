@@ -1,0 +1,219 @@
+"""The kernel's command line: install, uninstall, doctor, prepare. It needs no front end."""
+
+import os
+import shutil
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+from jupyter_client.kernelspec import KernelSpecManager
+from running import running
+
+
+@pytest.fixture(scope="module")
+def copy(googlenet_kernel, tmp_path_factory):
+    """The program in a folder that is no environment, so that it finds no installed kernel."""
+    return Path(shutil.copy2(googlenet_kernel, tmp_path_factory.mktemp("copy")))
+
+
+@pytest.fixture
+def call(googlenet_kernel, tmp_path):
+    """Runs the program as a person with an empty home would."""
+
+    def run(*arguments, program=googlenet_kernel, **variables):
+        environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path / "home"), **variables}
+        (tmp_path / "home").mkdir(exist_ok=True)
+        return subprocess.run(
+            [program, *map(str, arguments)],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
+    return run
+
+
+@pytest.mark.parametrize("kind", ["user", "prefix", "sys-prefix", "default"])
+def test_it_is_installed_where_it_is_told_and_uninstalled_again(call, tmp_path, kind):
+    environment = tmp_path / "environment"
+    environment.mkdir()
+    options, variables, kernels = {
+        "default": ([], {}, "home/.local/share/jupyter/kernels"),
+        "user": (["--user"], {}, "home/.local/share/jupyter/kernels"),
+        "prefix": (["--prefix", environment], {}, "environment/share/jupyter/kernels"),
+        "sys-prefix": (
+            ["--sys-prefix"],
+            {"VIRTUAL_ENV": str(environment)},
+            "environment/share/jupyter/kernels",
+        ),
+    }[kind]
+    for name in ("googlenet", "another"):
+        named = [] if name == "googlenet" else ["--name", name]
+        done = call("install", *options, *named, **variables)
+        assert done.returncode == 0, done.stderr
+        file = tmp_path / kernels / name / "kernel.json"
+        assert str(file) in done.stdout
+        spec = KernelSpecManager(kernel_dirs=[str(tmp_path / kernels)]).get_kernel_spec(name)
+        assert spec.language == "rust" and spec.interrupt_mode == "message"
+    removed = call("uninstall", *options, "--name", "another", **variables)
+    assert removed.returncode == 0, removed.stderr
+    assert [folder.name for folder in (tmp_path / kernels).iterdir()] == ["googlenet"]
+    assert call("uninstall", *options, **variables).returncode == 0
+    again = call("uninstall", *options, **variables)
+    assert again.returncode != 0
+    assert "no kernel googlenet is installed" in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["install", "--sys-prefix"], "no environment is active"),
+        (["install", "--prefix", "/no/such/place"], "/no/such/place"),
+        (["install", "--user", "--sys-prefix"], "cannot be used with"),
+        (["install", "--libtorch", "/no/torch"], "/no/torch"),
+        (["install", "--library", "/no/crate"], "/no/crate"),
+        (["prepare"], "--library"),
+        (["prepare", "--library", "/no/crate"], "/no/crate is no crate"),
+        (["run", "--connection-file", "/no/file.json"], "/no/file.json"),
+        (["dance"], "dance"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_what_cannot_be_done_is_told(call, copy, arguments, said):
+    done = call(*arguments, program=copy)
+    assert done.returncode != 0
+    assert said in done.stderr
+    assert "panicked" not in done.stderr
+
+
+def test_a_kernel_of_another_name_runs(call, monkeypatch, tmp_path, own_state):
+    assert call("install", "--prefix", tmp_path, "--name", "plain").returncode == 0
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "share/jupyter"))
+    with running("plain") as kernel:
+        assert kernel.run("20 + 1").result == "21"
+
+
+def test_help_names_every_command(call):
+    done = call("--help")
+    for command in ("run", "install", "uninstall", "prepare", "doctor"):
+        assert f"\n  {command} " in done.stdout
+    assert "build-template" not in done.stdout
+    assert call("--version").stdout.startswith("googlenet-kernel ")
+
+
+def program(folder, name, script):
+    file = folder / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(f"#!/bin/sh\n{script}\n")
+    file.chmod(file.stat().st_mode | stat.S_IXUSR)
+
+
+@pytest.fixture
+def examine(call, tmp_path, copy):
+    """Doctor in an environment of stand-ins, all of them in order unless a test breaks one."""
+    bin = tmp_path / "programs"
+    program(bin, "rustc", "echo 'rustc 1.95.0 (1234 2026-04-14)'")
+    program(bin, "cargo", "echo 'cargo 1.95.0 (1234 2026-04-14)'")
+    program(bin, "cc", "echo 'cc 12.2'")
+    torch = tmp_path / "torch"
+    (torch / "lib").mkdir(parents=True)
+    (torch / "lib/libtorch_cpu.so").touch()
+    (torch / "version.py").write_text("__version__ = '2.11.0+cpu'\ncuda: Optional[str] = None\n")
+    crate = tmp_path / "crate"
+    (crate / "src").mkdir(parents=True)
+    (crate / "Cargo.toml").write_text('[package]\nname = "crate"\n')
+    # The program looks for its kernelspec in the environment that it lies in.
+    environment = tmp_path / "environment"
+    (environment / "bin").mkdir(parents=True)
+    own = environment / "bin/googlenet-kernel"
+    os.link(copy, own)
+
+    class Examine:
+        programs, library = bin, crate
+        installed = environment / "share/jupyter/kernels/googlenet/kernel.json"
+
+        def install(self, *options):
+            done = call("install", "--prefix", environment, *options, program=own)
+            assert done.returncode == 0, done.stderr
+
+        def __call__(self):
+            done = call("doctor", program=own, PATH=str(bin))
+            lines = done.stdout.splitlines()
+            faults = {
+                line.split()[1]: line.split(maxsplit=2)[2]
+                for line in lines
+                if line.startswith("FAULT")
+            }
+            assert all(line.startswith(("ok ", "FAULT ")) for line in lines), done.stdout
+            assert (done.returncode != 0) == bool(faults), done.stdout
+            return faults, done.stdout
+
+    examine = Examine()
+    examine.install("--libtorch", torch)
+    examine.torch = torch
+    return examine
+
+
+def test_doctor_says_what_is_there(examine):
+    faults, text = examine()
+    assert faults == {}
+    for said in ("1.95.0", "0.22", "2.11.0+cpu", "for the CPU alone", "none is prepared"):
+        assert said in text
+
+
+@pytest.mark.parametrize(
+    ("name", "script", "remedy"),
+    [
+        ("rustc", None, "https://rustup.rs"),
+        ("rustc", "echo 'no toolchain' >&2; exit 1", "no toolchain"),
+        ("rustc", "echo 'rustc 1.80.0 (old)'", "run rustup update"),
+        ("cargo", None, "https://rustup.rs"),
+        ("cc", None, "install a C++ compiler"),
+    ],
+    ids=["no rustc", "rustc fails", "old rustc", "no cargo", "no linker"],
+)
+def test_doctor_has_a_remedy_for_a_program(examine, name, script, remedy):
+    (examine.programs / name).unlink()
+    if script:
+        program(examine.programs, name, script)
+    faults, text = examine()
+    about = "linker" if name == "cc" else name
+    assert list(faults) == [about], text
+    assert remedy in faults[about]
+
+
+def test_doctor_has_a_remedy_for_a_kernel_that_is_not_installed(examine):
+    examine.installed.unlink()
+    faults, _ = examine()
+    assert "googlenet-kernel install" in faults["kernelspec"]
+
+
+def test_doctor_has_a_remedy_for_libtorch(examine):
+    (examine.torch / "lib/libtorch_cpu.so").unlink()
+    faults, text = examine()
+    assert list(faults) == ["libtorch"], text
+    assert str(examine.torch) in faults["libtorch"] and "--libtorch" in faults["libtorch"]
+    examine.install()
+    faults, text = examine()
+    assert list(faults) == ["libtorch"], text
+    assert "--libtorch" in faults["libtorch"]
+
+
+def test_doctor_has_a_remedy_for_the_library(examine):
+    examine.install("--libtorch", examine.torch, "--library", examine.library)
+    faults, text = examine()
+    assert list(faults) == ["library"], text
+    assert "is not prepared: run googlenet-kernel prepare" in faults["library"]
+    (examine.library / "Cargo.toml").unlink()
+    faults, text = examine()
+    assert "is no crate" in faults["library"] and "--library" in faults["library"]
+
+
+def test_doctor_names_what_cells_will_really_use(googlenet_kernel, template, kernelspec):
+    done = subprocess.run([googlenet_kernel, "doctor"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout
+    assert kernelspec("googlenet")["env"]["LIBTORCH"] in done.stdout
+    assert str(template) in done.stdout
+    assert "rustc 1." in done.stdout
