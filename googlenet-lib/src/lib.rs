@@ -56,7 +56,7 @@ pub mod prelude {
     pub use crate::error::{Error, Result};
     pub use crate::look::{self, Classifier};
     pub use crate::model::{GoogLeNet, Outputs, cross_entropy};
-    pub use crate::notebook::{Html, Progress, Show, display, interrupted};
+    pub use crate::notebook::{Html, Progress, Show, Table, display, interrupted};
     pub use crate::plot::{self, Picture};
     pub use crate::spec::{self, Layer, NetworkSpec, Shape};
     pub use crate::train::{

@@ -3,14 +3,53 @@
 
 use std::fmt::{self, Write};
 
-/// A table; its first columns are text, aligned left, the others numbers, aligned right.
-pub(crate) struct Table {
+use crate::{Error, Result};
+
+/// A table; its first columns are text, aligned left, the others numbers, aligned right. In a
+/// notebook it shows itself as HTML, in a terminal it prints with aligned columns.
+///
+/// ```
+/// use googlenet_lib::prelude::*;
+///
+/// let mut table = Table::new(1, &["network", "parameters"]);
+/// for spec in [&spec::SEED, &spec::COMPACT] {
+///     table.row([spec.name.to_string(), spec.cost()?.total.parameters.to_string()])?;
+/// }
+/// assert!(table.to_string().contains("SEED        5979642"));
+/// # Ok::<(), Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Table {
     pub(crate) text_columns: usize,
     pub(crate) header: Vec<&'static str>,
     pub(crate) rows: Vec<Vec<String>>,
 }
 
 impl Table {
+    /// A table without rows, whose first `text_columns` columns are text.
+    pub fn new(text_columns: usize, header: &[&'static str]) -> Table {
+        Table { text_columns, header: header.to_vec(), rows: Vec::new() }
+    }
+
+    /// Adds a row.
+    ///
+    /// # Errors
+    /// Another number of cells than the header has.
+    pub fn row<C: ToString>(&mut self, cells: impl IntoIterator<Item = C>) -> Result<()> {
+        let cells: Vec<String> = cells.into_iter().map(|cell| cell.to_string()).collect();
+        if cells.len() != self.header.len() {
+            let remedy = format!("the table has {} columns", self.header.len());
+            return Err(Error::invalid("number of cells in a row", cells.len(), remedy));
+        }
+        self.rows.push(cells);
+        Ok(())
+    }
+
+    /// Shows it in an evcxr notebook.
+    pub fn evcxr_display(&self) {
+        show(&self.html(), &self.to_string());
+    }
+
     /// As HTML. Colours are the page's own.
     pub(crate) fn html(&self) -> String {
         let mut html = String::from("<table><thead>");
@@ -141,6 +180,15 @@ mod tests {
             (bytes(1023), bytes(1536), bytes(3 << 30)),
             ("1023 B".into(), "1.5 KiB".into(), "3.0 GiB".into())
         );
+    }
+
+    #[test]
+    fn a_row_has_as_many_cells_as_the_header() {
+        let mut table = Table::new(1, &["name", "n"]);
+        table.row(["a", "1"]).unwrap();
+        let error = table.row(["b"]).unwrap_err().to_string();
+        assert_eq!(error, "number of cells in a row is 1: the table has 2 columns");
+        assert_eq!(table.rows, [["a", "1"]]);
     }
 
     #[test]

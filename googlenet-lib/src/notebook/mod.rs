@@ -31,6 +31,7 @@ mod progress;
 
 use std::io::{IsTerminal as _, Write as _};
 
+pub use crate::table::Table;
 pub use interrupt::{Listener, interrupted};
 pub use progress::Progress;
 
@@ -90,6 +91,12 @@ impl Show for Html {
 impl Show for Picture {
     fn content(&self) -> Vec<(&'static str, String)> {
         vec![("image/svg+xml", self.svg().to_owned())]
+    }
+}
+
+impl Show for Table {
+    fn content(&self) -> Vec<(&'static str, String)> {
+        vec![("text/html", self.html()), ("text/plain", self.to_string())]
     }
 }
 

@@ -4,7 +4,7 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 
-use super::loss::{GRID, TEST, TRAIN};
+use super::panel::{GRID, TEST, TRAIN};
 use super::text::{Style, TITLE, card, text};
 use super::{Draw, Picture, WIDTH, placed::Placed, plot_error};
 use crate::Result;

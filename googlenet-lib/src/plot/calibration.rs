@@ -3,7 +3,7 @@
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
-use super::loss::{GRID, TEST, TRAIN};
+use super::panel::{GRID, TEST, TRAIN};
 use super::text::{INK, TITLE, card};
 use super::{Draw, Picture, WIDTH, plot_error};
 use crate::Result;

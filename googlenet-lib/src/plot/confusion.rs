@@ -4,7 +4,7 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 
-use super::loss::{TEST, TRAIN};
+use super::panel::{TEST, TRAIN};
 use super::text::{INK, Style, TITLE, card, text};
 use super::{Draw, Picture, WIDTH, placed::Placed, plot_error};
 use crate::Result;

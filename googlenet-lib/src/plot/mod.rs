@@ -15,7 +15,9 @@ mod calibration;
 mod confusion;
 mod diagram;
 mod grid;
+mod lines;
 mod loss;
+mod panel;
 mod placed;
 mod scene;
 mod text;
@@ -31,6 +33,7 @@ pub use diagram::{
     cost_bars, gap_versus_fc, inception_block, network_diagram, pointwise_convolution,
 };
 pub use grid::image_grid;
+pub use lines::line_chart;
 pub use loss::loss_curve;
 use placed::Placed;
 

@@ -38,6 +38,16 @@ impl Live {
         }
     }
 
+    /// Draws what came last. Whether there is a plot that shows it.
+    pub fn end(mut self, history: &History) -> bool {
+        self.epochs = None;
+        if self.place != Place::Live {
+            return false;
+        }
+        self.draw(history);
+        self.plot.is_some()
+    }
+
     fn draw(&mut self, history: &History) {
         let began = Instant::now();
         // A plot that cannot be drawn is told once, by the caller's own plot at the end.

@@ -77,6 +77,8 @@ pub struct Fit {
     pub stopped: bool,
     /// The run from its first step on.
     pub history: History,
+    /// Whether its loss plot stands above already.
+    shown: bool,
 }
 
 impl Fit {
@@ -88,11 +90,33 @@ impl Fit {
         plot::loss_curve(&self.history)
     }
 
-    /// Shows the loss plot in an evcxr notebook.
+    /// In a notebook, shows the loss plot; where it grew while the network trained, it stands there
+    /// already, and this says in words how the training ended.
     pub fn evcxr_display(&self) {
+        if self.shown {
+            println!("EVCXR_BEGIN_CONTENT text/plain\n{self}\nEVCXR_END_CONTENT");
+            return;
+        }
         match self.plot() {
             Ok(picture) => picture.evcxr_display(),
             Err(error) => println!("{error}"),
+        }
+    }
+}
+
+impl std::fmt::Display for Fit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let History { steps, epochs, steps_per_epoch, .. } = &self.history;
+        let running = steps.len() - epochs.len() * steps_per_epoch;
+        match (self.stopped, running) {
+            (false, _) => write!(f, "{} epochs done", epochs.len()),
+            (true, 0) => write!(f, "stopped after epoch {}: fit goes on from there", epochs.len()),
+            (true, _) => write!(
+                f,
+                "stopped in epoch {}, after {running} of {steps_per_epoch} steps: fit goes on from \
+                 there",
+                epochs.len() + 1
+            ),
         }
     }
 }
@@ -209,7 +233,10 @@ impl Trainer {
     /// # Errors
     /// As [`Trainer::fit_with`].
     pub fn fit(&mut self, epochs: Epochs) -> Result<Fit> {
-        self.fit_with(epochs, &mut Live::new())
+        let mut live = Live::new();
+        let mut fit = self.fit_with(epochs, &mut live)?;
+        fit.shown = live.end(&fit.history);
+        Ok(fit)
     }
 
     /// [`Trainer::fit`] with an observer, which sees every step and may stop the training. An
@@ -228,16 +255,16 @@ impl Trainer {
             if running.next < running.plan.batches() {
                 self.running = Some(running);
                 let _stopped = flow?;
-                return Ok(Fit { stopped: true, history: self.history.clone() });
+                return Ok(Fit { stopped: true, history: self.history.clone(), shown: false });
             }
             let flow = flow?;
             self.end_epoch(running)?;
             observer.epoch(&self.history);
             if flow.is_break() && (self.history.epochs.len() as u32) < last {
-                return Ok(Fit { stopped: true, history: self.history.clone() });
+                return Ok(Fit { stopped: true, history: self.history.clone(), shown: false });
             }
         }
-        Ok(Fit { stopped: false, history: self.history.clone() })
+        Ok(Fit { stopped: false, history: self.history.clone(), shown: false })
     }
 
     /// Loss and accuracy on the test images, at the network's own size.
