@@ -1,0 +1,117 @@
+"""JupyterLab in a browser, as a reader sees and uses it."""
+
+import json
+import os
+import re
+import shutil
+from contextlib import contextmanager
+from pathlib import Path
+
+from playwright.sync_api import expect, sync_playwright
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+DONE = re.compile(r"^\[\d+\]:")
+SIZE = {"width": 1280, "height": 960}
+
+# A quiet JupyterLab: committed notebooks are not saved over, no news, and every cell in the page,
+# also where it is scrolled out of sight.
+SETTINGS = {
+    "docmanager-extension/plugin": {"autosave": False},
+    "notebook-extension/tracker": {"windowingMode": "none"},
+    "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
+}
+
+
+def chromium():
+    """The program: one on the PATH, or Playwright's own; None where there is neither."""
+    for name in NAMES:
+        if found := shutil.which(name):
+            return found
+    with sync_playwright() as playwright:
+        own = playwright.chromium.executable_path
+    return own if Path(own).is_file() else None
+
+
+def write_settings(folder, theme):
+    settings = SETTINGS | {"apputils-extension/themes": {"theme": theme}}
+    for name, values in settings.items():
+        file = folder / f"@jupyterlab/{name}.jupyterlab-settings"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(values))
+
+
+@contextmanager
+def window(program, lab):
+    """A window on JupyterLab, with its file browser."""
+    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=arguments)
+        page = browser.new_page(viewport=SIZE)
+        page.goto(f"http://127.0.0.1:{lab.port}/lab?token={lab.token()}")
+        page.locator(".jp-DirListing-item").first.wait_for(timeout=60_000)
+        try:
+            yield page
+        finally:
+            browser.close()
+
+
+class Notebook:
+    """A notebook that was opened from the file browser."""
+
+    def __init__(self, page, file):
+        self.page = page
+        self.content = json.loads(file.read_text())["cells"]
+        self.ids = [cell["id"] for cell in self.content]
+        page.locator(".jp-DirListing-item", has_text=file.name).dblclick()
+        self.cells = page.locator(".jp-Notebook .jp-Cell")
+        expect(self.cells).to_have_count(len(self.ids), timeout=30_000)
+        # Ready or warming up, but there.
+        page.locator(".jp-Notebook-ExecutionIndicator").wait_for()
+
+    def cell(self, name):
+        return self.cells.nth(self.ids.index(name))
+
+    def menu(self, *entries):
+        first, *rest = entries
+        self.page.get_by_role("menuitem", name=first, exact=True).first.click()
+        for entry in rest:
+            self.page.get_by_role("menuitem", name=entry, exact=True).last.click()
+
+    def button(self, command):
+        self.page.locator(f'.jp-NotebookPanel-toolbar [data-command="notebook:{command}"]').click()
+
+    def run(self, name):
+        self.cell(name).locator(".jp-InputPrompt").first.click()
+        self.button("run-cell-and-select-next")
+
+    def wait(self, name, seconds):
+        """Waits until a cell is done; gives its output."""
+        prompt = self.cell(name).locator(".jp-InputArea-prompt")
+        expect(prompt).to_have_text(DONE, timeout=1000 * seconds)
+        return self.output(name)
+
+    def is_running(self, name):
+        return self.cell(name).locator(".jp-InputArea-prompt").inner_text() == "[*]:"
+
+    def show(self, name):
+        """Scrolls a cell to the top of the window."""
+        self.cell(name).evaluate("cell => cell.scrollIntoView({ block: 'start' })")
+
+    def output(self, name):
+        return self.cell(name).locator(".jp-OutputArea").inner_text()
+
+    def pictures(self, name):
+        """The addresses of a cell's pictures: SVG documents in themselves."""
+        images = self.cell(name).locator(".jp-RenderedSVG img")
+        return [image.get_attribute("src") for image in images.all()]
+
+    def errors(self):
+        """What cells that failed say."""
+        return self.page.locator(
+            '[data-mime-type="application/vnd.jupyter.error"]'
+        ).all_inner_texts()
+
+    def theme(self, name):
+        self.menu("Settings", "Theme", name)
+        dark = "false" if "Dark" in name else "true"
+        self.page.locator(f'body[data-jp-theme-light="{dark}"]').wait_for()

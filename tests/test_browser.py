@@ -1,0 +1,138 @@
+"""The lessons in a real JupyterLab, by clicking: `cargo xtask lab` and headless Chromium.
+
+They are skipped where there is no Chromium and no Chrome. GOOGLENET_SCREENSHOTS names a folder for
+their pictures, which otherwise go to pytest's own.
+"""
+
+import os
+import re
+import time
+from pathlib import Path
+
+import pytest
+from browser import Notebook, chromium, window, write_settings
+from lab import running_lab
+
+LESSON_1 = "01-bottleneck-arithmetic.ipynb"
+LESSON_5 = "05-googlenet-on-cifar10.ipynb"
+
+
+@pytest.fixture(scope="module")
+def program():
+    found = chromium()
+    if not found:
+        pytest.skip("no Chromium or Chrome on the PATH: install one to run this test")
+    return found
+
+
+@pytest.fixture(scope="module")
+def lab(root, tmp_path_factory, own_state, program):
+    """One JupyterLab for all, and a look at the end whether a committed notebook was changed."""
+    folder = tmp_path_factory.mktemp("lab")
+    write_settings(folder / "settings", theme="JupyterLab Light")
+    before = contents(root)
+    with running_lab(root, folder) as lab:
+        yield lab
+    assert contents(root) == before
+
+
+def contents(root):
+    return {file.name: file.read_bytes() for file in (root / "notebooks").glob("*.ipynb")}
+
+
+@pytest.fixture
+def page(lab, program):
+    with window(program, lab) as page:
+        yield page
+
+
+@pytest.fixture
+def picture(page, tmp_path):
+    """Takes a picture of the window."""
+    folder = Path(os.environ.get("GOOGLENET_SCREENSHOTS") or tmp_path)
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def take(name):
+        page.screenshot(path=folder / f"{name}.png")
+
+    return take
+
+
+def code_cells(notebook):
+    return [cell for cell in notebook.content if cell["cell_type"] == "code"]
+
+
+def test_lesson_1_runs_by_clicking(root, page, picture):
+    notebook = Notebook(page, root / "notebooks" / LESSON_1)
+    notebook.menu("Run", "Run All Cells")
+    cells = code_cells(notebook)
+    notebook.wait(cells[-1]["id"], seconds=150)
+    for cell in cells:
+        notebook.wait(cell["id"], seconds=5)
+    assert notebook.errors() == []
+    assert "112896000" in notebook.output("counted")
+    assert notebook.pictures("picture-1x1")
+    notebook.show("counting")
+    picture("lesson-1")
+
+
+def test_training_is_watched_stopped_looked_at_and_continued(root, page, picture):
+    notebook = Notebook(page, root / "notebooks" / LESSON_5)
+    for name in ("load", "budget", "data", "ours", "fit-1"):
+        notebook.run(name)
+    notebook.wait("ours", seconds=120)
+
+    # The plot grows while the cell runs.
+    assert moves(notebook, "fit-1", times=2, seconds=60)
+    assert notebook.is_running("fit-1")
+    notebook.show("fit-1")
+    picture("live-loss")
+
+    notebook.button("interrupt-kernel")
+    output = notebook.wait("fit-1", seconds=10)
+    assert "stopped in epoch" in output
+    assert notebook.errors() == []
+    stopped_at = steps_done(output)
+
+    # The network that was stopped is there, and answers.
+    notebook.run("look")
+    assert "this is:" in notebook.wait("look", seconds=30)
+    assert len(notebook.pictures("look")) == 1
+    notebook.show("fit-1")
+    picture("stopped-and-used")
+    notebook.theme("JupyterLab Dark")
+    notebook.show("fit-1")
+    picture("stopped-and-used-dark")
+    notebook.theme("JupyterLab Light")
+
+    # It goes on from there, in the same epoch.
+    before = notebook.pictures("fit-1")[-1]
+    notebook.run("fit-1")
+    assert moves(notebook, "fit-1", times=2, seconds=60, first=before)
+    notebook.theme("JupyterLab Dark")
+    notebook.show("fit-1")
+    picture("live-loss-dark")
+    notebook.button("interrupt-kernel")
+    again = steps_done(notebook.wait("fit-1", seconds=10))
+    assert again > stopped_at
+    assert notebook.errors() == []
+
+
+def steps_done(output):
+    """What a stopped fit says: stopped in epoch 2, after 20 of 62 steps."""
+    epoch, steps, of = map(int, re.search(r"in epoch (\d+), after (\d+) of (\d+)", output).groups())
+    return (epoch - 1) * of + steps
+
+
+def moves(notebook, cell, times, seconds, first=None):
+    """Whether the last picture of a cell is replaced so many times."""
+    seen = [first] if first else []
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        pictures = notebook.pictures(cell)
+        if pictures and pictures[-1] not in seen:
+            seen.append(pictures[-1])
+            if len(seen) > times:
+                return True
+        time.sleep(0.2)
+    return False
