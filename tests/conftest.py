@@ -134,3 +134,15 @@ def own_state(tmp_path_factory):
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
         patch.delenv("RUST_BACKTRACE", raising=False)
         yield
+
+
+@pytest.fixture(scope="module")
+def plain(googlenet_kernel, tmp_path_factory, own_state):
+    """The name of a kernel that starts without the library, for what has nothing to do with it."""
+    prefix = tmp_path_factory.mktemp("plain")
+    subprocess.run(
+        [googlenet_kernel, "install", "--prefix", prefix, "--name", "plain"], check=True, timeout=60
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JUPYTER_PATH", str(prefix / "share/jupyter"))
+        yield "plain"

@@ -9,8 +9,8 @@ COLOUR = re.compile("\x1b\\[[0-9;]*m")
 
 
 @pytest.fixture(scope="module")
-def kernel(own_state):
-    with running(env={"RUST_BACKTRACE": ""}) as kernel:
+def kernel(plain):
+    with running(plain, env={"RUST_BACKTRACE": ""}) as kernel:
         yield kernel
 
 
@@ -51,9 +51,9 @@ def test_a_panic_on_another_thread_is_told(kernel):
     assert "elsewhere" in cell.text("stderr")
 
 
-def test_no_backtrace_unless_it_is_asked_for(kernel, own_state):
+def test_no_backtrace_unless_it_is_asked_for(kernel, plain):
     assert "stack backtrace" not in str(kernel.run('panic!("x")').messages)
-    with running(env={"RUST_BACKTRACE": "1"}) as asked:
+    with running(plain, env={"RUST_BACKTRACE": "1"}) as asked:
         cell = asked.run('panic!("x")')
         assert "std::panicking" in cell.text("stderr") or " 0: " in cell.text("stderr")
 

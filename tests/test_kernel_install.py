@@ -88,10 +88,8 @@ def test_what_cannot_be_done_is_told(call, copy, arguments, said):
     assert "panicked" not in done.stderr
 
 
-def test_a_kernel_of_another_name_runs(call, monkeypatch, tmp_path, own_state):
-    assert call("install", "--prefix", tmp_path, "--name", "plain").returncode == 0
-    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "share/jupyter"))
-    with running("plain") as kernel:
+def test_a_kernel_of_another_name_runs(plain):
+    with running(plain) as kernel:
         assert kernel.run("20 + 1").result == "21"
 
 

@@ -19,8 +19,8 @@ fn sleep(ms: u64) { std::thread::sleep(std::time::Duration::from_millis(ms)); }
 
 
 @pytest.fixture(scope="module")
-def kernel(own_state):
-    with running() as kernel:
+def kernel(plain):
+    with running(plain) as kernel:
         assert kernel.run(MESSAGE).status == "ok"
         yield kernel
 

@@ -9,8 +9,14 @@ from running import running
 
 
 @pytest.fixture(scope="module")
-def kernel(own_state):
-    with running() as kernel:
+def log(tmp_path_factory):
+    """What the kernel writes where Jupyter keeps its log."""
+    return tmp_path_factory.mktemp("log") / "log"
+
+
+@pytest.fixture(scope="module")
+def kernel(plain, log):
+    with log.open("w") as file, running(plain, stderr=file) as kernel:
         yield kernel
 
 
@@ -77,11 +83,11 @@ def test_is_complete(kernel, code, status):
     assert kernel.reply(kernel.client.is_complete(code))["status"] == status
 
 
-def test_history_is_kept_across_sessions(own_state):
-    with running() as kernel:
+def test_history_is_kept_across_sessions(plain):
+    with running(plain) as kernel:
         kernel.run("let kept = 1;")
         kernel.run("kept + 1")
-    with running() as kernel:
+    with running(plain) as kernel:
         kernel.run("let new = 2;")
         history = kernel.client.history
         tail = kernel.reply(history(hist_access_type="tail", n=3))["history"]
@@ -123,7 +129,7 @@ def test_input_is_asked_for_and_answered(kernel):
         assert asked["content"] == {"prompt": prompt, "password": password}
         kernel.client.input(answer)
     assert kernel.answer(cell).text() == "hello Ada, 6 letters\n"
-    silent = kernel.run('evcxr_input::get_string("again?").len()')
+    silent = kernel.run('evcxr_input::get_string("again?").len()', allow_stdin=False)
     assert silent.result == "0", "where nobody can answer, the answer is empty"
 
 
@@ -159,7 +165,8 @@ def test_what_is_no_request_is_answered_all_the_same(kernel, kind, content):
     assert cell.kinds == []
 
 
-def test_a_message_with_a_wrong_signature_is_dropped(kernel):
+def test_a_message_with_a_wrong_signature_is_dropped_and_logged(kernel, log):
+    dropped = log.read_text().count("on the shell channel was dropped")
     connection = kernel.manager.get_connection_info()
     socket = zmq.Context.instance().socket(zmq.DEALER)
     socket.connect(f"tcp://{connection['ip']}:{connection['shell_port']}")
@@ -169,6 +176,7 @@ def test_a_message_with_a_wrong_signature_is_dropped(kernel):
     socket.send_multipart([b"<IDS|MSG>", b"", b"{}", b"{}", b"{}", b"{}"])
     socket.send_multipart([b"no message at all"])
     assert not socket.poll(500)
+    assert log.read_text().count("on the shell channel was dropped") == dropped + 3
     session.key = kernel.client.session.key
     session.send(socket, "kernel_info_request", {})
     assert socket.poll(10_000)
@@ -231,8 +239,8 @@ def test_subscribers_are_welcomed(kernel):
     iopub.close(0)
 
 
-def test_restart_and_shutdown_leave_nothing_behind(own_state):
-    with running() as kernel:
+def test_restart_and_shutdown_leave_nothing_behind(plain):
+    with running(plain) as kernel:
         kernel.run("let x = 1;")
         family = [kernel.process, *kernel.process.children(recursive=True)]
         kernel.manager.restart_kernel(now=False)

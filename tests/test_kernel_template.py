@@ -53,17 +53,17 @@ def test_the_first_cell_that_loads_the_library_is_fast(template, own_state):
         assert time.monotonic() - began < 15
 
 
-def test_a_session_directory_goes_away_at_shutdown(own_state):
-    with running() as kernel:
+def test_a_session_directory_goes_away_at_shutdown(plain):
+    with running(plain) as kernel:
         kernel.run("1")
         folder = kernel.folder()
         assert (folder / "Cargo.toml").is_file()
     assert not folder.exists() and not folder.with_suffix(".lock").exists()
 
 
-def test_what_a_killed_kernel_leaves_is_removed_by_the_next_and_nothing_else(own_state):
-    with running() as alive:
-        with running() as killed:
+def test_what_a_killed_kernel_leaves_is_removed_by_the_next_and_nothing_else(plain):
+    with running(plain) as alive:
+        with running(plain) as killed:
             assert killed.run("1 + 1").result == "2"
             left = killed.folder()
             family = killed.process.children(recursive=True)
@@ -77,15 +77,15 @@ def test_what_a_killed_kernel_leaves_is_removed_by_the_next_and_nothing_else(own
         old = time.time() - 60
         for folder in (left, alive.folder()):
             os.utime(folder.with_suffix(".lock"), (old, old))
-        with running() as kernel:
+        with running(plain) as kernel:
             assert kernel.folder().is_dir()
             assert not left.exists() and not left.with_suffix(".lock").exists()
         assert alive.run("2 + 3").result == "5"
         assert alive.folder().is_dir()
 
 
-def test_a_killed_process_of_cells_is_told_and_replaced(own_state):
-    with running() as kernel:
+def test_a_killed_process_of_cells_is_told_and_replaced(plain):
+    with running(plain) as kernel:
         kernel.run("1")
         cell = kernel.send('println!("x"); loop { std::hint::black_box(0); }')
 
@@ -99,8 +99,8 @@ def test_a_killed_process_of_cells_is_told_and_replaced(own_state):
         assert kernel.run("1 + 1").result == "2"
 
 
-def test_a_process_of_cells_that_ended_between_cells_is_told_and_replaced(own_state):
-    with running() as kernel:
+def test_a_process_of_cells_that_ended_between_cells_is_told_and_replaced(plain):
+    with running(plain) as kernel:
         kernel.run("let lost = 1;")
         kernel.cells().kill()
         began = time.monotonic()

@@ -6,6 +6,10 @@ use std::process::{Command, ExitCode};
 use crate::kernelspec::Installed;
 use crate::template::{Home, Key, Standing, Template};
 
+const RUST: &str = env!("CARGO_PKG_RUST_VERSION");
+const INSTALL_RUST: &str =
+    concat!("install Rust ", env!("CARGO_PKG_RUST_VERSION"), " or newer from https://rustup.rs");
+
 /// A line of the report: what was looked at, and what was found or what to do.
 struct Finding {
     about: &'static str,
@@ -20,9 +24,9 @@ pub fn examine() -> ExitCode {
     }
     let libtorch = std::env::var_os("LIBTORCH").map(PathBuf::from);
     let findings = [
-        finding("rustc", program("rustc", "--version", "install Rust 1.95 from https://rustup.rs")),
-        finding("cargo", program("cargo", "--version", "install Rust 1.95 from https://rustup.rs")),
-        finding("linker", program("cc", "--version", "install a C++ compiler, such as g++")),
+        finding("rustc", program("rustc", INSTALL_RUST).and_then(new_enough)),
+        finding("cargo", program("cargo", INSTALL_RUST)),
+        finding("linker", program("cc", "install a C++ compiler, such as g++")),
         finding("evcxr", Ok("0.22.0, built in".to_owned())),
         finding("kernelspec", kernelspec(installed.as_ref())),
         finding("libtorch", torch(libtorch.as_deref())),
@@ -46,13 +50,30 @@ fn finding(about: &'static str, found: Result<String, String>) -> Finding {
     Finding { about, found }
 }
 
-fn program(name: &str, version: &str, remedy: &str) -> Result<String, String> {
+/// What a program says of its version.
+fn program(name: &str, remedy: &str) -> Result<String, String> {
     let output = Command::new(name)
-        .arg(version)
+        .arg("--version")
         .output()
         .map_err(|error| format!("{name} does not run ({error}): {remedy}"))?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    Ok(text.lines().next().unwrap_or_default().to_owned())
+    let first_line =
+        |bytes: &[u8]| String::from_utf8_lossy(bytes).lines().next().unwrap_or_default().to_owned();
+    if !output.status.success() {
+        return Err(format!("{name} fails ({}): {remedy}", first_line(&output.stderr)));
+    }
+    Ok(first_line(&output.stdout))
+}
+
+/// A line such as `rustc 1.95.0 (…)` of a compiler that evcxr can use.
+fn new_enough(line: String) -> Result<String, String> {
+    let numbers = |version: &str| -> Vec<u32> {
+        version.split(['.', '-']).map_while(|number| number.parse().ok()).collect()
+    };
+    let found = numbers(line.split(' ').nth(1).unwrap_or_default());
+    if found < numbers(RUST) {
+        return Err(format!("{line} is too old for evcxr, which needs {RUST}: run rustup update"));
+    }
+    Ok(line)
 }
 
 fn kernelspec(installed: Option<&Installed>) -> Result<String, String> {
@@ -141,5 +162,21 @@ fn library(installed: Option<&Installed>) -> Result<String, String> {
         }
         Standing::Missing => Err(format!("{} is not prepared: {again}", library.display())),
         Standing::Stale(reason) => Err(format!("{}: {reason}: {again}", library.display())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_old_compiler_is_a_fault() {
+        for line in ["rustc 1.95.0 (abc 2026-04-14)", "rustc 1.102.0-nightly (abc)", "rustc 2.0.0"]
+        {
+            assert!(new_enough(line.into()).is_ok(), "{line}");
+        }
+        for line in ["rustc 1.94.1 (abc)", "rustc 1.9.0", "nonsense"] {
+            assert!(new_enough(line.into()).unwrap_err().contains("rustup update"), "{line}");
+        }
     }
 }

@@ -236,6 +236,20 @@ mod tests {
     }
 
     #[test]
+    fn the_oldest_cells_are_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let entry = |line| Entry { session: 1, line, input: "x".into(), output: None };
+        let all: Vec<Entry> = (1..=2 * KEEP + 1).map(entry).collect();
+        fs::write(folder.path().join("history.jsonl"), lines(&all).unwrap()).unwrap();
+        let history = History::open(folder.path()).unwrap();
+        assert_eq!(history.session, 2);
+        let kept = read(&history.file).unwrap();
+        // The new session's own entry comes on top.
+        assert_eq!(kept.len(), KEEP + 1);
+        assert_eq!(kept[KEEP - 1].line, 2 * KEEP + 1);
+    }
+
+    #[test]
     fn patterns() {
         for (pattern, text) in [("a*c", "abbc"), ("*", ""), ("?b*", "ab"), ("*b*b", "abcb")] {
             assert!(matches(pattern, text), "{pattern} {text}");

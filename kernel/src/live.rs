@@ -84,7 +84,11 @@ pub struct Pump {
     content: Option<(Map<String, Value>, Instant)>,
     displays: BTreeMap<String, Display>,
     seen: Seen,
+    /// Whether a process that runs cells is there.
     alive: bool,
+    /// Whether the process that this request's cell runs in has ended. evcxr starts the next one
+    /// before it says so.
+    gone: bool,
 }
 
 /// Text that is being gathered.
@@ -119,6 +123,7 @@ impl Pump {
             displays: BTreeMap::new(),
             seen: Seen::default(),
             alive: false,
+            gone: false,
         }
     }
 
@@ -150,16 +155,17 @@ impl Pump {
             Event::Request(request) => {
                 self.flush().await;
                 self.seen = Seen::default();
+                self.gone &= !self.alive;
                 self.request = Some(*request);
             }
             Event::Frame(frame) => self.frame(frame).await,
-            Event::Gone => self.alive = false,
+            Event::Gone => self.ended(),
             Event::Finish { gone, seen } => {
                 let patience = Instant::now() + Duration::from_secs(2);
-                while gone && self.alive {
+                while gone && !self.gone {
                     match tokio::time::timeout_at(patience, self.events.recv()).await {
                         Ok(Some(Event::Frame(frame))) => self.frame(frame).await,
-                        Ok(Some(Event::Gone)) => self.alive = false,
+                        Ok(Some(Event::Gone)) => self.ended(),
                         _ => break,
                     }
                 }
@@ -172,10 +178,15 @@ impl Pump {
         }
     }
 
+    fn ended(&mut self) {
+        (self.alive, self.gone) = (false, true);
+    }
+
     async fn frame(&mut self, frame: Frame) {
         match frame {
             Frame::Hello(_) => self.alive = true,
-            Frame::Begin | Frame::End => {}
+            Frame::Begin => self.gone = false,
+            Frame::End => {}
             Frame::Stdout(bytes) => self.write(Stream::Out, &bytes).await,
             Frame::Stderr(bytes) => self.write(Stream::Err, &bytes).await,
             Frame::Message(json) => self.message(&json).await,
@@ -525,6 +536,29 @@ mod tests {
         let (sent, seen) = sent(vec![out("x"), err("no such file\n"), Frame::Failed]).await;
         assert_eq!(sent.len(), 1);
         assert_eq!(seen.failed.as_deref(), Some("no such file"));
+    }
+
+    #[tokio::test]
+    async fn the_end_of_a_process_is_known_though_the_next_one_has_begun() {
+        let (events, from_cells) = mpsc::channel(1000);
+        let (iopub, _messages) = mpsc::channel(1000);
+        tokio::spawn(Pump::new(from_cells, iopub).run());
+        let parent: JupyterMessage = ExecuteRequest::new(String::new()).into();
+        let start = Instant::now();
+        let (hello, begin) = (Frame::Hello(1), Frame::Begin);
+        for event in [
+            Event::Frame(hello.clone()),
+            Event::Request(Box::new(Request { parent, mute: false })),
+            Event::Frame(begin),
+            Event::Gone,
+            Event::Frame(hello),
+        ] {
+            assert!(events.send(event).await.is_ok());
+        }
+        let (seen, answer) = oneshot::channel();
+        assert!(events.send(Event::Finish { gone: true, seen }).await.is_ok());
+        answer.await.unwrap();
+        assert!(start.elapsed() < Duration::from_secs(1));
     }
 
     #[tokio::test]

@@ -15,6 +15,7 @@ mod server;
 mod session;
 mod stdio;
 mod template;
+mod wire;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

@@ -28,6 +28,7 @@ use crate::history::History;
 use crate::live::{self, Event, Pump, Request, Seen};
 use crate::report::Report;
 use crate::session::{Job, Outcome, State};
+use crate::wire;
 
 const PROTOCOL: &str = "5.4";
 
@@ -98,7 +99,7 @@ pub async fn serve(sockets: Sockets, parts: Parts) {
     let (queue, requests) = mpsc::unbounded_channel();
     tokio::spawn(async move {
         loop {
-            match shell.read().await {
+            match wire::read(&mut shell).await {
                 Ok(message) => {
                     if queue.send(message).is_err() {
                         return;
@@ -184,7 +185,7 @@ impl Control {
     /// Returns when a shutdown was asked for and answered.
     async fn run(mut self) {
         loop {
-            let message = match self.socket.read().await {
+            let message = match wire::read(&mut self.socket).await {
                 Ok(message) => message,
                 Err(error) if is_fatal(&error) => return,
                 Err(error) => {
@@ -211,7 +212,7 @@ impl Control {
                     let reply = ShutdownReply { restart: request.restart, ..Default::default() };
                     Some(reply.as_child_of(&message))
                 }
-                _ => None,
+                _ => wire::refusal(&message),
             };
             if let Some(reply) = reply
                 && let Err(error) = self.socket.send(reply).await
@@ -337,14 +338,10 @@ impl Shell {
                 self.publish(close.as_child_of(message)).await;
                 None
             }
-            Content::ShutdownRequest(_) => {
-                eprintln!("a shutdown was asked for on the shell channel; it belongs on control");
-                None
-            }
             Content::CommMsg(_) | Content::CommClose(_) => None,
             other => {
-                eprintln!("a message of type {} was not understood", other.message_type());
-                None
+                eprintln!("a message of type {} was not carried out", other.message_type());
+                wire::refusal(message)
             }
         }
     }
@@ -545,7 +542,7 @@ impl Shell {
                 }
                 loop {
                     tokio::select! {
-                        reply = socket.read() => match reply {
+                        reply = wire::read(&mut *socket) => match reply {
                             Ok(JupyterMessage { content: Content::InputReply(reply), .. }) => {
                                 return reply.value;
                             }
