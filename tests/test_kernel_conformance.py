@@ -41,7 +41,7 @@ class TestConformance(kernel_test.KernelTests):
         r'println!("EVCXR_JUPYTER_MESSAGE {}", '
         r'"{\"type\":\"clear_output\",\"content\":{\"wait\":false}}");'
     )
-    code_history_pattern = "6 [*]*"
+    code_history_pattern = "6 ? *"
     supported_history_operations = ("tail", "range", "search")
     code_inspect_sample = "Vec::<i32>::new"
 

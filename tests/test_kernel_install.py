@@ -22,7 +22,13 @@ def call(googlenet_kernel, tmp_path):
     """Runs the program as a person with an empty home would."""
 
     def run(*arguments, program=googlenet_kernel, **variables):
-        environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path / "home"), **variables}
+        environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(tmp_path / "home"),
+            # rustup keeps the compilers below the home directory.
+            "RUSTUP_HOME": os.environ.get("RUSTUP_HOME") or str(Path.home() / ".rustup"),
+            **variables,
+        }
         (tmp_path / "home").mkdir(exist_ok=True)
         return subprocess.run(
             [program, *map(str, arguments)],
