@@ -58,6 +58,33 @@ TERMS = {
         "receptive field",
         "class activation map",
     ],
+    "04-auxiliary-classifiers": [
+        "gradient",
+        "backpropagation",
+        "vanishing gradient",
+        "norm",
+        "batch normalisation",
+        "auxiliary classifier",
+        "dropout",
+        "logits",
+    ],
+    "05-googlenet-on-cifar10": [
+        "training set",
+        "test set",
+        "recipe",
+        "epoch",
+        "batch",
+        "learning rate",
+        "schedule",
+        "augmentation",
+        "label smoothing",
+        "weight decay",
+        "one cycle",
+        "checkpoint",
+        "standard error",
+        "confusion matrix",
+        "Grad-CAM",
+    ],
 }
 
 
