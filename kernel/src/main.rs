@@ -102,6 +102,7 @@ fn main() -> ExitCode {
 }
 
 fn act(action: Action) -> Result<ExitCode> {
+    forget_cargo();
     find_rust();
     let say = |line: &str| eprintln!("{line}");
     match action {
@@ -126,6 +127,21 @@ fn act(action: Action) -> Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Forgets what cargo tells the programs that it runs about their package. Build scripts read the same
+/// names: cells would be built anew by a kernel that was started in another way than the template was.
+fn forget_cargo() {
+    const FAMILIES: [&str; 4] = ["CARGO_MANIFEST_", "CARGO_PKG_", "CARGO_BIN_", "CARGO_CRATE_"];
+    for (name, _) in std::env::vars_os() {
+        let of_a_package = name
+            .to_str()
+            .is_some_and(|name| FAMILIES.iter().any(|family| name.starts_with(family)));
+        if of_a_package || name == "CARGO" || name == "CARGO_PRIMARY_PACKAGE" || name == "OUT_DIR" {
+            // No thread was started yet.
+            unsafe { std::env::remove_var(name) };
+        }
+    }
 }
 
 /// Programs that were not started by a shell may not have cargo's folder on their path.
