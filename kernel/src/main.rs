@@ -1,5 +1,6 @@
 //! The Jupyter kernel of the GoogLeNet lab: its command line.
 
+mod cargo;
 mod completeness;
 mod doctor;
 mod files;
@@ -89,7 +90,9 @@ struct Prepared {
 }
 
 fn main() -> ExitCode {
-    // Two other programs live in this one: the process that runs the cells, and evcxr's rustc wrapper.
+    // Other programs live in this one: what stands before cargo, the process that runs the cells,
+    // and evcxr's rustc wrapper.
+    cargo::enter();
     runtime::enter();
     evcxr::runtime_hook();
     match act(Cli::parse().command) {
@@ -123,6 +126,7 @@ fn act(action: Action) -> Result<ExitCode> {
         Action::Doctor => return Ok(doctor::examine()),
         Action::BuildTemplate { library } => {
             find_standard_library()?;
+            cargo::stand_before(&Home::find()?.cache, set_variable)?;
             template::build_here(&library)?;
         }
     }
@@ -179,10 +183,13 @@ fn set_variable(name: &str, value: impl Into<OsString>) {
 
 /// Serves one notebook.
 fn run(connection_file: &PathBuf, prepared: Prepared) -> Result<()> {
+    // Looked at first: Jupyter may end while this starts.
+    let parent = std::os::unix::process::parent_id();
     // Jupyter asks for an interrupt by a message; Ctrl-C in a terminal is not meant for this process.
     unsafe { libc::signal(libc::SIGINT, libc::SIG_IGN) };
     find_standard_library()?;
     let home = Home::find()?;
+    cargo::stand_before(&home.cache, set_variable)?;
     let folder = Arc::new(SessionFolder::new(&home, prepared.library.as_deref())?);
     // evcxr reads it when the session begins.
     set_variable("EVCXR_TMPDIR", folder.path());
@@ -190,7 +197,7 @@ fn run(connection_file: &PathBuf, prepared: Prepared) -> Result<()> {
         .worker_threads(2)
         .enable_all()
         .build()?
-        .block_on(serve(connection_file, prepared, &home, &folder))?;
+        .block_on(serve(connection_file, prepared, &home, &folder, parent))?;
     folder.remove();
     // Threads that evcxr has started do not end.
     std::process::exit(0);
@@ -201,6 +208,7 @@ async fn serve(
     prepared: Prepared,
     home: &Home,
     folder: &Arc<SessionFolder>,
+    parent: u32,
 ) -> Result<()> {
     let sockets = Sockets::bind(connection_file).await?;
     let (events, pumped) = mpsc::channel::<Event>(256);
@@ -216,15 +224,14 @@ async fn serve(
     };
     let jobs = session::start(setup, Arc::clone(&state), events.clone())?;
     let ended = Arc::new(Notify::new());
-    tokio::spawn(watch(Arc::clone(&ended)));
+    tokio::spawn(watch(Arc::clone(&ended), parent));
     server::serve(sockets, Parts { jobs, state, events, pumped, history, ended }).await;
     Ok(())
 }
 
-/// Tells when this kernel has to end: it was asked to, or Jupyter has gone.
-async fn watch(ended: Arc<Notify>) {
+/// Tells when this kernel has to end: it was asked to, or Jupyter, its parent, has gone.
+async fn watch(ended: Arc<Notify>, parent: u32) {
     use tokio::signal::unix::{SignalKind, signal};
-    let parent = std::os::unix::process::parent_id();
     let orphaned = async {
         loop {
             tokio::time::sleep(std::time::Duration::from_secs(1)).await;

@@ -13,6 +13,7 @@ use evcxr::{CommandContext, EvalCallbacks, EvalContext};
 use serde_json::{Map, Value};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::cargo;
 use crate::frame::Frame;
 use crate::live::{Event, value_of};
 use crate::processes;
@@ -269,6 +270,7 @@ fn prepare(
 fn context(setup: &Setup, socket: &Path) -> Result<CommandContext> {
     let mut cells = Command::new(std::env::current_exe()?);
     cells.env(runtime::SOCKET, socket).env(runtime::HOOKS, template::hooks(&setup.home)?);
+    cargo::hide_from_cells(&mut cells);
     if let Some(value) = std::env::var_os("RUST_BACKTRACE").filter(|value| !value.is_empty()) {
         cells.env(runtime::BACKTRACE, value);
     }

@@ -16,6 +16,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use evcxr::{CommandContext, EvalContext};
 use serde::{Deserialize, Serialize};
 
+use crate::cargo;
 use crate::files;
 
 /// The directories of this kernel.
@@ -336,6 +337,7 @@ fn drop_the_cells_own(folder: &Path) -> Result<()> {
     })?;
     own.push(folder.join("src"));
     own.push(folder.join("cells.sock"));
+    own.push(folder.join(cargo::CALL));
     for path in own {
         let removed =
             if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
