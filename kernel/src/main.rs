@@ -1,5 +1,6 @@
 //! The Jupyter kernel of the GoogLeNet lab: its command line.
 
+mod cargo;
 mod completeness;
 mod doctor;
 mod files;
@@ -89,7 +90,9 @@ struct Prepared {
 }
 
 fn main() -> ExitCode {
-    // Two other programs live in this one: the process that runs the cells, and evcxr's rustc wrapper.
+    // Other programs live in this one: what stands before cargo, the process that runs the cells,
+    // and evcxr's rustc wrapper.
+    cargo::enter();
     runtime::enter();
     evcxr::runtime_hook();
     match act(Cli::parse().command) {
@@ -123,6 +126,7 @@ fn act(action: Action) -> Result<ExitCode> {
         Action::Doctor => return Ok(doctor::examine()),
         Action::BuildTemplate { library } => {
             find_standard_library()?;
+            cargo::stand_before(&Home::find()?.cache, set_variable)?;
             template::build_here(&library)?;
         }
     }
@@ -185,6 +189,7 @@ fn run(connection_file: &PathBuf, prepared: Prepared) -> Result<()> {
     unsafe { libc::signal(libc::SIGINT, libc::SIG_IGN) };
     find_standard_library()?;
     let home = Home::find()?;
+    cargo::stand_before(&home.cache, set_variable)?;
     let folder = Arc::new(SessionFolder::new(&home, prepared.library.as_deref())?);
     // evcxr reads it when the session begins.
     set_variable("EVCXR_TMPDIR", folder.path());

@@ -1,5 +1,6 @@
-//! The lab's commands: `cargo xtask setup`, `lab`, `run` and `test`.
+//! The lab's commands: `cargo xtask setup`, `lab`, `run`, `bench` and `test`.
 
+mod bench;
 mod environment;
 mod files;
 mod lab;
@@ -17,6 +18,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
+use crate::bench::Bench;
 use crate::lab::LabOptions;
 use crate::run::RunOptions;
 use crate::setup::SetupOptions;
@@ -37,6 +39,9 @@ enum Action {
     Lab(LabOptions),
     /// Set up, then run a lesson without a browser
     Run(RunOptions),
+    /// Set up, then measure and write down what was measured
+    #[command(subcommand)]
+    Bench(Bench),
     /// Set up, then run every check and test
     Test,
 }
@@ -57,6 +62,7 @@ fn act(action: Action) -> Result<ExitCode> {
         Action::Setup(options) => setup::setup(&root, &options).map(|_| ExitCode::SUCCESS),
         Action::Lab(options) => lab::lab(&root, &options),
         Action::Run(options) => run::run(&root, &options),
+        Action::Bench(what) => bench::bench(&root, what),
         Action::Test => test::test(&root),
     }
 }

@@ -17,11 +17,15 @@ from datetime import date
 from pathlib import Path
 
 import psutil
-from running import running
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tests"))
+from running import running  # noqa: E402
+
 REPORT = ROOT / "docs" / "results" / "kernel.md"
-LOAD = f':dep googlenet-lib = {{ path = "{ROOT / "googlenet-lib"}" }}\nuse googlenet_lib::prelude::*;'
+LOAD = (
+    f':dep googlenet-lib = {{ path = "{ROOT / "googlenet-lib"}" }}\nuse googlenet_lib::prelude::*;'
+)
 USE = "let t = Tensor::randn([2, 3], (Kind::Float, Device::Cpu));"
 # A reader reads for as long before the first cell that uses the library.
 READING = 15
@@ -166,12 +170,13 @@ def versions():
     lock = (ROOT / "Cargo.lock").read_text()
     evcxr = re.search(r'name = "evcxr"\nversion = "(.+)"', lock)[1]
     torch = (ROOT / ".libtorch" / "version.py").read_text()
+    torch = re.search(r"__version__ = '(.+)'", torch)[1]
     return ", ".join(
         [
             first_line("rustc", "--version"),
             f"evcxr {evcxr}",
             first_line(str(Path(sys.prefix) / "bin" / "googlenet-kernel"), "--version"),
-            f"PyTorch {re.search(r"__version__ = '(.+)'", torch)[1]}",
+            f"PyTorch {torch}",
         ]
     )
 
@@ -207,11 +212,11 @@ def report(ours, theirs):
         lines.append(f"| {title} | {shown(ours[key])} | {shown(theirs[key])} | {ratio:.1f} |")
     lines += [
         "",
-        f"Times run from sending a cell to its reply and its last output. Small cells are medians of "
-        f"{SMALL}; what concerns starts is the median of {STARTS} starts here and one start there. "
-        "The first cell is sent as soon as the kernel answers. Memory is the resident memory of the "
-        "kernel and of the process that runs the cells; disk is what a session does not share by "
-        "hard links with another.",
+        "Times run from sending a cell to its reply and its last output. Small cells are medians "
+        f"of {SMALL}; what concerns starts is the median of {STARTS} starts here and one start "
+        "there. The first cell is sent as soon as the kernel answers. Memory is the resident memory of "
+        "the kernel and of the process that runs the cells; disk is what a session does not share "
+        "by hard links with another.",
         "",
         "## What a small cell is made of",
         "",
@@ -224,9 +229,9 @@ def report(ours, theirs):
     lines += [f"| {part} | {seconds(value)} |" for part, value in ours["floor"].items()]
     lines += [
         "",
-        "An expression is compiled twice unless its type has `evcxr_display`: the first attempt ends "
-        "with an error of type. What is left of a cell's time is rust-analyzer, loading and running "
-        "the cell, and the messages. The floor is rustc's time in all.",
+        "An expression is compiled twice unless its type has `evcxr_display`: the first attempt "
+        "ends with an error of type. What is left of a cell's time is rust-analyzer, loading and "
+        "running the cell, and the messages. The floor is rustc's time in all.",
         "",
     ]
     return "\n".join(lines)
