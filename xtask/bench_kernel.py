@@ -214,8 +214,8 @@ def report(ours, theirs):
         "",
         "Times run from sending a cell to its reply and its last output. Small cells are medians "
         f"of {SMALL}; what concerns starts is the median of {STARTS} starts here and one start "
-        "there. The first cell is sent as soon as the kernel answers. Memory is the resident memory of "
-        "the kernel and of the process that runs the cells; disk is what a session does not share "
+        "there. The first cell is sent as soon as the kernel answers. Memory is what is resident "
+        "of the kernel and the process that runs the cells; disk is what a session does not share "
         "by hard links with another.",
         "",
         "## What a small cell is made of",
