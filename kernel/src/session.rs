@@ -78,6 +78,8 @@ pub struct State {
     /// Process that runs the cells; 0 while there is none.
     cells: AtomicI32,
     interrupts: AtomicU32,
+    /// Whether what is run is the reader's: evcxr runs a cell of its own before the first.
+    ready: AtomicBool,
     shutting_down: AtomicBool,
 }
 
@@ -220,7 +222,8 @@ fn read_frames(
             _ => {}
         }
         let end = frame == Frame::End;
-        if events.blocking_send(Event::Frame(frame)).is_err() {
+        let shown = state.ready.load(Ordering::SeqCst) || matches!(frame, Frame::Hello(_));
+        if shown && events.blocking_send(Event::Frame(frame)).is_err() {
             return Ok(());
         }
         if end {
@@ -322,6 +325,7 @@ impl Worker {
         if let Err(error) = self.load_library(setup) {
             eprintln!("while loading the library: {error:#}");
         }
+        self.state.ready.store(true, Ordering::SeqCst);
         let first = queue.try_recv().ok();
         if first.is_none()
             && let Err(error) = self.analyse(setup)
