@@ -78,7 +78,7 @@ def test_lesson_1_runs_by_clicking(root, page, picture):
 
 def test_training_is_watched_stopped_looked_at_and_continued(root, page, picture):
     notebook = Notebook(page, root / "notebooks" / LESSON_5)
-    for name in ("load", "budget", "data", "ours", "fit-1"):
+    for name in ("load", "device", "data", "ours", "fit-1"):
         notebook.run(name)
     notebook.wait("ours", seconds=120)
 
