@@ -31,8 +31,9 @@ class Cell:
 
     @property
     def result(self):
-        (content,) = self.of("execute_result")
-        return content["data"].get("text/plain")
+        results = self.of("execute_result")
+        assert len(results) == 1, f"{len(results)} results; {self.reply}, {self.kinds}"
+        return results[0]["data"].get("text/plain")
 
     @property
     def error(self):
