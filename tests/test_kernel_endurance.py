@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from running import running
+from running import NAME, running
 
 REPORT = os.environ.get("KERNEL_ENDURANCE")
 RESTARTS, CELLS, KERNELS, KILLS = (50, 200, 8, 20) if REPORT else (2, 12, 3, 4)
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.timeout(3600 if REPORT else 300)
 
 
 @pytest.fixture(scope="module")
-def cache(template, own_state, tmp_path_factory):
+def cache(template, plain, tmp_path_factory):
     """A cache of these kernels alone, that starts from the prepared library as any other does."""
     folder = tmp_path_factory.mktemp("cache")
     own = folder / template.parent.parent.name
@@ -37,8 +37,9 @@ def cache(template, own_state, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(folder))
         # The first kernel of a cache adds what all of them share.
-        with running() as kernel:
-            assert kernel.run(USE.format(1), timeout=120).result == "1"
+        for name in (NAME, plain):
+            with running(name) as kernel:
+                assert kernel.run("1 + 1", timeout=120).result == "2"
         yield own
     shutil.rmtree(folder)
 
@@ -49,28 +50,31 @@ def report():
     yield lines.append
     if REPORT and lines:
         memory = psutil.virtual_memory().total / 2**30
+        Path(REPORT).parent.mkdir(parents=True, exist_ok=True)
         Path(REPORT).write_text(
             "# Endurance of the kernel\n\n"
             f"{date.today():%d %B %Y}, {os.cpu_count()} cores, {memory:.0f} GB, "
             f"{platform.system()}. Written by\n\n"
             "    KERNEL_ENDURANCE=docs/results/kernel-endurance.md "
             "pytest tests/test_kernel_endurance.py\n\n"
-            "The kernels have the library loaded. A kernel that is stuck, a process that is left "
-            "over, and a\nfile that is left over in the cache or the state directory fail the "
-            "test.\n\n" + "".join(f"- {line}\n" for line in lines)
+            "The kernel starts without the library for restarts and kills, with it otherwise. A "
+            "kernel that is\nstuck, a process that is left over, and a file that is left over in "
+            "the cache or the state\ndirectory fail the test.\n\n"
+            + "".join(f"- {line}\n" for line in lines)
         )
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_left(cache):
+def nothing_is_left(cache, plain):
     """No process and no file is left behind by a test."""
     before = files(cache)
     yield
     # A directory of a kernel that was killed goes when another starts, but not in its first seconds.
     for lock in cache.glob("*/sessions/*.lock"):
         os.utime(lock, (time.time() - 60,) * 2)
-    with running() as kernel:
-        assert kernel.run("1 + 1").result == "2"
+    for name in (NAME, plain):
+        with running(name) as kernel:
+            kernel.client.kernel_info()
     assert files(cache) == before
     assert not [session for session in cache.glob("*/sessions/*")]
     end = time.monotonic() + 10
@@ -106,9 +110,9 @@ def megabytes(size):
     return f"{size / 1e6:.0f} MB"
 
 
-def test_restarts(cache, report):
+def test_restarts(cache, plain, report):
     took = []
-    with running() as kernel:
+    with running(plain) as kernel:
         for number in range(RESTARTS):
             assert kernel.run(f"let x = {number}; x").result == str(number)
             before = family(kernel)
@@ -185,10 +189,10 @@ def test_kernels_at_once(cache, report):
     )
 
 
-def test_kills_at_random_moments(cache, report):
+def test_kills_at_random_moments(cache, plain, report):
     chance = random.Random(SEED)
     told, back = [], []
-    with running() as kernel:
+    with running(plain) as kernel:
         for number in range(KILLS):
             victim = ("kernel", "cells")[number % 2]
             cell = kernel.send(

@@ -134,31 +134,60 @@ def test_a_process_of_cells_that_ended_between_cells_is_told_and_replaced(plain)
         assert kernel.run("1 + 1").result == "2"
 
 
-@pytest.mark.timeout(600)
-def test_a_changed_library_is_noticed_and_built_again(tmp_path, googlenet_kernel):
-    library = tmp_path / "small"
-    (library / "src").mkdir(parents=True)
-    (library / "Cargo.toml").write_text(
+@pytest.fixture
+def library(tmp_path):
+    """A crate that compiles in a moment."""
+    folder = tmp_path / "small"
+    (folder / "src").mkdir(parents=True)
+    (folder / "Cargo.toml").write_text(
         '[package]\nname = "small"\nversion = "0.1.0"\nedition = "2024"\n'
     )
-    (library / "src/lib.rs").write_text("pub fn value() -> i32 { 1 }\n")
-    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    (folder / "src/lib.rs").write_text("pub fn value() -> i32 { 1 }\n")
+    return folder
 
-    def prepare():
-        return subprocess.run(
-            [googlenet_kernel, "prepare", "--library", str(library)],
-            env=environment,
-            check=True,
-            capture_output=True,
+
+@pytest.fixture
+def prepare(googlenet_kernel, library, tmp_path):
+    """Begins to prepare that crate, in a cache of its own."""
+
+    def begin():
+        return subprocess.Popen(
+            [googlenet_kernel, "prepare", "--library", library],
+            env={**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")},
+            stderr=subprocess.PIPE,
             text=True,
-            timeout=300,
-        ).stderr
+        )
 
-    assert "not prepared yet" in prepare()
-    assert prepare() == ""
+    return begin
+
+
+@pytest.mark.timeout(600)
+def test_a_changed_library_is_noticed_and_built_again(library, prepare):
+    def said(status=0):
+        process = prepare()
+        text = process.communicate(timeout=300)[1]
+        assert process.returncode == status, text
+        return text
+
+    assert "not prepared yet" in said()
+    assert said() == ""
     (library / "src/lib.rs").write_text("pub fn value() -> i32 { 2 }\n")
-    assert "the library was changed" in prepare()
+    assert "the library was changed" in said()
     (library / "src/lib.rs").write_text("pub fn value( -> i32 { 2 }\n")
-    with pytest.raises(subprocess.CalledProcessError) as failed:
-        prepare()
-    assert "does not compile" in failed.value.stderr
+    assert "does not compile" in said(status=1)
+
+
+@pytest.mark.timeout(600)
+def test_who_prepares_may_be_killed_and_the_next_waits_for_its_compiler(prepare):
+    killed = prepare()
+    process = psutil.Process(killed.pid)
+    while not any("build-template" in child.cmdline() for child in process.children()):
+        assert killed.poll() is None
+        time.sleep(0.01)
+    killed.kill()
+    killed.communicate()
+    after = prepare()
+    said = after.communicate(timeout=300)[1]
+    assert after.returncode == 0, said
+    assert "Another kernel is preparing the library" in said
+    assert prepare().communicate(timeout=60)[1] == ""

@@ -206,7 +206,7 @@ impl Template {
         let bench = home.bench(Some(&key.library));
         fs::create_dir_all(bench.join(".cargo"))
             .with_context(|| format!("{} cannot be made", bench.display()))?;
-        let _lock = wait_for(&self.folder.with_extension("lock"), say)?;
+        let lock = wait_for(&self.folder.with_extension("lock"), say)?;
         let reason = match self.standing(key) {
             Standing::Ready => return Ok(()),
             Standing::Missing => "it was not prepared yet",
@@ -226,7 +226,7 @@ impl Template {
         }
         let _ = fs::remove_file(part.join(KEY));
         fs::create_dir_all(&part).with_context(|| format!("{} cannot be made", part.display()))?;
-        build(&part, key, say)?;
+        build(&part, key, &lock, say)?;
         drop_the_cells_own(&part)?;
         fs::write(part.join(KEY), serde_json::to_vec_pretty(key)?)?;
         fs::rename(&part, &self.folder)
@@ -267,14 +267,15 @@ fn remove_orphans(cache: &Path) {
     }
 }
 
-/// Compiles in a process of its own: evcxr reads the folder from the environment.
-fn build(folder: &Path, key: &Key, say: &dyn Fn(&str)) -> Result<()> {
+/// Compiles in a process of its own: evcxr reads the folder from the environment. That process works
+/// on when this one is killed, so it holds the lock as well.
+fn build(folder: &Path, key: &Key, lock: &File, say: &dyn Fn(&str)) -> Result<()> {
     let mut child = Command::new(std::env::current_exe()?)
         .arg("build-template")
         .arg("--library")
         .arg(&key.library)
         .env("EVCXR_TMPDIR", folder)
-        .stdin(Stdio::null())
+        .stdin(lock.try_clone()?)
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()?;
