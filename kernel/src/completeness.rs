@@ -53,15 +53,16 @@ fn open(code: &str) -> Open {
             }
             TokenKind::CloseParen | TokenKind::CloseBrace | TokenKind::CloseBracket => token.kind,
             TokenKind::BlockComment { terminated: false, .. } => return Open::Depth(0),
-            TokenKind::Literal { kind, .. } => match kind {
-                LiteralKind::Str { terminated: false }
-                | LiteralKind::ByteStr { terminated: false }
-                | LiteralKind::CStr { terminated: false }
-                | LiteralKind::RawStr { n_hashes: None }
-                | LiteralKind::RawByteStr { n_hashes: None }
-                | LiteralKind::RawCStr { n_hashes: None } => return Open::Depth(0),
-                _ => continue,
-            },
+            TokenKind::Literal {
+                kind:
+                    LiteralKind::Str { terminated: false }
+                    | LiteralKind::ByteStr { terminated: false }
+                    | LiteralKind::CStr { terminated: false }
+                    | LiteralKind::RawStr { n_hashes: None }
+                    | LiteralKind::RawByteStr { n_hashes: None }
+                    | LiteralKind::RawCStr { n_hashes: None },
+                ..
+            } => return Open::Depth(0),
             _ => continue,
         };
         if brackets.pop() != Some(closing) {

@@ -27,7 +27,7 @@ use crate::completeness;
 use crate::history::History;
 use crate::live::{self, Event, Pump, Request, Seen};
 use crate::report::Report;
-use crate::session::{Job, Outcome, State};
+use crate::session::{Ask, Job, Outcome, State};
 use crate::wire;
 
 const PROTOCOL: &str = "5.4";
@@ -517,11 +517,7 @@ impl Shell {
     }
 
     /// Asks the front end for a line, from the thread that evaluates.
-    fn input_of(
-        &self,
-        message: &JupyterMessage,
-        allowed: bool,
-    ) -> Box<dyn Fn(&str, bool) -> String + Send> {
+    fn input_of(&self, message: &JupyterMessage, allowed: bool) -> Ask {
         if !allowed {
             return Box::new(|prompt, _| {
                 eprintln!("{prompt:?} was asked where nobody can answer");

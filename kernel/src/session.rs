@@ -20,6 +20,9 @@ use crate::processes;
 use crate::runtime;
 use crate::template::{self, Home, Key, SessionFolder, Template};
 
+/// Asks the reader for a line: the prompt, and whether the answer is hidden.
+pub type Ask = Box<dyn Fn(&str, bool) -> String + Send>;
+
 /// What the session is asked to do.
 pub enum Job {
     /// Evaluate a cell.
@@ -27,7 +30,7 @@ pub enum Job {
         /// The cell.
         code: String,
         /// Asks the reader for a line.
-        input: Box<dyn Fn(&str, bool) -> String + Send>,
+        input: Ask,
         /// Where the outcome goes.
         done: oneshot::Sender<Outcome>,
     },
