@@ -61,6 +61,12 @@ def test_a_session_directory_goes_away_at_shutdown(plain):
     assert not folder.exists() and not folder.with_suffix(".lock").exists()
 
 
+def test_a_kernel_that_ends_while_it_starts_leaves_nothing(template, own_state):
+    with running() as kernel:
+        folder = kernel.folder()
+    assert not folder.exists() and not folder.with_suffix(".lock").exists()
+
+
 def test_what_a_killed_kernel_leaves_is_removed_by_the_next_and_nothing_else(plain):
     with running(plain) as alive:
         with running(plain) as killed:

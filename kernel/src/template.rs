@@ -10,6 +10,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -356,6 +357,8 @@ fn drop_the_cells_own(folder: &Path) -> Result<()> {
 #[derive(Debug)]
 pub struct SessionFolder {
     folder: PathBuf,
+    /// Whether it is being removed: nothing more may be put there.
+    closed: AtomicBool,
     /// Held as long as the session lives: a directory whose lock is free has been left behind.
     _lock: File,
 }
@@ -375,7 +378,7 @@ impl SessionFolder {
         let lock_file = folder.with_extension("lock");
         let lock = files::lock(&lock_file)?;
         fs::create_dir(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
-        Ok(SessionFolder { folder, _lock: lock })
+        Ok(SessionFolder { folder, closed: AtomicBool::new(false), _lock: lock })
     }
 
     /// Fills it with what a template holds.
@@ -383,7 +386,7 @@ impl SessionFolder {
     /// # Errors
     /// A cache that cannot be read or written.
     pub fn fill(&self, template: &Template) -> Result<()> {
-        link_or_copy(&template.folder, &self.folder)
+        link_or_copy(&template.folder, &self.folder, &self.closed)
     }
 
     /// Where it is.
@@ -391,11 +394,17 @@ impl SessionFolder {
         &self.folder
     }
 
-    /// Removes it; done again, it does nothing.
+    /// Removes it; done again, it does nothing. Who is still filling it, or compiling in it, is
+    /// waited for; what is left all the same, the next kernel removes.
     pub fn remove(&self) {
-        let gone = fs::remove_dir_all(&self.folder);
-        if gone.is_ok() || !self.folder.exists() {
-            let _ = fs::remove_file(self.folder.with_extension("lock"));
+        self.closed.store(true, Ordering::SeqCst);
+        for _ in 0..40 {
+            let gone = fs::remove_dir_all(&self.folder);
+            if gone.is_ok() || !self.folder.exists() {
+                let _ = fs::remove_file(self.folder.with_extension("lock"));
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(25));
         }
     }
 }
@@ -427,8 +436,9 @@ fn remove_left_behind(sessions: &Path) {
 }
 
 /// Links what compilers replace and never change; copies all else, with its time.
-fn link_or_copy(from: &Path, to: &Path) -> Result<()> {
+fn link_or_copy(from: &Path, to: &Path, closed: &AtomicBool) -> Result<()> {
     walk_all(from, &mut |path, kind| {
+        ensure!(!closed.load(Ordering::SeqCst), "the session has ended");
         let target = to.join(path.strip_prefix(from).unwrap_or(path));
         if kind.is_dir() {
             fs::create_dir_all(&target)?;
