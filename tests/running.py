@@ -49,6 +49,8 @@ class Kernel:
     def __init__(self, manager, client):
         self.manager = manager
         self.client = client
+        # Messages that belong to another cell than the one that was waited for.
+        self.others = []
 
     @property
     def process(self):
@@ -74,6 +76,21 @@ class Kernel:
     def send(self, code, **options):
         return self.client.execute(code, **options)
 
+    def next(self, channel, message_id, timeout):
+        """The next message that belongs to this one; None where there is none within the time."""
+        for number, (place, message) in enumerate(self.others):
+            if place == channel and message["parent_header"].get("msg_id") == message_id:
+                del self.others[number]
+                return message
+        try:
+            message = getattr(self.client, f"get_{channel}_msg")(timeout=timeout)
+        except Empty:
+            return None
+        if message["parent_header"].get("msg_id") == message_id:
+            return message
+        self.others.append((channel, message))
+        return None
+
     def answer(self, message_id, timeout=60, watch=None):
         """Waits for the reply to a cell and for the idle status that ends its output."""
         messages, reply, idle = [], None, False
@@ -83,22 +100,13 @@ class Kernel:
             assert left > 0, (
                 f"no end within {timeout} s; so far {[m['msg_type'] for m in messages]}"
             )
-            try:
-                message = self.client.get_iopub_msg(timeout=0.05)
-            except Empty:
-                message = None
-            if message and message["parent_header"].get("msg_id") == message_id:
+            message = self.next("iopub", message_id, 0.05)
+            if message:
                 messages.append(message)
                 idle |= message["content"].get("execution_state") == "idle"
                 if watch:
                     watch(message)
-            while reply is None:
-                try:
-                    candidate = self.client.get_shell_msg(timeout=0)
-                except Empty:
-                    break
-                if candidate["parent_header"].get("msg_id") == message_id:
-                    reply = candidate
+            reply = reply or self.next("shell", message_id, 0)
         return Cell(reply, messages)
 
     def run(self, code, timeout=60, watch=None, **options):
