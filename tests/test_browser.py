@@ -83,20 +83,19 @@ def test_training_is_watched_stopped_looked_at_and_continued(root, page, picture
     notebook.wait("ours", seconds=120)
 
     # The plot grows while the cell runs.
-    assert moves(notebook, "fit-1", times=2, seconds=60)
+    assert moves(notebook, "fit-1", times=2, seconds=120)
     assert notebook.is_running("fit-1")
     notebook.show("fit-1")
     picture("live-loss")
 
     notebook.button("interrupt-kernel")
-    output = notebook.wait("fit-1", seconds=10)
-    assert "stopped in epoch" in output
-    assert notebook.errors() == []
-    stopped_at = steps_done(output)
+    stopped_at = steps_done(notebook.wait("fit-1", seconds=20))
+    (said,) = notebook.errors()
+    assert "stopped when asked to; all variables are kept" in said
 
     # The network that was stopped is there, and answers.
     notebook.run("look")
-    assert "this is:" in notebook.wait("look", seconds=30)
+    assert "this is:" in notebook.wait("look", seconds=60)
     assert len(notebook.pictures("look")) == 1
     notebook.show("fit-1")
     picture("stopped-and-used")
@@ -108,14 +107,12 @@ def test_training_is_watched_stopped_looked_at_and_continued(root, page, picture
     # It goes on from there, in the same epoch.
     before = notebook.pictures("fit-1")[-1]
     notebook.run("fit-1")
-    assert moves(notebook, "fit-1", times=2, seconds=60, first=before)
+    assert moves(notebook, "fit-1", times=2, seconds=120, first=before)
     notebook.theme("JupyterLab Dark")
     notebook.show("fit-1")
     picture("live-loss-dark")
     notebook.button("interrupt-kernel")
-    again = steps_done(notebook.wait("fit-1", seconds=10))
-    assert again > stopped_at
-    assert notebook.errors() == []
+    assert steps_done(notebook.wait("fit-1", seconds=20)) > stopped_at
 
 
 def steps_done(output):
