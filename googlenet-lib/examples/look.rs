@@ -1,7 +1,7 @@
 //! Looks into the network of a checkpoint that the example `train` left, and writes what there is
 //! to see as pictures.
 //!
-//!     cargo run --release -p googlenet-lib --example look -- \
+//!     cargo run --example look -- \
 //!         --data DIR --checkpoints runs/x/checkpoints --out pictures
 
 use std::path::PathBuf;

@@ -1,8 +1,8 @@
 //! Trains a network on CIFAR-10 and writes its history, loss plot and weights, and a checkpoint
 //! after every epoch. With `--resume` it goes on from the last one.
 //!
-//!     cargo run --release -p googlenet-lib --example train -- \
-//!         --data DIR --spec compact --epochs 5 --out runs/x
+//!     cargo run --example train -- \
+//!         --data DIR --spec compact --epochs 6 --out runs/x
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
