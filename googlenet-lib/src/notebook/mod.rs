@@ -90,7 +90,7 @@ impl Show for Html {
 
 impl Show for Picture {
     fn content(&self) -> Vec<(&'static str, String)> {
-        vec![("image/svg+xml", self.svg().to_owned())]
+        vec![("image/svg+xml", self.fitting_svg())]
     }
 }
 

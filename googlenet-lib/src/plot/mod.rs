@@ -45,6 +45,8 @@ const WIDTH: u32 = 960;
 /// A finished picture, as SVG and as PNG.
 #[derive(Debug, Clone)]
 pub struct Picture {
+    /// Width and height of the SVG.
+    size: (u32, u32),
     svg: String,
     png: Vec<u8>,
 }
@@ -61,15 +63,15 @@ impl Picture {
         register_fonts()?;
         let mut svg = String::new();
         drawing.draw(&SVGBackend::with_string(&mut svg, size).into_drawing_area())?;
-        let size = (size.0 * scale, size.1 * scale);
-        let mut pixels = vec![0; size.0 as usize * size.1 as usize * 3];
-        drawing.draw(&BitMapBackend::with_buffer(&mut pixels, size).into_drawing_area())?;
+        let pixel_size = (size.0 * scale, size.1 * scale);
+        let mut pixels = vec![0; pixel_size.0 as usize * pixel_size.1 as usize * 3];
+        drawing.draw(&BitMapBackend::with_buffer(&mut pixels, pixel_size).into_drawing_area())?;
         let images = drawing.images()?;
         let end = svg.rfind("</svg>").unwrap_or(svg.len());
         let elements = images.iter().map(Placed::svg).collect::<Result<String>>()?;
         svg.insert_str(end, &elements);
-        images.iter().for_each(|image| image.paint(&mut pixels, size, scale));
-        Ok(Picture { svg, png: encode_png(&pixels, size)? })
+        images.iter().for_each(|image| image.paint(&mut pixels, pixel_size, scale));
+        Ok(Picture { size, svg, png: encode_png(&pixels, pixel_size)? })
     }
 
     /// The picture as an SVG document.
@@ -101,7 +103,16 @@ impl Picture {
 
     /// Shows it in an evcxr notebook.
     pub fn evcxr_display(&self) {
-        println!("EVCXR_BEGIN_CONTENT image/svg+xml\n{}\nEVCXR_END_CONTENT", self.svg);
+        println!("EVCXR_BEGIN_CONTENT image/svg+xml\n{}\nEVCXR_END_CONTENT", self.fitting_svg());
+    }
+
+    /// The SVG document for a page: as wide as there is room, and no wider than it was drawn.
+    /// JupyterLab cuts off what is wider than its page.
+    pub(crate) fn fitting_svg(&self) -> String {
+        let (width, height) = self.size;
+        let fixed = format!("width=\"{width}\" height=\"{height}\" viewBox");
+        let fitting = format!("width=\"100%\" style=\"max-width:{width}px\" viewBox");
+        self.svg.replacen(&fixed, &fitting, 1)
     }
 }
 
@@ -159,4 +170,18 @@ fn encode_png(pixels: &[u8], (width, height): (u32, u32)) -> Result<Vec<u8>> {
     writer.write_image_data(pixels).map_err(plot_error)?;
     writer.finish().map_err(plot_error)?;
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_narrower_than_the_picture_shows_all_of_it() {
+        let points = vec![(0.0, 0.0), (1.0, 1.0)];
+        let picture = line_chart("title", "", ("x", "y"), &[("line", points)]).unwrap();
+        assert!(picture.svg().starts_with("<svg width=\"960\" height=\"400\" viewBox"));
+        let fitting = picture.fitting_svg();
+        assert!(fitting.starts_with("<svg width=\"100%\" style=\"max-width:960px\" viewBox"));
+    }
 }
