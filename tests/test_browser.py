@@ -41,21 +41,25 @@ def contents(root):
 
 
 @pytest.fixture
-def page(lab, program):
-    with window(program, lab) as page:
-        yield page
+def folder(tmp_path):
+    """Where pictures go."""
+    folder = Path(os.environ.get("GOOGLENET_SCREENSHOTS") or tmp_path)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 @pytest.fixture
-def picture(page, tmp_path):
+def page(lab, program, folder, request):
+    """A window; how it looked at the end of the test is kept."""
+    with window(program, lab) as page:
+        yield page
+        page.screenshot(path=folder / f"{request.node.name}.png")
+
+
+@pytest.fixture
+def picture(page, folder):
     """Takes a picture of the window."""
-    folder = Path(os.environ.get("GOOGLENET_SCREENSHOTS") or tmp_path)
-    folder.mkdir(parents=True, exist_ok=True)
-
-    def take(name):
-        page.screenshot(path=folder / f"{name}.png")
-
-    return take
+    return lambda name: page.screenshot(path=folder / f"{name}.png")
 
 
 def code_cells(notebook):
@@ -89,7 +93,7 @@ def test_training_is_watched_stopped_looked_at_and_continued(root, page, picture
     picture("live-loss")
 
     notebook.button("interrupt-kernel")
-    stopped_at = steps_done(notebook.wait("fit-1", seconds=20))
+    stopped_at = done(notebook.wait("fit-1", seconds=20))
     (said,) = notebook.errors()
     assert "stopped when asked to; all variables are kept" in said
 
@@ -112,13 +116,14 @@ def test_training_is_watched_stopped_looked_at_and_continued(root, page, picture
     notebook.show("fit-1")
     picture("live-loss-dark")
     notebook.button("interrupt-kernel")
-    assert steps_done(notebook.wait("fit-1", seconds=20)) > stopped_at
+    assert done(notebook.wait("fit-1", seconds=20)) > stopped_at
 
 
-def steps_done(output):
-    """What a stopped fit says: stopped in epoch 2, after 20 of 62 steps."""
-    epoch, steps, of = map(int, re.search(r"in epoch (\d+), after (\d+) of (\d+)", output).groups())
-    return (epoch - 1) * of + steps
+def done(output):
+    """Whole epochs, and steps of the next, as a stopped fit says it."""
+    *_, last = re.finditer(r"in epoch (\d+), after (\d+) of|after epoch (\d+)", output)
+    epoch, steps, whole = (int(number or 0) for number in last.groups())
+    return (whole or epoch - 1, steps)
 
 
 def moves(notebook, cell, times, seconds, first=None):
