@@ -441,6 +441,10 @@ fn link_or_copy(from: &Path, to: &Path, closed: &AtomicBool) -> Result<()> {
         ensure!(!closed.load(Ordering::SeqCst), "the session has ended");
         let target = to.join(path.strip_prefix(from).unwrap_or(path));
         if kind.is_dir() {
+            // What only a change to the library would need, and the most that would be copied.
+            if path.file_name().is_some_and(|name| name == "incremental") {
+                return Ok(false);
+            }
             fs::create_dir_all(&target)?;
         } else if is_output(path) {
             fs::hard_link(path, &target)
@@ -537,7 +541,12 @@ mod tests {
 
     fn template_of(home: &Home) -> Template {
         let template = Template { folder: home.cache.join("template") };
-        for (file, text) in [("target/liba.rlib", "compiled"), ("target/a.d", "in place")] {
+        let files = [
+            ("target/liba.rlib", "compiled"),
+            ("target/a.d", "in place"),
+            ("target/debug/incremental/a-1/s-1/dep-graph.bin", "large"),
+        ];
+        for (file, text) in files {
             let path = template.folder.join(file);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, text).unwrap();
@@ -559,6 +568,7 @@ mod tests {
         };
         assert!(same("target/liba.rlib"));
         assert!(!same("target/a.d"));
+        assert!(!session.path().join("target/debug/incremental").exists());
         let time = |folder: &Path| fs::metadata(folder.join("target/a.d")).unwrap().modified();
         assert_eq!(time(&template.folder).unwrap(), time(session.path()).unwrap());
         let path = session.path().to_path_buf();
