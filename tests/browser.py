@@ -65,8 +65,10 @@ class Notebook:
         page.locator(".jp-DirListing-item", has_text=file.name).dblclick()
         self.cells = page.locator(".jp-Notebook .jp-Cell")
         expect(self.cells).to_have_count(len(self.ids), timeout=30_000)
-        # Ready or warming up, but there.
         page.locator(".jp-Notebook-ExecutionIndicator").wait_for()
+        # What is seen later comes from this run, not from the file.
+        self.menu("Edit", "Clear Outputs of All Cells")
+        expect(page.locator(".jp-OutputArea-output")).to_have_count(0)
 
     def cell(self, name):
         return self.cells.nth(self.ids.index(name))
@@ -75,7 +77,8 @@ class Notebook:
         first, *rest = entries
         self.page.get_by_role("menuitem", name=first, exact=True).first.click()
         for entry in rest:
-            self.page.get_by_role("menuitem", name=entry, exact=True).last.click()
+            label = self.page.locator(".lm-Menu-itemLabel").get_by_text(entry, exact=True)
+            label.last.click()
 
     def button(self, command):
         self.page.locator(f'.jp-NotebookPanel-toolbar [data-command="notebook:{command}"]').click()
@@ -105,11 +108,10 @@ class Notebook:
         images = self.cell(name).locator(".jp-RenderedSVG img")
         return [image.get_attribute("src") for image in images.all()]
 
-    def errors(self):
-        """What cells that failed say."""
-        return self.page.locator(
-            '[data-mime-type="application/vnd.jupyter.error"]'
-        ).all_inner_texts()
+    def errors(self, name):
+        """What stands on red in a cell's output: standard error, and errors."""
+        red = '[data-mime-type="application/vnd.jupyter.stderr"]'
+        return self.cell(name).locator(red).all_inner_texts()
 
     def theme(self, name):
         self.menu("Settings", "Theme", name)
