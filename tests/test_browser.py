@@ -90,9 +90,6 @@ def test_training_is_watched_stopped_looked_at_and_continued(root, page, picture
     # The plot grows while the cell runs.
     assert moves(notebook, "fit-1", times=2, seconds=120)
     assert notebook.is_running("fit-1")
-    notebook.show("fit-1")
-    picture("live-loss")
-
     notebook.button("interrupt-kernel")
     stopped_at = done(notebook.wait("fit-1", seconds=20))
     assert notebook.errors("fit-1")[-1].startswith("interrupted: stopped when asked to")
@@ -112,6 +109,8 @@ def test_training_is_watched_stopped_looked_at_and_continued(root, page, picture
     before = notebook.pictures("fit-1")[-1]
     notebook.run("fit-1")
     assert moves(notebook, "fit-1", times=2, seconds=120, first=before)
+    notebook.show("fit-1")
+    picture("live-loss")
     notebook.theme("JupyterLab Dark")
     notebook.show("fit-1")
     picture("live-loss-dark")
