@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU32, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -329,13 +329,25 @@ impl Worker {
             eprintln!("while loading the library: {error:#}");
         }
         self.state.ready.store(true, Ordering::SeqCst);
-        let first = queue.try_recv().ok();
-        if first.is_none()
-            && let Err(error) = self.analyse(setup)
-        {
-            eprintln!("while warming up: {error:#}");
-        }
-        for job in first.into_iter().chain(queue) {
+        let mut steps = steps(setup.warm.as_deref().unwrap_or_default());
+        loop {
+            let job = match queue.try_recv() {
+                Ok(job) => job,
+                Err(TryRecvError::Empty) => {
+                    // Nobody waits. No step can be broken off, so that each is small.
+                    if let Some(step) = steps.next() {
+                        if let Err(error) = self.context.hover_at(step, step.len()) {
+                            eprintln!("while warming up: {error:#}");
+                        }
+                        continue;
+                    }
+                    match queue.recv() {
+                        Ok(job) => job,
+                        Err(_) => return,
+                    }
+                }
+                Err(TryRecvError::Disconnected) => return,
+            };
             self.job(job);
         }
     }
@@ -349,14 +361,6 @@ impl Worker {
             // All of it is on this machine: no index has to be asked.
             self.context.execute(&format!(":offline 1\n:dep {}", library.display()))?;
             self.context.execute(":offline 0")?;
-        }
-        Ok(())
-    }
-
-    /// Lets rust-analyzer read the library before the first variable needs it.
-    fn analyse(&mut self, setup: &Setup) -> Result<()> {
-        if let Some(warm) = &setup.warm {
-            self.context.hover_at(warm, warm.len())?;
         }
         Ok(())
     }
@@ -395,5 +399,27 @@ impl Worker {
                 let _ = done.send(self.context.hover_at(&code, position));
             }
         }
+    }
+}
+
+/// What rust-analyzer reads before the first variable needs it: the code up to the end of each of its
+/// statements. Imports alone are none: evcxr answers nothing about them.
+fn steps(code: &str) -> impl Iterator<Item = &str> {
+    let ends = code.match_indices(';').map(|(place, _)| place);
+    ends.chain([code.len()]).map(|end| &code[..end]).filter(|step| {
+        let last = step.rsplit(';').next().unwrap_or_default().trim_start();
+        !last.is_empty() && !last.starts_with("use ")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn warming_up_goes_statement_by_statement() {
+        let all: Vec<_> = steps("use a::b; let c = 1; c").collect();
+        assert_eq!(all, ["use a::b; let c = 1", "use a::b; let c = 1; c"]);
+        assert_eq!(steps("").count(), 0);
     }
 }
