@@ -339,9 +339,9 @@ def test_a_lesson_leads_to_the_next_and_to_the_library(name):
 def test_terms_are_explained_where_they_are_first_used(name):
     notebook = read(name)
     prose = "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
-    # The heading and the question at the top may name what the lesson is about.
+    # The question at the top and headings may name what is to come.
     begin = prose.index("\n## ")
-    question, body = prose[:begin], prose[begin:]
+    question, body = prose[:begin], re.sub(r"^#+ .*$", "", prose[begin:], flags=re.MULTILINE)
     for term in TERMS[name]:
         bold = re.compile(rf"\*\*{re.escape(term)}s?\*\*", re.IGNORECASE)
         plain = re.compile(rf"\b{re.escape(term)}", re.IGNORECASE)
