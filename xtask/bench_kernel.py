@@ -143,16 +143,26 @@ def floor(folder):
     wrong = text + "\nconst WRONG: i32 = ().evcxr_display();\n"
     no_link = [a.replace("dep-info,link", "dep-info,metadata") for a in rustc]
     cargo = [environment["CARGO"], "build", "--target", target, "--message-format=json"]
-    flags = {"RUSTFLAGS": "-Cprefer-dynamic", "CARGO_TARGET_DIR": "target"}
     parts = {
         "rustc, in all": median(rustc, text),
         "rustc, checking only": median(no_link, text),
         "rustc, with an error of type": median(rustc, wrong, good=False),
     }
-    environment |= flags
+    environment = before_cargo(environment, folder)
     parts["the same by cargo"] = median(cargo, text)
     source.write_text(text)
     return parts
+
+
+def before_cargo(environment, folder):
+    """The environment that cargo was called in, out of the one that it called rustc in."""
+    added = ("CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_CRATE_", "CARGO_PRIMARY_", "CARGO_RUSTC_")
+    kept = {name: value for name, value in environment.items() if not name.startswith(added)}
+    sysroot = Path(kept["RUSTC"]).parent.parent
+    paths = kept.get("LD_LIBRARY_PATH", "").split(":")
+    own = [path for path in paths if not path.startswith(str(folder))]
+    kept["LD_LIBRARY_PATH"] = ":".join(path for path in own if path != str(sysroot / "lib"))
+    return kept | {"CARGO_TARGET_DIR": "target"}
 
 
 def machine():
