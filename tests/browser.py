@@ -115,5 +115,5 @@ class Notebook:
 
     def theme(self, name):
         self.menu("Settings", "Theme", name)
-        dark = "false" if "Dark" in name else "true"
-        self.page.locator(f'body[data-jp-theme-light="{dark}"]').wait_for()
+        light = "false" if "Dark" in name else "true"
+        self.page.locator(f'body[data-jp-theme-light="{light}"]').wait_for(state="attached")
