@@ -117,3 +117,5 @@ class Notebook:
         self.menu("Settings", "Theme", name)
         light = "false" if "Dark" in name else "true"
         self.page.locator(f'body[data-jp-theme-light="{light}"]').wait_for(state="attached")
+        # While a theme is loaded, JupyterLab's own sign lies over the page.
+        self.page.locator("#jupyterlab-splash").wait_for(state="detached")
