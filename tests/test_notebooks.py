@@ -6,7 +6,6 @@ the machine and on that budget; every other output must come out again as it was
 """
 
 import copy
-import os
 import re
 import socket
 import time
@@ -204,9 +203,6 @@ def run(build_directory, own_state, tmp_path_factory):
             patch.delenv(variable, raising=False)
 
         def once(name, kernel):
-            # These were seen to pass; the others were written and not seen to pass yet.
-            if (name, kernel) != (NAMES[0], "evcxr") and "GOOGLENET_ALL_LESSONS" not in os.environ:
-                pytest.skip("runs with GOOGLENET_ALL_LESSONS=1 only, until it was seen to pass")
             if (name, kernel) not in runs:
                 # Where a cell fails, the tests that share the run fail with the same error.
                 try:
