@@ -47,7 +47,8 @@ def window(program, lab):
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=arguments)
         page = browser.new_page(viewport=SIZE)
-        page.goto(f"http://127.0.0.1:{lab.port}/lab?token={lab.token()}")
+        # Without `reset`, notebooks that an earlier window left open would be opened again.
+        page.goto(f"http://127.0.0.1:{lab.port}/lab?reset&token={lab.token()}")
         page.locator(".jp-DirListing-item").first.wait_for(timeout=60_000)
         try:
             yield page
