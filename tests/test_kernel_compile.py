@@ -1,5 +1,10 @@
 """What stands before cargo: the compiler is called at once, and a change is noticed."""
 
+import json
+import os
+import subprocess
+from pathlib import Path
+
 import pytest
 from running import running
 
@@ -41,3 +46,48 @@ def test_cells_do_not_see_what_stands_before_cargo(own_state):
         path = kernel.run('std::env::var("PATH").unwrap()').result
         assert "tools-" not in path
         assert kernel.run('std::env::var("GOOGLENET_KERNEL_CARGO").is_err()').result == "true"
+
+
+SUM = "Tensor::from_slice(&[1.0, 2.0]).sum(Kind::Double).double_value(&[])"
+
+
+def prelinked(kernel):
+    """What the cells of a session were linked with."""
+    call = json.loads((kernel.folder() / CALL).read_text())
+    assert call["not_prelinked"] is None
+    return Path(call["prelinked"]["library"])
+
+
+@pytest.mark.timeout(900)
+def test_the_crates_of_a_session_are_linked_once(template, own_state, tmp_path):
+    with running() as kernel:
+        kernel.run("use googlenet_lib::prelude::*;")
+        kernel.run("let t = Tensor::zeros([2], (Kind::Float, Device::Cpu));")
+        linked = prelinked(kernel)
+        assert os.path.samefile(linked, template / linked.relative_to(kernel.folder()))
+        # Generic functions are compiled here and call C functions that stand there.
+        assert kernel.run(SUM).result == "3.0"
+        assert str(linked) in [file.path for file in kernel.cells().memory_maps()]
+        # What libtorch says of an error is kept there, and asked for here.
+        said = kernel.run('println!("{}", t.f_view([3]).unwrap_err());').text()
+        assert "shape '[3]' is invalid for input of size 2" in said
+
+        make_crate(tmp_path, "pub fn f() -> i32 { 1 }\n")
+        kernel.run(f':dep small = {{ path = "{tmp_path}" }}\nsmall::f()', timeout=300)
+        assert kernel.run("small::f() + t.size()[0] as i32").result == "3"
+        assert prelinked(kernel) != linked
+        assert kernel.run(SUM).result == "3.0"
+
+
+def test_the_analysis_is_spared_crates_that_no_cell_can_name(template, own_state):
+    with running() as kernel:
+        links = template.parent.parent.glob("tools-*/bin/cargo")
+        (cargo,) = (link for link in links if os.path.samefile(link, kernel.process.exe()))
+        metadata = subprocess.run(
+            [cargo, "metadata", "--offline", "--format-version=1"],
+            cwd=kernel.folder(),
+            stdout=subprocess.PIPE,
+            check=True,
+        )
+    names = {package["name"] for package in json.loads(metadata.stdout)["packages"]}
+    assert names == {"ctx", "googlenet-lib", "tch"}

@@ -118,7 +118,11 @@ def program(folder, name, script):
 def examine(call, tmp_path, copy):
     """Doctor in an environment of stand-ins, all of them in order unless a test breaks one."""
     bin = tmp_path / "programs"
-    program(bin, "rustc", "echo 'rustc 1.95.0 (1234 2026-04-14)'")
+    source = tmp_path / "rust/lib/rustlib/src/rust/library/std/src/lib.rs"
+    source.parent.mkdir(parents=True)
+    source.touch()
+    answers = f"--print) echo {tmp_path}/rust;; *) echo 'rustc 1.95.0 (1234 2026-04-14)'"
+    program(bin, "rustc", f"case $1 in {answers};; esac")
     program(bin, "cargo", "echo 'cargo 1.95.0 (1234 2026-04-14)'")
     program(bin, "cc", "echo 'cc 12.2'")
     torch = tmp_path / "torch"
@@ -135,7 +139,7 @@ def examine(call, tmp_path, copy):
     os.link(copy, own)
 
     class Examine:
-        programs, library = bin, crate
+        programs, library, standard_library = bin, crate, source
         installed = environment / "share/jupyter/kernels/googlenet/kernel.json"
 
         def install(self, *options):
@@ -186,6 +190,13 @@ def test_doctor_has_a_remedy_for_a_program(examine, name, script, remedy):
     about = "linker" if name == "cc" else name
     assert list(faults) == [about], text
     assert remedy in faults[about]
+
+
+def test_doctor_has_a_remedy_for_a_standard_library_without_source(examine):
+    examine.standard_library.unlink()
+    faults, text = examine()
+    assert list(faults) == ["rustc"], text
+    assert "rustup component add rust-src" in faults["rustc"]
 
 
 def test_doctor_has_a_remedy_for_a_kernel_that_is_not_installed(examine):

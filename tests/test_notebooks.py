@@ -2,13 +2,15 @@
 
 A notebook runs in one session, which then serves for its exercises. It runs as without a network
 and with the smaller budget that its second cell announces. Cells with the tag "machine" depend on
-the machine and on that budget; every other output must come out again as it was committed.
+the machine and on that budget; every other output must come out again as it was committed. The two
+kernels work side by side, one lesson each.
 """
 
 import copy
 import re
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nbformat
@@ -185,11 +187,19 @@ class Run:
             }
 
 
+def wanted(request):
+    """The lessons and kernels that the selected tests ask for, in the order of the tests."""
+    items = (item for item in request.session.items if item.module is request.module)
+    asked = (item.callspec.params for item in items if "run" in item.fixturenames)
+    return dict.fromkeys((params["name"], params.get("kernel", "googlenet")) for params in asked)
+
+
 @pytest.fixture(scope="module")
-def run(build_directory, own_state, tmp_path_factory):
-    """Runs a notebook under a kernel, once."""
-    runs = {}
+def run(request, build_directory, own_state, tmp_path_factory):
+    """Gives the run of a notebook under a kernel, or raises what came of it."""
     with pytest.MonkeyPatch.context() as patch:
+        # Threads of libtorch wait actively: two trainings with two threads each would crawl.
+        patch.setenv("OMP_NUM_THREADS", "1")
         patch.setenv("EVCXR_TMPDIR", str(build_directory))
         patch.setenv("GOOGLENET_LESSON_BUDGET", "test")
         patch.setenv("GOOGLENET_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
@@ -202,19 +212,14 @@ def run(build_directory, own_state, tmp_path_factory):
         for variable in ("NO_PROXY", "no_proxy"):
             patch.delenv(variable, raising=False)
 
-        def once(name, kernel):
-            if (name, kernel) not in runs:
-                # Where a cell fails, the tests that share the run fail with the same error.
-                try:
-                    runs[name, kernel] = Run(name, kernel)
-                except Exception as error:
-                    runs[name, kernel] = error
-            done = runs[name, kernel]
-            if isinstance(done, Exception):
-                raise done
-            return done
-
-        yield once
+        workers = {kernel: ThreadPoolExecutor(max_workers=1) for kernel in KERNELS}
+        runs = {
+            (name, kernel): workers[kernel].submit(Run, name, kernel)
+            for name, kernel in wanted(request)
+        }
+        yield lambda name, kernel: runs[name, kernel].result()
+        for worker in workers.values():
+            worker.shutdown(cancel_futures=True)
 
 
 def test_the_lessons_are_these():

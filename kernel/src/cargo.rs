@@ -4,22 +4,30 @@
 //! compiled twice. Here the first such call goes to cargo, which tells how it calls rustc; the next
 //! ones are that call again, as long as all that cargo would look at is as it was.
 //!
-//! evcxr asks `rustup which cargo` for its cargo. A folder on the path holds programs of the names
-//! `rustup` and `cargo`, and one that cargo calls in the place of rustc; all are this program.
+//! evcxr asks `rustup which cargo` for its cargo, rust-analyzer looks into cargo's home. A folder that
+//! is both on the path and that home holds programs of the names `rustup` and `cargo`, one that cargo
+//! calls in the place of rustc, and one that rustc calls in the place of a linker; all are this program.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::io::Write as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::SystemTime;
 
 use anyhow::{Context as _, Result, ensure};
 use serde::{Deserialize, Serialize};
 
+use crate::dependencies::{self, Needed};
+use crate::prelink::{Compiler, LINKER, Prelinked, link};
+
 /// Set by the kernel: the cargo that is stood before.
 const CARGO: &str = "GOOGLENET_KERNEL_CARGO";
+/// Set by the kernel, if the reader has set it: cargo's own home.
+const HOME: &str = "GOOGLENET_KERNEL_CARGO_HOME";
+const CARGO_HOME: &str = "CARGO_HOME";
 /// Set for cargo: where its call of rustc is written.
 const RECORD: &str = "GOOGLENET_KERNEL_RECORD";
 /// Set by evcxr: where it reads which file was made.
@@ -33,6 +41,8 @@ const WRAPPERS: [&str; 4] = [
 ];
 /// Beside the cell crate's Cargo.toml: its last call of rustc.
 pub const CALL: &str = "rustc-call.json";
+/// In the folder of the cells: the cell.
+const CELL: &str = "src/lib.rs";
 const RECORDER: &str = "rustc-recorder";
 const FOLDER: &str = "tools";
 
@@ -41,7 +51,7 @@ pub fn enter() {
     let Some(program) = std::env::args_os().next().and_then(|name| on_path(name.into())) else {
         return;
     };
-    let within = program.parent().and_then(Path::file_name).is_some_and(|name| {
+    let within = program.ancestors().nth(2).and_then(Path::file_name).is_some_and(|name| {
         name.to_string_lossy().strip_prefix(FOLDER).is_some_and(|rest| rest.starts_with('-'))
     });
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
@@ -49,6 +59,7 @@ pub fn enter() {
         Some("rustup") if within => rustup(&program, &arguments),
         Some("cargo") if within => cargo(&program, &arguments),
         Some(RECORDER) if within => record(&arguments),
+        Some(LINKER) if within => link(&arguments).map(|code| std::process::exit(code)),
         _ => return,
     };
     let Err(error) = ended;
@@ -68,7 +79,7 @@ fn on_path(program: PathBuf) -> Option<PathBuf> {
 /// What such a program never returns.
 enum Never {}
 
-/// Puts the folder onto this process's path, and before it what evcxr would have found.
+/// Puts the folder onto this process's path, and makes it cargo's home.
 ///
 /// # Errors
 /// A cache that cannot be written.
@@ -76,9 +87,10 @@ pub fn stand_before(cache: &Path, set: fn(&str, OsString)) -> Result<()> {
     let this = std::env::current_exe().context("this program cannot be found")?;
     let mut hasher = DefaultHasher::new();
     this.hash(&mut hasher);
-    let folder = cache.join(format!("{FOLDER}-{:08x}", hasher.finish() as u32));
+    let home = cache.join(format!("{FOLDER}-{:08x}", hasher.finish() as u32));
+    let folder = home.join("bin");
     fs::create_dir_all(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
-    for name in ["rustup", "cargo", RECORDER] {
+    for name in ["rustup", "cargo", RECORDER, LINKER] {
         let link = folder.join(name);
         let made = std::os::unix::fs::symlink(&this, &link);
         ensure!(
@@ -88,6 +100,10 @@ pub fn stand_before(cache: &Path, set: fn(&str, OsString)) -> Result<()> {
         );
     }
     set(CARGO, real_cargo());
+    if let Some(own) = std::env::var_os(CARGO_HOME) {
+        set(HOME, own);
+    }
+    set(CARGO_HOME, home.into());
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = [folder].into_iter().chain(std::env::split_paths(&path));
     set("PATH", std::env::join_paths(folders)?);
@@ -113,9 +129,13 @@ pub fn path_of_the_reader() -> OsString {
     std::env::join_paths(folders).unwrap_or(path.clone())
 }
 
-/// What cells need not see.
-pub fn hide_from_cells(cells: &mut Command) {
-    cells.env("PATH", path_of_the_reader()).env_remove(CARGO);
+/// Gives a program the environment that the reader gave to the kernel.
+pub fn hide_from(command: &mut Command) -> &mut Command {
+    match std::env::var_os(HOME) {
+        Some(own) => command.env(CARGO_HOME, own),
+        None => command.env_remove(CARGO_HOME),
+    };
+    command.env("PATH", path_of_the_reader()).env_remove(CARGO).env_remove(HOME)
 }
 
 /// Answers where cargo is; asks the real rustup everything else.
@@ -124,13 +144,31 @@ fn rustup(program: &Path, arguments: &[OsString]) -> Result<Never> {
         println!("{}", program.with_file_name("cargo").display());
         std::process::exit(0);
     }
-    exec(Command::new("rustup").args(arguments).env("PATH", path_of_the_reader()))
+    exec(hide_from(Command::new("rustup").args(arguments)))
 }
 
 fn cargo(program: &Path, arguments: &[OsString]) -> Result<Never> {
     let real = std::env::var_os(CARGO).unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(real);
-    command.args(arguments).env("PATH", path_of_the_reader()).env_remove(CARGO);
+    hide_from(command.args(arguments));
+    // rust-analyzer asks for one platform, evcxr for all.
+    let analyses = |argument: &OsString| argument == "--filter-platform";
+    let metadata = arguments.iter().any(|argument| argument == "metadata");
+    if metadata && arguments.iter().any(analyses) {
+        let output = command.stderr(Stdio::inherit()).output()?;
+        let needed = if unanalysed().is_file() { Needed::Nothing } else { Needed::Public };
+        let spared = serde_json::from_slice(&output.stdout)
+            .ok()
+            .and_then(|metadata| dependencies::spare(metadata, needed));
+        match spared {
+            Some(spared) => println!("{spared}"),
+            None => std::io::stdout().write_all(&output.stdout)?,
+        }
+        std::process::exit(output.status.code().unwrap_or(101));
+    }
+    if metadata {
+        std::process::exit(keeping_versions(&mut command)?);
+    }
     let builds = arguments.iter().any(|argument| argument == "build")
         && std::env::var_os(SHARED_OBJECT).is_some()
         && WRAPPERS.iter().all(|wrapper| std::env::var_os(wrapper).is_none());
@@ -142,7 +180,7 @@ fn cargo(program: &Path, arguments: &[OsString]) -> Result<Never> {
     if let Some(call) = Call::read(&file)
         && key(&here, arguments, &call.target).is_ok_and(|key| key == call.key)
     {
-        call.again()?;
+        call.again(&here)?;
     }
     // Written by cargo's rustc, and good only if cargo comes to a good end.
     let part = file.with_extension("part");
@@ -155,9 +193,29 @@ fn cargo(program: &Path, arguments: &[OsString]) -> Result<Never> {
         && let Ok(key) = key(&here, arguments, &call.target)
     {
         call.key = key;
+        let linker = program.with_file_name(LINKER);
+        match Prelinked::of(&call.compiler(), &linker) {
+            Ok(prelinked) => call.prelinked = prelinked,
+            Err(error) => call.not_prelinked = Some(format!("{error:#}")),
+        }
         fs::write(&file, serde_json::to_vec(&call)?)?;
     }
     std::process::exit(status.code().unwrap_or(101));
+}
+
+/// evcxr tries a new dependency in a package of its own, in the folder of the cells. The versions of
+/// all others would be forgotten, and newer ones compiled.
+fn keeping_versions(metadata: &mut Command) -> Result<i32> {
+    let here = std::env::current_dir()?;
+    let lock = here.join("Cargo.lock");
+    let tries = fs::read_to_string(here.join("Cargo.toml"))
+        .is_ok_and(|manifest| manifest.contains("\"evcxr_dummy_validate_dep\""));
+    let versions = fs::read(&lock).ok().filter(|_| tries);
+    let status = metadata.status().context("cargo metadata does not start")?;
+    if let Some(versions) = versions {
+        fs::write(lock, versions)?;
+    }
+    Ok(status.code().unwrap_or(101))
 }
 
 /// In the place of rustc: writes down how it was called, and calls it.
@@ -169,6 +227,11 @@ fn record(arguments: &[OsString]) -> Result<Never> {
         fs::write(part, serde_json::to_vec(&call)?)?;
     }
     exec(Command::new(rustc).args(arguments).env_remove(RECORD))
+}
+
+/// A file that is there as long as other crates need not be analysed.
+pub fn unanalysed() -> PathBuf {
+    PathBuf::from(std::env::var_os("EVCXR_TMPDIR").unwrap_or_default()).join("unanalysed")
 }
 
 fn exec(command: &mut Command) -> Result<Never> {
@@ -185,6 +248,9 @@ struct Call {
     environment: Vec<(String, String)>,
     /// The folder of the compiled cell.
     target: PathBuf,
+    prelinked: Option<Prelinked>,
+    /// Why there is nothing that was linked before: cells are slower then, and work.
+    not_prelinked: Option<String>,
 }
 
 impl Call {
@@ -217,20 +283,32 @@ impl Call {
                 None => argument.clone(),
             })
             .collect();
-        Some(Call { key: 0, rustc: text(rustc)?, arguments, environment, target })
+        let rustc = text(rustc)?;
+        let (prelinked, not_prelinked) = (None, None);
+        Some(Call { key: 0, rustc, arguments, environment, target, prelinked, not_prelinked })
     }
 
     fn read(path: &Path) -> Option<Call> {
         serde_json::from_slice(&fs::read(path).ok()?).ok()
     }
 
+    fn compiler(&self) -> Compiler<'_> {
+        let Call { rustc, arguments, environment, target, .. } = self;
+        Compiler { rustc, arguments, environment, target }
+    }
+
     /// evcxr reads what the compiler says, and which file it made, if it comes to a good end.
-    fn again(&self) -> Result<Never> {
+    fn again(&self, here: &Path) -> Result<Never> {
         let shared_object = std::env::var_os(SHARED_OBJECT).context("evcxr names no file")?;
         let made = self.target.join(format!("libctx{}", std::env::consts::DLL_SUFFIX));
         fs::write(shared_object, made.as_os_str().as_encoded_bytes())?;
         let environment = self.environment.iter().map(|(name, value)| (name, value));
-        exec(Command::new(&self.rustc).args(&self.arguments).env_clear().envs(environment))
+        let mut rustc = Command::new(&self.rustc);
+        if let Some(prelinked) = &self.prelinked {
+            prelinked.name_in(&here.join(CELL))?;
+            rustc.args(prelinked.arguments()?);
+        }
+        exec(rustc.args(&self.arguments).env_clear().envs(environment))
     }
 }
 
@@ -248,7 +326,7 @@ fn key(here: &Path, arguments: &[OsString], target: &Path) -> Result<u64> {
     for file in ["Cargo.toml", "Cargo.lock"] {
         fs::read(here.join(file))?.hash(&mut hasher);
     }
-    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = std::env::var_os(HOME).map(PathBuf::from);
     for folder in here.ancestors().map(|folder| folder.join(".cargo")).chain(home) {
         for name in ["config.toml", "config"] {
             fs::read(folder.join(name)).ok().hash(&mut hasher);
@@ -267,7 +345,7 @@ fn sources(here: &Path, target: &Path) -> Result<Vec<PathBuf>> {
     let list = target.parent().context("a target of no folder")?.join("libctx.d");
     let text = fs::read_to_string(&list)?;
     let (_, sources) = text.split_once(": ").context("a list without a target")?;
-    let cell = here.join("src/lib.rs");
+    let cell = here.join(CELL);
     // A space within a name has a backslash before it.
     let names = sources.trim().replace("\\ ", "\0");
     Ok(names
@@ -285,7 +363,7 @@ fn modified(file: &Path) -> Result<SystemTime> {
 mod tests {
     use super::*;
 
-    const CELL: &str = "--crate-name ctx --edition=2024 src/lib.rs --error-format=json \
+    const CALL_FOR_A_CELL: &str = "--crate-name ctx --edition=2024 src/lib.rs --error-format=json \
                         --json=diagnostic-rendered-ansi,artifacts --crate-type cdylib \
                         --emit=dep-info,link --out-dir /session/target/debug/deps";
 
@@ -296,11 +374,11 @@ mod tests {
 
     #[test]
     fn only_a_cell_that_is_linked_is_written_down() {
-        let written = call(CELL).unwrap();
+        let written = call(CALL_FOR_A_CELL).unwrap();
         assert_eq!(written.target, Path::new("/session/target/debug/deps"));
         assert!(written.arguments.contains(&"--json=artifacts".to_owned()));
         for (from, to) in [("ctx", "serde"), ("cdylib", "lib"), ("dep-info,link", "metadata")] {
-            assert!(call(&CELL.replace(from, to)).is_none(), "{to}");
+            assert!(call(&CALL_FOR_A_CELL.replace(from, to)).is_none(), "{to}");
         }
     }
 

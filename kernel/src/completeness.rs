@@ -1,7 +1,8 @@
-//! Whether a cell is complete, found by parsing it.
+//! Whether a cell is complete, and whether it declares variables, found by parsing it.
 
 use jupyter_protocol::IsCompleteReplyStatus as Status;
-use ra_ap_syntax::{Edition, SourceFile};
+use ra_ap_syntax::ast::{self, HasModuleItem as _};
+use ra_ap_syntax::{Edition, Parse, SourceFile};
 
 /// Whether `code` can be run as it stands, and how the next line is indented if not.
 pub fn of(code: &str) -> (Status, String) {
@@ -72,12 +73,30 @@ fn open(code: &str) -> Open {
     if brackets.is_empty() { Open::Closed } else { Open::Depth(brackets.len()) }
 }
 
+/// Whether a cell declares variables, or may do so where it cannot be parsed.
+pub fn may_declare_variables(code: &str) -> bool {
+    let parsed = parse(code);
+    if !parsed.errors().is_empty() {
+        return true;
+    }
+    parsed.tree().items().any(|item| match item {
+        ast::Item::Fn(cell) => cell
+            .body()
+            .is_some_and(|body| body.statements().any(|s| matches!(s, ast::Stmt::LetStmt(_)))),
+        _ => false,
+    })
+}
+
 const BEFORE: &str = "fn cell() {\n";
 const AFTER: &str = "\n}";
 
+fn parse(code: &str) -> Parse<SourceFile> {
+    SourceFile::parse(&format!("{BEFORE}{code}{AFTER}"), Edition::Edition2024)
+}
+
 /// Places of syntax errors in a cell, as byte offsets.
 fn errors(code: &str) -> Vec<usize> {
-    let parsed = SourceFile::parse(&format!("{BEFORE}{code}{AFTER}"), Edition::Edition2024);
+    let parsed = parse(code);
     let offset = |error: &ra_ap_syntax::SyntaxError| usize::from(error.range().start());
     parsed.errors().iter().map(|error| offset(error).saturating_sub(BEFORE.len())).collect()
 }

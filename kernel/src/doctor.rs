@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use crate::kernelspec::Installed;
-use crate::template::{Home, Key, Standing, Template};
+use crate::template::{Home, Key, Standing, Template, rustc};
 
 const RUST: &str = env!("CARGO_PKG_RUST_VERSION");
 const INSTALL_RUST: &str =
@@ -24,7 +24,7 @@ pub fn examine() -> ExitCode {
     }
     let libtorch = std::env::var_os("LIBTORCH").map(PathBuf::from);
     let findings = [
-        finding("rustc", program("rustc", INSTALL_RUST).and_then(new_enough)),
+        finding("rustc", program("rustc", INSTALL_RUST).and_then(new_enough).and_then(with_source)),
         finding("cargo", program("cargo", INSTALL_RUST)),
         finding("linker", program("cc", "install a C++ compiler, such as g++")),
         finding("evcxr", Ok("0.22.0, built in".to_owned())),
@@ -74,6 +74,16 @@ fn new_enough(line: String) -> Result<String, String> {
         return Err(format!("{line} is too old for evcxr, which needs {RUST}: run rustup update"));
     }
     Ok(line)
+}
+
+/// Without the source of the standard library, the types of variables are not known.
+fn with_source(line: String) -> Result<String, String> {
+    let sysroot = rustc(&["--print", "sysroot"]).map_err(|error| format!("{error:#}"))?;
+    let library = Path::new(sysroot.trim()).join("lib/rustlib/src/rust/library");
+    if library.join("std/src/lib.rs").is_file() {
+        return Ok(line);
+    }
+    Err(format!("{line} has no {}: run rustup component add rust-src", library.display()))
 }
 
 fn kernelspec(installed: Option<&Installed>) -> Result<String, String> {

@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::cargo;
+use crate::completeness;
 use crate::frame::Frame;
 use crate::live::{Event, value_of};
 use crate::processes;
@@ -165,7 +166,7 @@ impl State {
 /// # Errors
 /// A socket that cannot be made.
 pub fn start(setup: Setup, state: Arc<State>, events: mpsc::Sender<Event>) -> Result<Sender<Job>> {
-    let socket = socket_path(setup.folder.path());
+    let socket = setup.folder.socket();
     let listener = UnixListener::bind(&socket)
         .with_context(|| format!("the socket {} cannot be made", socket.display()))?;
     std::thread::Builder::new().name("cells".into()).spawn({
@@ -176,24 +177,12 @@ pub fn start(setup: Setup, state: Arc<State>, events: mpsc::Sender<Event>) -> Re
 
     let (jobs, queue) = channel();
     std::thread::Builder::new().name("evcxr".into()).spawn(move || {
-        let lock = prepare(&setup, &state, &events);
-        match lock.and_then(|lock| Ok((context(&setup, &socket)?, lock))) {
-            Ok((context, lock)) => Worker { context, state, lock }.work(&setup, &queue),
+        match Worker::new(&setup, &socket, Arc::clone(&state), &events) {
+            Ok(worker) => worker.work(&setup, &queue),
             Err(error) => refuse(&format!("{error:#}"), &queue),
         }
-        let _ = std::fs::remove_file(&socket);
     })?;
     Ok(jobs)
-}
-
-/// In the session's directory, or where that path is too long for a socket, beside other temporary
-/// files.
-fn socket_path(folder: &Path) -> PathBuf {
-    let path = folder.join("cells.sock");
-    if path.as_os_str().len() < 100 {
-        return path;
-    }
-    std::env::temp_dir().join(format!("googlenet-kernel-{}.sock", std::process::id()))
 }
 
 /// Reads what the processes that run the cells say, one process after the other.
@@ -276,7 +265,7 @@ fn prepare(
 fn context(setup: &Setup, socket: &Path) -> Result<CommandContext> {
     let mut cells = Command::new(std::env::current_exe()?);
     cells.env(runtime::SOCKET, socket).env(runtime::HOOKS, template::hooks(&setup.home)?);
-    cargo::hide_from_cells(&mut cells);
+    cargo::hide_from(&mut cells);
     if let Some(value) = std::env::var_os("RUST_BACKTRACE").filter(|value| !value.is_empty()) {
         cells.env(runtime::BACKTRACE, value);
     }
@@ -319,15 +308,60 @@ struct Worker {
     state: Arc<State>,
     /// A Cargo.lock that knows the versions that are prepared.
     lock: Option<Vec<u8>>,
+    /// As long as no crate but the cells' own was analysed: the level at which cells are optimised.
+    unanalysed: Option<String>,
 }
 
 impl Worker {
+    fn new(
+        setup: &Setup,
+        socket: &Path,
+        state: Arc<State>,
+        events: &mpsc::Sender<Event>,
+    ) -> Result<Worker> {
+        let lock = prepare(setup, &state, events)?;
+        if setup.library.is_some() {
+            std::fs::write(cargo::unanalysed(), "")?;
+        }
+        let context = context(setup, socket)?;
+        let mut worker = Worker { context, state, lock, unanalysed: None };
+        worker.load_library(setup)?;
+        Ok(worker)
+    }
+
+    /// Makes the prepared crate known, as a cell with `:dep` would.
+    fn load_library(&mut self, setup: &Setup) -> Result<()> {
+        let folder = setup.folder.path();
+        if let Some(lock) = &self.lock {
+            std::fs::write(folder.join("Cargo.lock"), lock)?;
+        }
+        if let Some(library) = &setup.library {
+            let manifest = std::fs::read_to_string(folder.join("Cargo.toml"))?;
+            let level = manifest.lines().find_map(|line| line.strip_prefix("opt-level = "));
+            let level = level.context("evcxr's Cargo.toml names no opt-level")?;
+            // All of it is on this machine: no index has to be asked.
+            self.context.execute(&format!(
+                ":offline 1\n:dep {}\n:opt {level} # nothing is analysed yet",
+                library.display()
+            ))?;
+            self.context.execute(":offline 0")?;
+            self.unanalysed = Some(level.to_owned());
+        }
+        Ok(())
+    }
+
+    /// Lets all that can be named be analysed, from the next cell on: seconds, which a cell that
+    /// declares no variable need not wait for. rust-analyzer looks anew at the crates when
+    /// Cargo.toml has changed.
+    fn analyse(&mut self) -> Result<()> {
+        let Some(level) = self.unanalysed.take() else { return Ok(()) };
+        std::fs::remove_file(cargo::unanalysed())?;
+        self.context.execute(&format!(":opt {level}"))?;
+        Ok(())
+    }
+
     /// Does jobs as they come and, while there are none, what makes the first of them fast.
     fn work(mut self, setup: &Setup, queue: &Receiver<Job>) {
-        // A first cell must find the library; what else would warm up, it does itself.
-        if let Err(error) = self.load_library(setup) {
-            eprintln!("while loading the library: {error:#}");
-        }
         self.state.ready.store(true, Ordering::SeqCst);
         let mut steps = steps(setup.warm.as_deref().unwrap_or_default());
         loop {
@@ -336,7 +370,9 @@ impl Worker {
                 Err(TryRecvError::Empty) => {
                     // Nobody waits. No step can be broken off, so that each is small.
                     if let Some(step) = steps.next() {
-                        if let Err(error) = self.context.hover_at(step, step.len()) {
+                        let seen = self.analyse();
+                        let seen = seen.and_then(|()| self.context.hover_at(step, step.len()));
+                        if let Err(error) = seen {
                             eprintln!("while warming up: {error:#}");
                         }
                         continue;
@@ -352,19 +388,6 @@ impl Worker {
         }
     }
 
-    /// Makes the prepared crate known, as a cell with `:dep` would.
-    fn load_library(&mut self, setup: &Setup) -> Result<()> {
-        if let Some(lock) = &self.lock {
-            std::fs::write(setup.folder.path().join("Cargo.lock"), lock)?;
-        }
-        if let Some(library) = &setup.library {
-            // All of it is on this machine: no index has to be asked.
-            self.context.execute(&format!(":offline 1\n:dep {}", library.display()))?;
-            self.context.execute(":offline 0")?;
-        }
-        Ok(())
-    }
-
     fn job(&mut self, job: Job) {
         // Nobody waits for the answer of a request whose session has ended.
         match job {
@@ -372,8 +395,11 @@ impl Worker {
                 let mut callbacks = EvalCallbacks {
                     input_reader: &|request| input(&request.prompt, request.is_password),
                 };
+                let ready = if needs_analysis(&code) { self.analyse() } else { Ok(()) };
                 let result = if self.state.interrupted() {
                     Err(evcxr::Error::from("interrupted before it began"))
+                } else if let Err(error) = ready {
+                    Err(evcxr::Error::from(format!("{error:#}")))
                 } else {
                     self.context.execute_with_callbacks(&code, &mut callbacks)
                 };
@@ -393,13 +419,24 @@ impl Worker {
                 let _ = done.send(Outcome { result, compiled });
             }
             Job::Complete { code, position, done } => {
-                let _ = done.send(self.context.completions(&code, position));
+                let ready = self.analyse();
+                let _ = done.send(ready.and_then(|()| self.context.completions(&code, position)));
             }
             Job::Inspect { code, position, done } => {
-                let _ = done.send(self.context.hover_at(&code, position));
+                let ready = self.analyse();
+                let _ = done.send(ready.and_then(|()| self.context.hover_at(&code, position)));
             }
         }
     }
+}
+
+/// Whether evcxr asks rust-analyzer for anything: for the types of the variables that a cell declares,
+/// and for what some of its commands show.
+fn needs_analysis(code: &str) -> bool {
+    let (commands, code): (Vec<_>, Vec<_>) =
+        code.lines().partition(|line| line.trim_start().starts_with(':'));
+    let other = |command: &&str| !command.trim_start().starts_with(":dep ");
+    commands.iter().any(other) || completeness::may_declare_variables(&code.join("\n"))
 }
 
 /// What rust-analyzer reads before the first variable needs it: the code up to the end of each of its
@@ -415,6 +452,18 @@ fn steps(code: &str) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_cells_with_variables_need_an_analysis() {
+        for code in ["let a = 1;", "use a::b;\nlet (a, b) = c();", ":vars", "let a ="] {
+            assert!(needs_analysis(code), "{code}");
+        }
+        for code in
+            [":dep a = \"1\"\nuse a::b;", "1 + 1", "{ let a = 1; a }", "fn f() { let a = 1; }"]
+        {
+            assert!(!needs_analysis(code), "{code}");
+        }
+    }
 
     #[test]
     fn warming_up_goes_statement_by_statement() {

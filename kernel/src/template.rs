@@ -19,6 +19,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::cargo;
 use crate::files;
+use crate::prelink;
+
+const RUST_UPDATED: &str = "Rust was updated";
+const KERNEL_UPDATED: &str = "the kernel was updated";
 
 /// The directories of this kernel.
 #[derive(Debug, Clone)]
@@ -176,11 +180,11 @@ impl Template {
         if made == *key {
             Standing::Ready
         } else if made.rustc != key.rustc {
-            Standing::Stale("Rust was updated")
+            Standing::Stale(RUST_UPDATED)
         } else if made.libtorch != key.libtorch {
             Standing::Stale("libtorch is another")
         } else if made.kernel != key.kernel {
-            Standing::Stale("the kernel was updated")
+            Standing::Stale(KERNEL_UPDATED)
         } else {
             Standing::Stale("the library was changed")
         }
@@ -217,18 +221,29 @@ impl Template {
         say(&format!("Preparing {name} ({reason}). This takes minutes, once."));
         let start = Instant::now();
         remove_orphans(&home.cache);
-        fs::write(bench.join(".cargo/config.toml"), profile_of(&key.library)?)?;
-        // What is still good is used again.
+        let (config, profile) = (bench.join(".cargo/config.toml"), profile_of(&key.library)?);
         let part = self.folder.with_extension("part");
+        // Compiled in another way, or by another compiler, nothing is still good.
+        let same = fs::read_to_string(&config).is_ok_and(|config| config == profile)
+            && ![RUST_UPDATED, KERNEL_UPDATED].contains(&reason);
+        if !same {
+            remove(&self.folder)?;
+            remove(&part)?;
+        }
+        fs::write(config, profile)?;
         if self.folder.is_dir() {
-            let _ = fs::remove_dir_all(&part);
+            remove(&part)?;
             fs::rename(&self.folder, &part)
                 .with_context(|| format!("{} cannot be renewed", self.folder.display()))?;
         }
         let _ = fs::remove_file(part.join(KEY));
+        drop_files(&part, &prelink::FILES)?;
         fs::create_dir_all(&part).with_context(|| format!("{} cannot be made", part.display()))?;
         build(&part, key, &lock, say)?;
-        drop_the_cells_own(&part)?;
+        drop_files(&part, &["ctx-", "ctx.", "libctx.", "libctx-", "libcode_"])?;
+        for own in ["src", cargo::CALL] {
+            remove(&part.join(own))?;
+        }
         fs::write(part.join(KEY), serde_json::to_vec_pretty(key)?)?;
         fs::rename(&part, &self.folder)
             .with_context(|| format!("{} cannot be placed", self.folder.display()))?;
@@ -325,32 +340,33 @@ pub fn build_here(library: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Takes away what belongs to the cells of `prepare` alone.
-fn drop_the_cells_own(folder: &Path) -> Result<()> {
-    let mut own = Vec::new();
-    walk_all(&folder.join("target"), &mut |path, _| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let cells = ["ctx-", "ctx.", "libctx.", "libctx-", "libcode_"];
-        if cells.iter().any(|start| name.starts_with(start)) {
-            own.push(path.to_path_buf());
-            return Ok(false);
-        }
-        Ok(true)
-    })?;
-    own.push(folder.join("src"));
-    own.push(folder.join("cells.sock"));
-    own.push(folder.join(cargo::CALL));
-    for path in own {
-        let removed =
-            if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
-        match removed {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(error).with_context(|| format!("{}", path.display()));
-            }
-            _ => {}
-        }
+/// Removes all that bears a name with one of these beginnings.
+fn drop_files(folder: &Path, beginnings: &[&str]) -> Result<()> {
+    let target = folder.join("target");
+    if !target.is_dir() {
+        return Ok(());
     }
-    Ok(())
+    let mut found = Vec::new();
+    walk_all(&target, &mut |path, _| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let is_one = beginnings.iter().any(|beginning| name.starts_with(beginning));
+        if is_one {
+            found.push(path.to_path_buf());
+        }
+        Ok(!is_one)
+    })?;
+    found.iter().try_for_each(|path| remove(path))
+}
+
+/// Removes a file or a folder, if it is there.
+fn remove(path: &Path) -> Result<()> {
+    let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+    match removed {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("{} cannot be removed", path.display()))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A session's private directory; it is removed at the end.
@@ -394,10 +410,16 @@ impl SessionFolder {
         &self.folder
     }
 
+    /// Where the process that runs the cells is heard.
+    pub fn socket(&self) -> PathBuf {
+        socket_of(&self.folder)
+    }
+
     /// Removes it; done again, it does nothing. Who is still filling it, or compiling in it, is
     /// waited for; what is left all the same, the next kernel removes.
     pub fn remove(&self) {
         self.closed.store(true, Ordering::SeqCst);
+        let _ = fs::remove_file(self.socket());
         for _ in 0..40 {
             let gone = fs::remove_dir_all(&self.folder);
             if gone.is_ok() || !self.folder.exists() {
@@ -415,6 +437,17 @@ impl Drop for SessionFolder {
     }
 }
 
+/// In the session's directory, or where that path is too long for a socket, beside other temporary
+/// files.
+fn socket_of(folder: &Path) -> PathBuf {
+    let path = folder.join("cells.sock");
+    if path.as_os_str().len() < 100 {
+        return path;
+    }
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    std::env::temp_dir().join(format!("googlenet-kernel-{name}.sock"))
+}
+
 /// Removes the directories of kernels that were killed.
 fn remove_left_behind(sessions: &Path) {
     let Ok(entries) = fs::read_dir(sessions) else { return };
@@ -429,6 +462,7 @@ fn remove_left_behind(sessions: &Path) {
             .and_then(|data| data.modified())
             .is_ok_and(|made| made.elapsed().is_ok_and(|age| age < Duration::from_secs(5)));
         if !young && file.try_lock().is_ok() {
+            let _ = fs::remove_file(socket_of(&lock_file.with_extension("")));
             let _ = fs::remove_dir_all(lock_file.with_extension(""));
             let _ = fs::remove_file(&lock_file);
         }
@@ -459,10 +493,16 @@ fn link_or_copy(from: &Path, to: &Path, closed: &AtomicBool) -> Result<()> {
     })
 }
 
-/// Whether a file is a compiler's output, which is never opened for writing again.
+/// Whether a file is a compiler's output, which is never opened for writing again: a library, or the
+/// program that is a build script.
 fn is_output(path: &Path) -> bool {
-    let ending = path.extension().unwrap_or_default().to_string_lossy();
-    ["rlib", "rmeta", "so", "dylib", "a", "o"].contains(&&*ending)
+    let Some(ending) = path.extension() else {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let folder = path.ancestors().nth(2).and_then(Path::file_name);
+        return folder.is_some_and(|folder| folder == "build")
+            && (name.starts_with("build-script-") || name.starts_with("build_script_"));
+    };
+    ["rlib", "rmeta", "so", "dylib", "a", "o"].contains(&&*ending.to_string_lossy())
 }
 
 /// Walks over all files below a folder.
@@ -580,15 +620,20 @@ mod tests {
     #[test]
     fn what_a_killed_kernel_left_is_removed_and_what_is_in_use_is_not() {
         let folder = tempfile::tempdir().unwrap();
-        let home = home(folder.path());
+        // Too long for a socket within it.
+        let home = home(&folder.path().join("long".repeat(25)));
         let used = SessionFolder::new(&home, None).unwrap();
         let sessions = home.bench(None).join("sessions");
+        let socket = socket_of(&sessions.join("dead"));
+        assert!(socket.starts_with(std::env::temp_dir()) && !socket.starts_with(&sessions));
+        fs::write(&socket, "").unwrap();
         fs::create_dir(sessions.join("dead")).unwrap();
         let lock = File::create(sessions.join("dead.lock")).unwrap();
         lock.set_modified(std::time::SystemTime::now() - Duration::from_secs(60)).unwrap();
         drop(lock);
         let _new = SessionFolder::new(&home, None).unwrap();
         assert!(!sessions.join("dead").exists() && !sessions.join("dead.lock").exists());
+        assert!(!socket.exists());
         assert!(used.path().exists());
     }
 

@@ -12,7 +12,7 @@ use crate::environment::{Choice, Environment};
 use crate::files::{self, Linked};
 use crate::pins::Pins;
 use crate::prerequisites;
-use crate::process::{cargo, run};
+use crate::process::{cargo, output, run};
 
 const KERNELS: [&str; 2] = ["googlenet-kernel", "evcxr_jupyter"];
 
@@ -35,6 +35,7 @@ pub fn setup(root: &Path, options: &SetupOptions) -> Result<Environment> {
 
     let environment = choice.complete(root, &pins, &python, options.torch_index.as_deref())?;
     link_libtorch(root, &environment)?;
+    add_source_of_the_standard_library()?;
     install_kernels(root, &environment)?;
     println!("The lab is set up in {}", environment.prefix.display());
     Ok(environment)
@@ -72,6 +73,23 @@ fn link_libtorch(root: &Path, environment: &Environment) -> Result<()> {
             run(cargo(root).args(["clean", "--package", "torch-sys"]))
         }
     }
+}
+
+/// The kernels read in it what types a cell's variables have.
+fn add_source_of_the_standard_library() -> Result<()> {
+    let sysroot = output(Command::new("rustc").args(["--print", "sysroot"]));
+    let sysroot = sysroot.context("rustc --print sysroot failed")?;
+    let library = Path::new(sysroot.trim()).join("lib/rustlib/src/rust/library");
+    if library.join("std/src/lib.rs").is_file() {
+        return Ok(());
+    }
+    run(Command::new("rustup").args(["component", "add", "rust-src"])).with_context(|| {
+        format!(
+            "the source of the standard library is not in {}: add the component rust-src, or, in a \
+             conda environment, the package rust-src",
+            library.display()
+        )
+    })
 }
 
 /// The kernels are built by the dev profile, on purpose: dependencies are optimised in it, and
