@@ -2,7 +2,9 @@
 
 import json
 import os
+import re
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -23,7 +25,8 @@ def test_cargo_is_asked_once_and_again_when_something_has_changed(own_state, tmp
     make_crate(tmp_path, "pub fn f() -> i32 { 1 }\n")
     with running() as kernel:
         assert kernel.run(f':dep small = {{ path = "{tmp_path}" }}', timeout=300).status == "ok"
-        assert kernel.run("small::f()", timeout=300).result == "1"
+        # The crates are analysed, which changes Cargo.toml once.
+        assert kernel.run("let first = small::f(); first", timeout=300).result == "1"
         call = kernel.folder() / CALL
         asked = call.stat().st_mtime_ns
         assert kernel.run("small::f() + 1").result == "2"
@@ -73,7 +76,9 @@ def test_the_crates_of_a_session_are_linked_once(template, own_state, tmp_path):
         assert "shape '[3]' is invalid for input of size 2" in said
 
         make_crate(tmp_path, "pub fn f() -> i32 { 1 }\n")
-        kernel.run(f':dep small = {{ path = "{tmp_path}" }}\nsmall::f()', timeout=300)
+        added = kernel.run(f':dep small = {{ path = "{tmp_path}" }}\nsmall::f()', timeout=300)
+        compiled = re.findall("Compiling ([^ ]+)", added.text("stderr"))
+        assert compiled == ["small"], "versions of others were forgotten"
         assert kernel.run("small::f() + t.size()[0] as i32").result == "3"
         assert prelinked(kernel) != linked
         assert kernel.run(SUM).result == "3.0"
@@ -81,13 +86,41 @@ def test_the_crates_of_a_session_are_linked_once(template, own_state, tmp_path):
 
 def test_the_analysis_is_spared_crates_that_no_cell_can_name(template, own_state):
     with running() as kernel:
+        kernel.run("let x = 1;")
         links = template.parent.parent.glob("tools-*/bin/cargo")
         (cargo,) = (link for link in links if os.path.samefile(link, kernel.process.exe()))
+        version = subprocess.run(["rustc", "-Vv"], stdout=subprocess.PIPE, text=True, check=True)
+        (host,) = re.findall("host: (.*)", version.stdout)
         metadata = subprocess.run(
-            [cargo, "metadata", "--offline", "--format-version=1"],
+            [cargo, "metadata", "--offline", "--format-version=1", "--filter-platform", host],
             cwd=kernel.folder(),
             stdout=subprocess.PIPE,
             check=True,
         )
     names = {package["name"] for package in json.loads(metadata.stdout)["packages"]}
     assert names == {"ctx", "googlenet-lib", "tch"}
+
+
+UNANALYSED = """
+std::path::Path::new(&std::env::var("EVCXR_TMPDIR").unwrap()).join("unanalysed").exists()
+"""
+
+
+def test_a_first_cell_waits_for_no_analysis_that_it_does_not_need(template, own_state):
+    with running() as kernel:
+        # Sent before the kernel could think that the reader reads.
+        assert kernel.run(f"use googlenet_lib::prelude::*;\n{UNANALYSED}").result == "true"
+        answer = "let net = GoogLeNet::new(&spec::COMPACT, Device::Cpu).unwrap(); net.device()"
+        assert kernel.run(answer).result == "Cpu"
+        assert kernel.run(UNANALYSED).result == "false"
+
+
+def test_while_nothing_is_sent_all_is_analysed(template, own_state):
+    with running() as kernel:
+        assert kernel.run("1").result == "1"
+        unanalysed = kernel.folder() / "unanalysed"
+        end = time.monotonic() + 10
+        while unanalysed.exists() and time.monotonic() < end:
+            time.sleep(0.05)
+        # It has begun, and ends before this cell.
+        assert kernel.run(UNANALYSED).result == "false"

@@ -41,6 +41,8 @@ def test_hello_runs_with_nothing_exported(
     name, root, build_directory, nothing_exported, monkeypatch
 ):
     monkeypatch.setenv("EVCXR_TMPDIR", str(build_directory))
+    # evcxr_jupyter would look for newer versions, and compile those.
+    monkeypatch.setenv("CARGO_NET_OFFLINE", "true")
     notebook = nbformat.read(root / "notebooks/hello.ipynb", as_version=4)
     nbformat.validate(notebook)
     resources = {"metadata": {"path": str(root / "notebooks")}}

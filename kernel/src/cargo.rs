@@ -268,8 +268,10 @@ impl Call {
             return None;
         }
         let target = PathBuf::from(after("--out-dir")?);
+        // The job server ends with cargo.
+        let of_this_call = [RECORD, "CARGO_MAKEFLAGS", "MAKEFLAGS", "MFLAGS"];
         let environment = std::env::vars_os()
-            .filter(|(name, _)| name != RECORD)
+            .filter(|(name, _)| of_this_call.iter().all(|of_this_call| name != of_this_call))
             .map(|(name, value)| Some((text(&name)?, text(&value)?)))
             .collect::<Option<_>>()?;
         // Cargo takes the colours out of what the compiler renders.

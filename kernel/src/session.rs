@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU32, Ordering};
-use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use evcxr::{CommandContext, EvalCallbacks, EvalContext};
 use serde_json::{Map, Value};
 use tokio::sync::{mpsc, oneshot};
@@ -20,6 +20,9 @@ use crate::live::{Event, value_of};
 use crate::processes;
 use crate::runtime;
 use crate::template::{self, Home, Key, SessionFolder, Template};
+
+/// Who has sent nothing for as long is reading.
+const READING: Duration = Duration::from_millis(500);
 
 /// Asks the reader for a line: the prompt, and whether the answer is hidden.
 pub type Ask = Box<dyn Fn(&str, bool) -> String + Send>;
@@ -240,13 +243,12 @@ fn show_compiling(state: Arc<State>, events: mpsc::Sender<Event>) {
     });
 }
 
-/// Fills the session's directory from the template, which is made first if there is none that fits.
-/// Returns the versions that were prepared, as a Cargo.lock.
+/// The template of the library, which is made first if there is none that fits.
 fn prepare(
     setup: &Setup,
     state: &Arc<State>,
     events: &mpsc::Sender<Event>,
-) -> Result<Option<Vec<u8>>> {
+) -> Result<Option<Template>> {
     let Some(library) = &setup.library else { return Ok(None) };
     let say = |line: &str| {
         eprintln!("{line}");
@@ -258,8 +260,7 @@ fn prepare(
     };
     let template = Template::of(&setup.home, library);
     template.prepare(&setup.home, &Key::of(library)?, &say)?;
-    setup.folder.fill(&template)?;
-    Ok(template.lock())
+    Ok(Some(template))
 }
 
 fn context(setup: &Setup, socket: &Path) -> Result<CommandContext> {
@@ -319,12 +320,19 @@ impl Worker {
         state: Arc<State>,
         events: &mpsc::Sender<Event>,
     ) -> Result<Worker> {
-        let lock = prepare(setup, &state, events)?;
-        if setup.library.is_some() {
+        let template = prepare(setup, &state, events)?;
+        if template.is_some() {
             std::fs::write(cargo::unanalysed(), "")?;
         }
-        let context = context(setup, socket)?;
-        let mut worker = Worker { context, state, lock, unanalysed: None };
+        // Thousands of files are linked while evcxr starts, which needs none of them.
+        let (context, filled) = std::thread::scope(|scope| {
+            let fill = || template.as_ref().map_or(Ok(()), |template| setup.folder.fill(template));
+            let filling = scope.spawn(fill);
+            (context(setup, socket), filling.join())
+        });
+        filled.map_err(|_| anyhow!("the thread that fills the directory ended early"))??;
+        let lock = template.and_then(|template| template.lock());
+        let mut worker = Worker { context: context?, state, lock, unanalysed: None };
         worker.load_library(setup)?;
         Ok(worker)
     }
@@ -363,28 +371,26 @@ impl Worker {
     /// Does jobs as they come and, while there are none, what makes the first of them fast.
     fn work(mut self, setup: &Setup, queue: &Receiver<Job>) {
         self.state.ready.store(true, Ordering::SeqCst);
-        let mut steps = steps(setup.warm.as_deref().unwrap_or_default());
+        let mut steps = steps(setup.warm.as_deref().unwrap_or_default()).peekable();
         loop {
-            let job = match queue.try_recv() {
-                Ok(job) => job,
-                Err(TryRecvError::Empty) => {
-                    // Nobody waits. No step can be broken off, so that each is small.
-                    if let Some(step) = steps.next() {
-                        let seen = self.analyse();
-                        let seen = seen.and_then(|()| self.context.hover_at(step, step.len()));
-                        if let Err(error) = seen {
-                            eprintln!("while warming up: {error:#}");
-                        }
-                        continue;
-                    }
-                    match queue.recv() {
-                        Ok(job) => job,
-                        Err(_) => return,
+            // No step can be broken off, so that each is small, and none comes between cells that
+            // are run one after the other.
+            let job = match steps.peek() {
+                Some(_) => queue.recv_timeout(READING),
+                None => queue.recv().map_err(RecvTimeoutError::from),
+            };
+            match job {
+                Ok(job) => self.job(job),
+                Err(RecvTimeoutError::Timeout) => {
+                    let Some(step) = steps.next() else { continue };
+                    let seen = self.analyse();
+                    let seen = seen.and_then(|()| self.context.hover_at(step, step.len()));
+                    if let Err(error) = seen {
+                        eprintln!("while warming up: {error:#}");
                     }
                 }
-                Err(TryRecvError::Disconnected) => return,
-            };
-            self.job(job);
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
         }
     }
 

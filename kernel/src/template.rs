@@ -21,6 +21,8 @@ use crate::cargo;
 use crate::files;
 use crate::prelink;
 
+/// In the folder of the cells, and in a template: what is compiled.
+const TARGET: &str = "target";
 const RUST_UPDATED: &str = "Rust was updated";
 const KERNEL_UPDATED: &str = "the kernel was updated";
 
@@ -342,7 +344,7 @@ pub fn build_here(library: &Path) -> Result<()> {
 
 /// Removes all that bears a name with one of these beginnings.
 fn drop_files(folder: &Path, beginnings: &[&str]) -> Result<()> {
-    let target = folder.join("target");
+    let target = folder.join(TARGET);
     if !target.is_dir() {
         return Ok(());
     }
@@ -397,12 +399,14 @@ impl SessionFolder {
         Ok(SessionFolder { folder, closed: AtomicBool::new(false), _lock: lock })
     }
 
-    /// Fills it with what a template holds.
+    /// Fills it with what was compiled in a template; a compiler may be at work there.
     ///
     /// # Errors
     /// A cache that cannot be read or written.
     pub fn fill(&self, template: &Template) -> Result<()> {
-        link_or_copy(&template.folder, &self.folder, &self.closed)
+        let (from, to) = (template.folder.join(TARGET), self.folder.join(TARGET));
+        fs::create_dir_all(&to)?;
+        link_or_copy(&from, &to, &self.closed)
     }
 
     /// Where it is.
@@ -483,7 +487,7 @@ fn link_or_copy(from: &Path, to: &Path, closed: &AtomicBool) -> Result<()> {
         } else if is_output(path) {
             fs::hard_link(path, &target)
                 .with_context(|| format!("{} cannot be linked", path.display()))?;
-        } else {
+        } else if !target.exists() {
             fs::copy(path, &target)
                 .with_context(|| format!("{} cannot be copied", path.display()))?;
             let modified = fs::metadata(path)?.modified()?;

@@ -2,8 +2,8 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Set by the signal. evcxr links this crate into every cell anew, so there is one of them in each
-/// cell: the handler must be installed by the cell that looks.
+/// Set by the signal. Under evcxr_jupyter every cell has a copy of this crate, and so of it; under the
+/// lab's kernel the cells share one.
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
 extern "C" fn note(_signal: libc::c_int) {
@@ -44,12 +44,20 @@ impl Drop for Listener {
 /// Whether a stop was asked for since the first call in this cell or program. From that call on, a
 /// stop no longer ends it: look often, and return when it is `true`.
 pub fn interrupted() -> bool {
-    static LISTENING: AtomicBool = AtomicBool::new(false);
-    if !LISTENING.swap(true, Ordering::SeqCst) {
+    if !listening() {
         // To the end of the cell; the kernel puts the signal back for the next one.
         std::mem::forget(Listener::new());
     }
     INTERRUPTED.load(Ordering::SeqCst)
+}
+
+/// Whether the signal comes to this crate.
+fn listening() -> bool {
+    let mut current = std::mem::MaybeUninit::<libc::sigaction>::uninit();
+    unsafe {
+        libc::sigaction(libc::SIGINT, std::ptr::null(), current.as_mut_ptr()) == 0
+            && current.assume_init().sa_sigaction == note as *const () as libc::sighandler_t
+    }
 }
 
 #[cfg(test)]
@@ -63,7 +71,7 @@ mod tests {
             let listener = Listener::new();
             assert!(!listener.interrupted());
             unsafe { libc::raise(libc::SIGINT) };
-            assert!(listener.interrupted());
+            assert!(listener.interrupted() && listening());
             assert!(!Listener::new().interrupted());
         }
         assert_eq!(unsafe { libc::signal(libc::SIGINT, before) }, libc::SIG_IGN);
