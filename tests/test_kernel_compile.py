@@ -98,7 +98,7 @@ def test_the_analysis_is_spared_crates_that_no_cell_can_name(template, own_state
             check=True,
         )
     names = {package["name"] for package in json.loads(metadata.stdout)["packages"]}
-    assert names == {"ctx", "googlenet-lib", "tch"}
+    assert names == {"ctx", "googlenet-lib", "tch", "torch-sys"}
 
 
 UNANALYSED = """

@@ -350,6 +350,16 @@ def test_damage_is_found_told_and_repaired(damage, lab_with_index):
     assert {file: file.read_bytes() for file in kernels} == before
 
 
+def test_the_source_of_the_standard_library_is_added(lab_with_index, tmp_path):
+    asked, path = tmp_path / "asked", tmp_path / "path"
+    rustc, rustup = (shutil.which(name) for name in ("rustc", "rustup"))
+    bare = f'[ "$2" = sysroot ] && [ ! -e {asked} ] && echo {tmp_path} && exit'
+    program(path, "rustc", f'{bare}\nexec {rustc} "$@"')
+    program(path, "rustup", f'[ "$1" = component ] && exec echo "$@" > {asked}\nexec {rustup} "$@"')
+    succeed(lab_with_index.setup(path=f"{path}:{os.environ['PATH']}"))
+    assert asked.read_text() == "component add rust-src\n"
+
+
 def test_a_changed_requirements_txt_is_installed(lab_with_index):
     lab = lab_with_index
     succeed(lab.setup())

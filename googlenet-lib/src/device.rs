@@ -2,6 +2,8 @@
 
 use tch::{Cuda, Device};
 
+use crate::counted;
+
 /// The first GPU that libtorch can use, else the CPU.
 pub fn best_device() -> Device {
     load_cuda();
@@ -11,7 +13,9 @@ pub fn best_device() -> Device {
 /// A device in words, for plots and histories: `CPU (name, n threads)` or `GPU (name)`.
 pub fn describe(device: Device) -> String {
     match device {
-        Device::Cpu => format!("CPU ({}, {} threads)", cpu_name(), tch::get_num_threads()),
+        Device::Cpu => {
+            format!("CPU ({}, {})", cpu_name(), counted(tch::get_num_threads(), "thread"))
+        }
         Device::Cuda(index) => format!("GPU ({})", gpu_name(index)),
         other => format!("{other:?}"),
     }

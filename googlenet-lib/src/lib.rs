@@ -46,6 +46,13 @@ pub mod train;
 
 pub use error::{Error, Result};
 
+/// A number of things in words: `1 epoch`, `2 epochs`.
+fn counted<N: std::fmt::Display>(number: N, noun: &str) -> String {
+    let number = number.to_string();
+    let plural = if number == "1" { "" } else { "s" };
+    format!("{number} {noun}{plural}")
+}
+
 /// What a notebook cell needs, in one `use`.
 pub mod prelude {
     pub use crate::cost::{self, Bottleneck, GapVersusFc, NetworkCost, naive_comparison};

@@ -57,6 +57,7 @@ impl Prelinked {
         if crates.is_empty() {
             return Ok(None);
         }
+        ensure!(cfg!(target_os = "linux"), "this was tried on Linux alone");
         let has_linker = compiler.arguments.iter().any(|a| a.starts_with("linker="));
         ensure!(!has_linker, "another linker is configured");
         let mut hasher = DefaultHasher::new();

@@ -6,8 +6,8 @@ use plotters::prelude::*;
 use super::panel::{Line, Panel, TEST, TRAIN};
 use super::text::{TITLE, card};
 use super::{Draw, Picture, WIDTH, plot_error};
-use crate::Result;
 use crate::train::History;
+use crate::{Result, counted};
 
 const SIZE: (u32, u32) = (WIDTH, 400);
 /// Most points of a line: more cannot be seen at this width.
@@ -43,9 +43,9 @@ impl LossCurve<'_> {
         let first = format!("{} on {}", history.network, history.dataset);
         let result = history.last().map_or(String::new(), |epoch| {
             format!(
-                "{:.2} % of the test images right after {} epochs and {:.0} s of training; ",
+                "{:.2} % of the test images right after {} and {:.0} s of training; ",
                 100.0 * epoch.test_accuracy,
-                epoch.epoch,
+                counted(epoch.epoch, "epoch"),
                 history.seconds(),
             )
         });

@@ -17,7 +17,7 @@ use crate::data::{Batches, Dataset, EpochPlan, ImageSet, Normalize};
 use crate::look::{Classifier, Predictions};
 use crate::model::{GoogLeNet, cross_entropy};
 use crate::plot::{self, Picture};
-use crate::{Error, Result, device};
+use crate::{Error, Result, counted, device};
 
 /// Steps between two looks at the loss. Each look waits for the device.
 const LOOK_EVERY: usize = 20;
@@ -109,7 +109,7 @@ impl std::fmt::Display for Fit {
         let History { steps, epochs, steps_per_epoch, .. } = &self.history;
         let running = steps.len() - epochs.len() * steps_per_epoch;
         match (self.stopped, running) {
-            (false, _) => write!(f, "{} epochs done", epochs.len()),
+            (false, _) => write!(f, "{} done", counted(epochs.len(), "epoch")),
             (true, 0) => write!(f, "stopped after epoch {}: fit goes on from there", epochs.len()),
             (true, _) => write!(
                 f,
