@@ -26,24 +26,40 @@ def refuses(address, headers):
     assert (files.status_code, kernel.status_code) == (403, 403), f"{headers}: {files}, {kernel}"
 
 
+def refuses_channels(kernel):
+    """Nobody else talks to a running kernel."""
+    try:
+        websocket.create_connection(kernel.channels, timeout=10)
+    except websocket.WebSocketBadStatusException as refusal:
+        assert refusal.status_code == 403, refusal
+    else:
+        raise AssertionError("a WebSocket was opened without a token")
+
+
+def cells(notebook):
+    """Name and code of every cell that runs."""
+    for cell in nbformat.read(notebook, as_version=4).cells:
+        if cell.cell_type == "code" and cell.source.strip():
+            yield cell.id, cell.source
+
+
 class Kernel:
     """A running kernel at the other end of a WebSocket."""
 
-    def __init__(self, address, headers, name, notebook):
+    def __init__(self, address, headers, name, notebook, limit=TIMEOUT):
         body = {"name": name, "path": notebook}
         self.session = uuid.uuid4().hex
         self.headers = headers
         made = requests.post(f"{address}/kernels", headers=headers, json=body, timeout=60)
         made.raise_for_status()
         self.address = f"{address}/kernels/{made.json()['id']}"
-        channels = self.address.replace("http", "ws", 1) + "/channels"
-        try:
-            websocket.create_connection(channels, timeout=10)
-        except websocket.WebSocketBadStatusException as refusal:
-            assert refusal.status_code == 403, refusal
-        else:
-            raise AssertionError("a WebSocket was opened without a token")
-        self.socket = websocket.create_connection(channels, header=headers, timeout=TIMEOUT)
+        self.channels = self.address.replace("http", "ws", 1) + "/channels"
+        self.socket = websocket.create_connection(self.channels, header=headers, timeout=limit)
+
+    def run(self, code):
+        """Runs a cell; returns what went wrong, or None."""
+        reply = self.ask("execute_request", {"code": code, "silent": False})
+        return None if reply["status"] == "ok" else f"{reply['ename']}: {reply['evalue']}"
 
     def ask(self, kind, content):
         """Sends a request; returns the reply once all that belongs to it has come."""
@@ -91,11 +107,11 @@ def main():
     kernel = Kernel(address, {"Authorization": f"token {server['token']}"}, kernel_name, notebook)
     kernel.ask("kernel_info_request", {})
     tell(f"the kernel {kernel_name} answers")
-    for cell in nbformat.read(notebook, as_version=4).cells:
-        if cell.cell_type == "code" and cell.source.strip():
-            reply = kernel.ask("execute_request", {"code": cell.source, "silent": False})
-            assert reply["status"] == "ok", f"cell {cell.id}: {reply}"
-            tell(f"cell {cell.id}")
+    refuses_channels(kernel)
+    for cell, code in cells(notebook):
+        problem = kernel.run(code)
+        assert problem is None, f"cell {cell}: {problem}"
+        tell(f"cell {cell}")
     kernel.end()
 
 
