@@ -27,8 +27,8 @@ works() {
 BUILDER=${BUILDER:-$(for name in docker podman buildah; do if works "$name"; then echo "$name" && break; fi; done)}
 [[ -n $BUILDER ]] || { echo "error: neither docker nor podman nor buildah works here" >&2; exit 1; }
 
-# What each builder is told; `start` begins a container, `inside` runs a program in it, `stop` ends it
-# as `docker stop` does and fails unless it ended well.
+# `start` begins a container, `inside` runs a program in it, `stop` ends it as `docker stop` does and
+# fails unless it ended well.
 case $BUILDER in
 docker | podman)
     build() {
@@ -40,7 +40,7 @@ docker | podman)
     inside() { "$BUILDER" exec "$NAME" "$@"; }
     log() { "$BUILDER" logs "$NAME" 2>&1; }
     stop() {
-        "$BUILDER" stop --time 20 "$NAME" >/dev/null
+        "$BUILDER" stop -t 20 "$NAME" >/dev/null
         [[ $("$BUILDER" inspect --format '{{.State.ExitCode}}' "$NAME") == 0 ]]
     }
     remove() { "$BUILDER" rm --force "$NAME" >/dev/null 2>&1 || true; }
@@ -94,6 +94,7 @@ echo "== built by $BUILDER in $(since "$began") on $BASE_IMAGE and $RUNTIME_IMAG
 
 began=$(now)
 start
+# What the image's HEALTHCHECK runs, without its pauses.
 until inside python /lab/docker/health.py 2>/dev/null; do
     (($(date +%s) - ${began%.*} < 60)) || fail "it is not healthy after 60 s"
     sleep 0.2
