@@ -43,12 +43,15 @@ docker | podman)
         "$BUILDER" stop -t 20 "$NAME" >/dev/null
         [[ $("$BUILDER" inspect --format '{{.State.ExitCode}}' "$NAME") == 0 ]]
     }
+    size() { "$BUILDER" images --format '{{.Size}}' "$IMAGE"; }
+    written() { "$BUILDER" ps --size --filter "name=$NAME" --format '{{.Size}}'; }
     remove() { "$BUILDER" rm --force "$NAME" >/dev/null 2>&1 || true; }
     ;;
 buildah)
     # No daemon and no namespaces but the network's: this works in a container too.
     build() { buildah bud --isolation chroot --format docker --layers "$@" .; }
-    run() { ip netns exec "$NAME" buildah run --isolation chroot "$NAME" -- "$@"; }
+    # Not `ip netns exec`: each would have mounts of its own, and they run in one container.
+    run() { nsenter --net="/run/netns/$NAME" buildah run --isolation chroot "$NAME" -- "$@"; }
     configured() { buildah inspect --type image --format "{{range .Docker.Config.$1}}{{println .}}{{end}}" "$IMAGE"; }
     start() {
         ip netns add "$NAME"
@@ -66,6 +69,12 @@ buildah)
             if [[ $(cat "/proc/$process/comm") == tini ]]; then kill -TERM "$process"; fi
         done
         wait "$server"
+    }
+    size() { buildah images --format '{{.Size}}' "$IMAGE"; }
+    written() {
+        local mounted
+        mounted=$(buildah inspect --type container --format '{{.MountPoint}}' "$NAME")
+        du --summarize --human-readable "$(dirname "$mounted")/diff" | cut --fields=1
     }
     remove() {
         ip netns pids "$NAME" 2>/dev/null | xargs --no-run-if-empty kill -KILL 2>/dev/null || true
@@ -107,9 +116,11 @@ if log | grep --quiet --fixed-strings "$(inside cat /home/lab/.jupyter-token)"; 
 fi
 echo "== refused without a token, $NOTEBOOK ran, and the token is not in the log"
 
-# Before the end of the container: what it has, and what it has written.
-echo "== MB in the image and in this container:"
-inside sh -c 'du --summarize --block-size=1M --one-file-system / /usr /opt/rust /lab/.venv /home/lab/.cargo /home/lab/.cache /lab/notebooks' || fail "sizes"
+echo "== image: $(size)"
+echo "== MB in it by folder, with what the lesson has left:"
+inside du --summarize --block-size=1M /usr /opt/rust /lab/.venv /home/lab/.cargo /home/lab/.cache ||
+    fail "sizes"
+echo "== written by the container: $(written)"
 
 began=$(now)
 stop || fail "it did not end well"
