@@ -18,6 +18,6 @@ if [ -z "${JUPYTERHUB_API_TOKEN:-}" ]; then
     unset JUPYTER_TOKEN
     export JUPYTER_TOKEN_FILE="$HOME/.jupyter-token"
     (umask 077 && printf %s "$token" >"$JUPYTER_TOKEN_FILE")
-    echo "The address, with its token, is told by: docker exec CONTAINER jupyter server list"
+    echo "The token that JupyterLab asks for is told by: docker exec CONTAINER cat $JUPYTER_TOKEN_FILE"
 fi
 exec "$@"
