@@ -185,7 +185,7 @@ def machine():
     return f"{name}, {cores} cores, {memory:.0f} GiB of memory, {platform.system()}"
 
 
-def versions():
+def versions(prefix):
     def first_line(*command):
         return subprocess.run(command, capture_output=True, text=True).stdout.splitlines()[0]
 
@@ -197,7 +197,7 @@ def versions():
         [
             first_line("rustc", "--version"),
             f"evcxr {evcxr}",
-            first_line(str(Path(sys.prefix) / "bin" / "googlenet-kernel"), "--version"),
+            first_line(str(prefix / "bin" / "googlenet-kernel"), "--version"),
             f"PyTorch {torch}",
         ]
     )
@@ -235,7 +235,7 @@ def report(ours, theirs):
         f"Measured on {date.today()} by `cargo xtask bench kernel`, both kernels in one run.",
         "",
         f"- Machine: {machine()}",
-        f"- Versions: {versions()}",
+        f"- Versions: {versions(Path(sys.prefix))}",
         "",
         "| | this kernel | evcxr_jupyter | ratio |",
         "| --- | ---: | ---: | ---: |",

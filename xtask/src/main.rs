@@ -62,7 +62,7 @@ fn act(action: Action) -> Result<ExitCode> {
         Action::Setup(options) => setup::setup(&root, &options).map(|_| ExitCode::SUCCESS),
         Action::Lab(options) => lab::lab(&root, &options),
         Action::Run(options) => run::run(&root, &options),
-        Action::Bench(what) => bench::bench(&root, what),
+        Action::Bench(what) => bench::bench(&root, &what),
         Action::Test => test::test(&root),
     }
 }
