@@ -229,6 +229,7 @@ fn functions_in(listing: &str) -> BTreeSet<String> {
             of_rust = file.ends_with(".rcgu.o");
         } else if let Some(name) = line.split(' ').next()
             && !of_rust
+            && !name.is_empty()
             && !name.starts_with("_Z")
             && !name.contains('.')
         {

@@ -473,7 +473,7 @@ fn remove_left_behind(sessions: &Path) {
     }
 }
 
-/// Links what compilers replace and never change; copies all else, with its time.
+/// Links what compilers replace and never change; copies all else that is needed, with its time.
 fn link_or_copy(from: &Path, to: &Path, closed: &AtomicBool) -> Result<()> {
     walk_all(from, &mut |path, kind| {
         ensure!(!closed.load(Ordering::SeqCst), "the session has ended");
@@ -484,6 +484,8 @@ fn link_or_copy(from: &Path, to: &Path, closed: &AtomicBool) -> Result<()> {
                 return Ok(false);
             }
             fs::create_dir_all(&target)?;
+        } else if is_note(path) {
+            return Ok(false);
         } else if is_output(path) {
             fs::hard_link(path, &target)
                 .with_context(|| format!("{} cannot be linked", path.display()))?;
@@ -495,6 +497,14 @@ fn link_or_copy(from: &Path, to: &Path, closed: &AtomicBool) -> Result<()> {
         }
         Ok(true)
     })
+}
+
+/// Whether a file is cargo's note of how it came to what it made, which it reads only to make it again.
+fn is_note(path: &Path) -> bool {
+    let ends = |ending: &str| path.extension().is_some_and(|found| found == ending);
+    let of_a_unit = path.ancestors().nth(2).and_then(Path::file_name);
+    let in_fingerprints = of_a_unit.is_some_and(|folder| folder == ".fingerprint");
+    ends("d") || ends("timestamp") || (in_fingerprints && ends("json"))
 }
 
 /// Whether a file is a compiler's output, which is never opened for writing again: a library, or the
@@ -587,7 +597,9 @@ mod tests {
         let template = Template { folder: home.cache.join("template") };
         let files = [
             ("target/liba.rlib", "compiled"),
-            ("target/a.d", "in place"),
+            ("target/a.d", "a note"),
+            ("target/debug/.fingerprint/a-1/lib-a", "in place"),
+            ("target/debug/.fingerprint/a-1/lib-a.json", "a note"),
             ("target/debug/incremental/a-1/s-1/dep-graph.bin", "large"),
         ];
         for (file, text) in files {
@@ -611,9 +623,12 @@ mod tests {
             inode(&template.folder) == inode(session.path())
         };
         assert!(same("target/liba.rlib"));
-        assert!(!same("target/a.d"));
+        let owned = "target/debug/.fingerprint/a-1/lib-a";
+        assert!(!same(owned));
+        assert!(!session.path().join(format!("{owned}.json")).exists());
+        assert!(!session.path().join("target/a.d").exists());
         assert!(!session.path().join("target/debug/incremental").exists());
-        let time = |folder: &Path| fs::metadata(folder.join("target/a.d")).unwrap().modified();
+        let time = |folder: &Path| fs::metadata(folder.join(owned)).unwrap().modified();
         assert_eq!(time(&template.folder).unwrap(), time(session.path()).unwrap());
         let path = session.path().to_path_buf();
         drop(session);
