@@ -107,7 +107,8 @@ def build_directory(tmp_path_factory, template):
 @pytest.fixture(scope="session")
 def example(cargo, target):
     """Runs an example of the library: raises CalledProcessError where it fails."""
-    cargo("build", "--package", "googlenet-lib", "--examples")
+    # Of the whole workspace: its features are those that `cargo test` has built.
+    cargo("build", "--workspace", "--examples")
 
     def run(name, *arguments):
         return subprocess.run(
