@@ -532,6 +532,9 @@ impl Shell {
             runtime.block_on(async {
                 let request = InputRequest { prompt: prompt.to_owned(), password };
                 let mut socket = socket.lock().await;
+                // From now on: the front end may interrupt as soon as it was asked.
+                let mut stopped = std::pin::pin!(stop.notified());
+                stopped.as_mut().enable();
                 if let Err(error) = socket.send(request.as_child_of(&parent)).await {
                     eprintln!("the reader could not be asked: {error}");
                     return String::new();
@@ -545,7 +548,7 @@ impl Shell {
                             Ok(_) => {}
                             Err(error) => eprintln!("an answer was dropped: {error}"),
                         },
-                        () = stop.notified() => return String::new(),
+                        () = stopped.as_mut() => return String::new(),
                     }
                 }
             })
