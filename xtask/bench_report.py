@@ -79,6 +79,13 @@ def where(found):
     return f"{machine()}, {threads} threads on every side"
 
 
+def command(found):
+    words = ["xtask/bench_train.py", "--device", found["device"]]
+    words += ["--short"] * found["short"]
+    words += ["--without", found["without"]] * bool(found["without"])
+    return " ".join(words)
+
+
 def text(found, chart):
     ceilings, device = found["ceilings"], found["device"]
     rustc = subprocess.run(["rustc", "--version"], capture_output=True, text=True, check=False)
@@ -90,8 +97,9 @@ def text(found, chart):
     lines = [
         heading + (", short form: its figures mean nothing" if found["short"] else ""),
         "",
-        f"Measured on {found['date']} by `{found['command']}` in {found['minutes']:.0f} minutes, "
-        f"all sides in one run. Load average before it: {found['load']:.2f}.",
+        f"Measured on {found['date']} by `{command(found)}`, the script behind "
+        f"`cargo xtask bench train`, in {found['minutes']:.0f} minutes; all sides in one run. Load "
+        f"average before it: {found['load']:.2f}.",
         "",
         f"- Machine: {where(found)}",
         f"- Versions: {rustc.stdout.strip()}, PyTorch {torch.__version__} on all sides",
