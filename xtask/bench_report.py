@@ -1,6 +1,7 @@
 """The report of `cargo xtask bench train`: a table and a bar chart."""
 
 import json
+import shutil
 import subprocess
 import tempfile
 from pathlib import Path
@@ -79,6 +80,14 @@ def where(found):
     return f"{machine()}, {threads} threads on every side"
 
 
+def rustc():
+    """The compiler's version; the machine may have none, where our side was built elsewhere."""
+    if shutil.which("rustc") is None:
+        return ""
+    done = subprocess.run(["rustc", "--version"], capture_output=True, text=True, check=True)
+    return f"{done.stdout.strip()}, "
+
+
 def command(found):
     words = ["xtask/bench_train.py", "--device", found["device"]]
     words += ["--short"] * found["short"]
@@ -88,7 +97,6 @@ def command(found):
 
 def text(found, chart):
     ceilings, device = found["ceilings"], found["device"]
-    rustc = subprocess.run(["rustc", "--version"], capture_output=True, text=True, check=False)
     memory = {
         "cpu": "Memory is the most that the process had resident, its program included, in MiB.",
         "cuda": "Memory is what the process took of the GPU, libtorch's share included, in MiB.",
@@ -102,7 +110,7 @@ def text(found, chart):
         f"average before it: {found['load']:.2f}.",
         "",
         f"- Machine: {where(found)}",
-        f"- Versions: {rustc.stdout.strip()}, PyTorch {torch.__version__} on all sides",
+        f"- Versions: {rustc()}PyTorch {torch.__version__} on all sides",
         "- Ceiling, measured in the same run: matrix product "
         f"{ceilings['float32'] / 1e9:,.0f} GFLOP/s in float32, {ceilings['bf16'] / 1e9:,.0f} in "
         f"bf16; copy {ceilings['copy'] / 1e9:,.1f} GB/s, read and written",
