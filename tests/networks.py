@@ -22,6 +22,8 @@ TABLE_1 = {
 
 
 class Conv(nn.Conv2d):
+    in_place = False
+
     def __init__(self, inputs, outputs, kernel, stride=1, norm=False, relu=True):
         super().__init__(inputs, outputs, kernel, stride, kernel // 2, bias=not norm)
         self.norm = nn.BatchNorm2d(outputs) if norm else None
@@ -31,7 +33,7 @@ class Conv(nn.Conv2d):
         x = super().forward(x)
         if self.norm is not None:
             x = self.norm(x)
-        return F.relu(x) if self.relu else x
+        return F.relu(x, self.in_place) if self.relu else x
 
 
 class Inception(nn.Module):
@@ -157,7 +159,35 @@ class Cifar(GoogLeNet):
         return self.head(last.mean((2, 3))), []
 
 
-NETWORKS = {"seed": (Seed, 224), "paper": (Paper, 224), "cifar": (Cifar, 32)}
+class Compact(nn.Module):
+    """The small network: a stem with stride 2 and four blocks, with batch normalisation."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv_1 = Conv(3, 32, 5, 2, norm=True)
+        self.conv_2 = Conv(32, 64, 3, norm=True)
+        self.inception_3a = Inception(64, (48, 32, 64, 16, 24, 24), True)
+        self.inception_3b = Inception(160, (64, 48, 96, 16, 32, 32), True)
+        self.inception_4a = Inception(224, (112, 96, 192, 24, 48, 48), True)
+        self.inception_4b = Inception(400, (160, 128, 256, 32, 64, 64), True)
+        self.head = Head(544, 10)
+
+    def forward(self, x):
+        def pool(x):
+            return F.max_pool2d(x, 3, 2, 1)
+
+        x = pool(self.conv_2(self.conv_1(x)))
+        x = pool(self.inception_3b(self.inception_3a(x)))
+        x = self.inception_4b(self.inception_4a(x))
+        return self.head(x.mean((2, 3))), []
+
+
+NETWORKS = {
+    "seed": (Seed, 224),
+    "paper": (Paper, 224),
+    "cifar": (Cifar, 32),
+    "compact": (Compact, 32),
+}
 
 
 def unsettle_norms(net, least_variance):

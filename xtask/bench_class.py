@@ -289,7 +289,8 @@ def mebibytes(values):
 
 
 def write(runs, options):
-    from bench_kernel import machine, versions
+    from bench_kernel import versions
+    from machine import machine
 
     plot(runs, options.report.with_suffix(".png"))
     lines = [

@@ -4,8 +4,6 @@ Writes docs/results/kernel.md. Nothing else should run meanwhile.
 """
 
 import json
-import os
-import platform
 import re
 import statistics
 import subprocess
@@ -16,7 +14,7 @@ from contextlib import ExitStack
 from datetime import date
 from pathlib import Path
 
-import psutil
+from machine import machine
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
@@ -175,14 +173,6 @@ def before_cargo(environment, folder):
     own = [path for path in paths if not path.startswith(str(folder))]
     kept["LD_LIBRARY_PATH"] = ":".join(path for path in own if path != str(sysroot / "lib"))
     return kept | {"CARGO_TARGET_DIR": "target"}
-
-
-def machine():
-    model = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
-    name = model[1] if model else platform.processor()
-    memory = psutil.virtual_memory().total / 2**30
-    cores = len(os.sched_getaffinity(0))
-    return f"{name}, {cores} cores, {memory:.0f} GiB of memory, {platform.system()}"
 
 
 def versions(prefix):

@@ -1,11 +1,10 @@
-//! `cargo xtask bench kernel` and `bench class`: what is measured, each by a Python program of its
-//! own.
+//! `cargo xtask bench`: what is measured, each by a Python program of its own.
 
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use anyhow::Result;
-use clap::{Args, Subcommand};
+use clap::{Subcommand, ValueEnum};
 
 use crate::process::run;
 use crate::setup::{self, SetupOptions};
@@ -18,45 +17,78 @@ pub enum Bench {
     Kernel,
     /// Students at one JupyterHub on this machine, under both kernels; writes docs/results/class.md.
     /// Takes hours, needs npm, and nothing else should run meanwhile
-    Class(Class),
+    Class {
+        /// How many students, one class after the other [default: 1 2 4 8 16]
+        #[arg(long, value_name = "N", num_args = 1..)]
+        students: Vec<u32>,
+        /// The kernels, googlenet or evcxr [default: both]
+        #[arg(long, value_name = "NAME", num_args = 1..)]
+        kernels: Vec<String>,
+    },
+    /// Training and evaluation beside PyTorch; writes docs/results/train-cpu.md or train-cuda.md.
+    /// Takes minutes, and nothing else should run meanwhile
+    Train {
+        /// Where to compute
+        #[arg(long, value_enum, default_value = "cpu")]
+        device: Device,
+        /// Every row, but so short that the figures mean nothing; writes to runs/bench
+        #[arg(long)]
+        short: bool,
+    },
 }
 
-/// What a person may choose.
-#[derive(Debug, Args)]
-pub struct Class {
-    /// How many students, one class after the other [default: 1 2 4 8 16]
-    #[arg(long, value_name = "N", num_args = 1..)]
-    students: Vec<u32>,
-    /// The kernels, googlenet or evcxr [default: both]
-    #[arg(long, value_name = "NAME", num_args = 1..)]
-    kernels: Vec<String>,
+/// Where to compute.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum Device {
+    /// The processor
+    Cpu,
+    /// The first GPU
+    Cuda,
 }
 
-impl Class {
-    fn arguments(&self) -> Vec<String> {
-        let mut arguments = Vec::new();
-        if !self.students.is_empty() {
-            arguments.push("--students".to_owned());
-            arguments.extend(self.students.iter().map(u32::to_string));
-        }
-        if !self.kernels.is_empty() {
-            arguments.push("--kernels".to_owned());
-            arguments.extend(self.kernels.iter().cloned());
-        }
-        arguments
+impl Bench {
+    /// The program that measures, and its arguments.
+    fn program(&self) -> Vec<String> {
+        let (program, options) = match self {
+            Bench::Kernel => ("kernel", Vec::new()),
+            Bench::Class { students, kernels } => {
+                let numbers = students.iter().map(u32::to_string).collect();
+                let options = [("--students", numbers), ("--kernels", kernels.clone())];
+                let given = options.into_iter().filter(|(_, values)| !values.is_empty());
+                ("class", given.flat_map(|(name, values)| [vec![name.into()], values]).collect())
+            }
+            Bench::Train { device, short } => {
+                let device = match device {
+                    Device::Cpu => "cpu",
+                    Device::Cuda => "cuda",
+                };
+                let short = short.then(|| "--short".to_owned());
+                ("train", vec![vec!["--device".into(), device.into()], Vec::from_iter(short)])
+            }
+        };
+        [format!("xtask/bench_{program}.py")].into_iter().chain(options.concat()).collect()
     }
 }
 
 /// Sets up and measures.
 pub fn bench(root: &Path, bench: &Bench) -> Result<ExitCode> {
     let environment = setup::setup(root, &SetupOptions::default())?;
-    let (program, arguments) = match bench {
-        Bench::Kernel => ("xtask/bench_kernel.py", Vec::new()),
-        Bench::Class(class) => ("xtask/bench_class.py", class.arguments()),
-    };
-    run(Command::new(&environment.python)
-        .arg(root.join(program))
-        .args(arguments)
-        .current_dir(root))?;
+    run(Command::new(&environment.python).args(bench.program()).current_dir(root))?;
     Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_are_passed_on() {
+        let short = Bench::Train { device: Device::Cuda, short: true };
+        assert_eq!(short.program(), ["xtask/bench_train.py", "--device", "cuda", "--short"]);
+        let whole = Bench::Train { device: Device::Cpu, short: false };
+        assert_eq!(whole.program(), ["xtask/bench_train.py", "--device", "cpu"]);
+        assert_eq!(Bench::Kernel.program(), ["xtask/bench_kernel.py"]);
+        let class = Bench::Class { students: vec![1, 2], kernels: Vec::new() };
+        assert_eq!(class.program(), ["xtask/bench_class.py", "--students", "1", "2"]);
+    }
 }

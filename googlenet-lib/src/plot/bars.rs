@@ -1,14 +1,15 @@
-//! Bars: the likeliest classes of an image, and the gradient of each layer.
+//! Bars: the likeliest classes of an image, the gradient of each layer, and bars of one's own.
 
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 
+use super::lines::COLORS;
 use super::panel::{GRID, TEST, TRAIN};
 use super::text::{Style, TITLE, card, text};
 use super::{Draw, Picture, WIDTH, placed::Placed, plot_error};
-use crate::Result;
 use crate::look::{GradientNorms, Likeliest};
+use crate::{Error, Result};
 
 const MARGIN: i32 = 16;
 
@@ -133,6 +134,101 @@ impl Draw for GradientNorms {
     }
 }
 
+/// Groups of bars, each a name and a value for each of up to six series, with what is written beside
+/// the bar; a bar that is missing is left out. All bars begin at 0 and have one scale.
+///
+/// ```
+/// use googlenet_lib::prelude::*;
+///
+/// let batch = |size: &str, a: f64, b: f64| {
+///     let bars = [a, b].map(|value| Some((value, format!("{value} images/s"))));
+///     (format!("batch {size}"), bars.to_vec())
+/// };
+/// let groups = [batch("32", 120.0, 90.0), batch("128", 150.0, 100.0)];
+/// let picture = plot::bar_chart("Two machines", "training", &["new", "old"], &groups)?;
+/// assert!(picture.svg().contains("150 images/s"));
+/// # Ok::<(), Error>(())
+/// ```
+///
+/// # Errors
+/// No series or more than six, no group, a group with another number of values than there are
+/// series, a value that is not finite or under 0; a picture that cannot be drawn.
+pub fn bar_chart(title: &str, note: &str, series: &[&str], groups: &[BarGroup]) -> Result<Picture> {
+    if !(1..=COLORS.len()).contains(&series.len()) {
+        let remedy = format!("give 1 to {}", COLORS.len());
+        return Err(Error::invalid("number of series", series.len(), remedy));
+    }
+    if groups.is_empty() {
+        return Err(Error::invalid("number of groups", 0, "give at least one"));
+    }
+    for (name, bars) in groups {
+        if bars.len() != series.len() {
+            let remedy = format!("give one for each of the {} series", series.len());
+            return Err(Error::invalid(format!("values of group '{name}'"), bars.len(), remedy));
+        }
+        for (value, _) in bars.iter().flatten() {
+            if !(value.is_finite() && *value >= 0.0) {
+                let remedy = "it must be a number of at least 0";
+                return Err(Error::invalid(format!("a value of group '{name}'"), value, remedy));
+            }
+        }
+    }
+    let chart = BarChart { title, note, series, groups };
+    Picture::draw((WIDTH, TITLE + LEGEND + groups.len() as u32 * chart.group_height() + 8), &chart)
+}
+
+/// The name of a group of bars, and for each series a value and what is written beside its bar.
+pub type BarGroup = (String, Vec<Option<(f64, String)>>);
+
+struct BarChart<'a> {
+    title: &'a str,
+    note: &'a str,
+    series: &'a [&'a str],
+    groups: &'a [BarGroup],
+}
+
+const LEGEND: u32 = 30;
+const THICK: u32 = 15;
+
+impl BarChart<'_> {
+    fn group_height(&self) -> u32 {
+        self.series.len() as u32 * THICK + 12
+    }
+}
+
+impl Draw for BarChart<'_> {
+    fn draw<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>) -> Result<()> {
+        card(area, self.title, self.note)?;
+        let (from, to) = (MARGIN + 200, WIDTH as i32 - 190);
+        let column = (WIDTH as i32 - 2 * MARGIN) / self.series.len() as i32;
+        for ((place, name), color) in (0..).zip(self.series).zip(COLORS) {
+            let x = MARGIN + place * column;
+            bar(area, (x, TITLE as i32 + 4), (x + 14, TITLE as i32 + 14), color)?;
+            let width = (column - 26) as u32;
+            let style = Style { size: 13, width, ..Style::new(HPos::Left, VPos::Center) };
+            text(area, name, (x + 20, TITLE as i32 + 9), style)?;
+        }
+        let values = self.groups.iter().flat_map(|(_, bars)| bars).flatten();
+        let longest = values.map(|(value, _)| *value).fold(0.0, f64::max);
+        for (place, (name, bars)) in (0..).zip(self.groups) {
+            let top = (TITLE + LEGEND + place * self.group_height()) as i32;
+            let middle = top + (self.series.len() as u32 * THICK / 2) as i32;
+            let style = Style { size: 13, width: 190, ..Style::new(HPos::Right, VPos::Center) };
+            text(area, name, (from - 8, middle), style)?;
+            for ((row, value), color) in (0..).zip(bars).zip(COLORS) {
+                let Some((value, words)) = value else { continue };
+                let y = top + row * THICK as i32;
+                let part = if longest > 0.0 { value / longest } else { 0.0 };
+                let end = from + (part * f64::from(to - from)).round() as i32;
+                bar(area, (from, y), (end.max(from + 1), y + THICK as i32 - 2), color)?;
+                let style = Style { width: 180, ..Style::new(HPos::Left, VPos::Center) };
+                text(area, words, (end + 6, y + THICK as i32 / 2 - 1), style)?;
+            }
+        }
+        area.present().map_err(plot_error)
+    }
+}
+
 fn bar<B: DrawingBackend>(
     area: &DrawingArea<B, Shift>,
     from: (i32, i32),
@@ -140,4 +236,36 @@ fn bar<B: DrawingBackend>(
     color: RGBColor,
 ) -> Result<()> {
     area.draw(&Rectangle::new([from, to], color.filled())).map_err(plot_error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(series: &[&str], groups: &[BarGroup]) -> String {
+        bar_chart("title", "", series, groups).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_bar_is_drawn_for_every_value_that_is_there() {
+        let bars = |values: [Option<f64>; 2]| {
+            let groups =
+                [("group".to_string(), values.map(|v| v.map(|v| (v, String::new()))).into())];
+            bar_chart("title", "", &["a", "b"], &groups).unwrap().svg().matches("<rect").count()
+        };
+        // The background, two in the legend, and the bars.
+        assert_eq!(bars([Some(1.0), Some(2.0)]), 5);
+        assert_eq!(bars([Some(1.0), None]), 4);
+    }
+
+    #[test]
+    fn what_cannot_be_drawn_is_named() {
+        let group = |values: Vec<Option<(f64, String)>>| [("group".to_string(), values)];
+        let value = |value: f64| Some((value, String::new()));
+        assert!(message(&[], &group(vec![])).contains("number of series"));
+        assert!(message(&["a"], &[]).contains("number of groups"));
+        assert!(message(&["a", "b"], &group(vec![value(1.0)])).contains("values of group 'group'"));
+        assert!(message(&["a"], &group(vec![value(f64::NAN)])).contains("a value of group"));
+        assert!(message(&["a"], &group(vec![value(-1.0)])).contains("a value of group"));
+    }
 }

@@ -15,7 +15,7 @@ const SIZE: (u32, u32) = (WIDTH, 400);
 /// Height of the names of the lines.
 const LEGEND: u32 = 24;
 /// Colours that can be told apart also by those who see red and green as one.
-const COLORS: [RGBColor; 6] = [
+pub(super) const COLORS: [RGBColor; 6] = [
     TRAIN,
     TEST,
     RGBColor(0, 140, 110),

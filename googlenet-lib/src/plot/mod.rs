@@ -29,6 +29,7 @@ use plotters::prelude::*;
 use plotters::style::{FontStyle, register_font};
 use plotters_bitmap::BitMapBackend;
 
+pub use bars::{BarGroup, bar_chart};
 pub use diagram::{
     cost_bars, gap_versus_fc, inception_block, network_diagram, pointwise_convolution,
 };

@@ -1,0 +1,167 @@
+//! Our side of `cargo xtask bench train` (xtask/bench_train.py), and its bar chart.
+//!
+//!     bench ours train|evaluate NETWORK BATCH cpu|cuda FOLDER
+//!     bench chart FILE.json OUT.png
+//!
+//! FOLDER holds `data.safetensors`, with `images` u8 (N, H, W, 3) and `labels` (N), and
+//! `weights.safetensors`. A side first writes what it computed, for comparison with the others: in
+//! training the losses of three steps on the first batch, in evaluation the loss on all images. Then
+//! it waits: a number on standard input is how often to go through the images, and one line of
+//! output answers with the seconds.
+
+use std::io::BufRead;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Context, ensure};
+use clap::{Parser, ValueEnum};
+use googlenet_lib::data::ImageSet;
+use googlenet_lib::prelude::*;
+use serde::Deserialize;
+use serde_json::json;
+
+/// Steps whose losses are compared with the other sides'.
+const CHECKED_STEPS: u32 = 3;
+
+#[derive(Parser)]
+enum Args {
+    /// Times our training or evaluation.
+    Ours(Task),
+    /// Draws what was measured.
+    Chart { measured: PathBuf, out: PathBuf },
+}
+
+#[derive(Parser)]
+struct Task {
+    phase: Phase,
+    network: String,
+    batch: i64,
+    device: On,
+    folder: PathBuf,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Phase {
+    Train,
+    Evaluate,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum On {
+    Cpu,
+    Cuda,
+}
+
+fn main() -> anyhow::Result<()> {
+    match Args::parse() {
+        Args::Ours(task) => match task.phase {
+            Phase::Train => task.train(),
+            Phase::Evaluate => task.evaluate(),
+        },
+        Args::Chart { measured, out } => chart(&measured, &out),
+    }
+}
+
+/// Sees nothing, so that nothing is drawn between the steps.
+struct Unseen;
+
+impl Observer for Unseen {
+    fn step(&mut self, _: &StepReport) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+}
+
+impl Task {
+    fn train(&self) -> anyhow::Result<()> {
+        let images = self.images()?;
+        // Every epoch ends with an evaluation, which is not timed: one image is enough.
+        let test = images.take(1)?;
+        let mut run = self.trainer(images.take(self.batch as usize)?, test.clone())?;
+        run.fit_with(Epochs(CHECKED_STEPS), &mut Unseen)?;
+        let losses: Vec<f32> = run.history().steps.iter().map(|step| step.loss).collect();
+        drop(run);
+        let mut run = self.trainer(images, test)?;
+        answer(&losses, |times| {
+            run.fit_with(Epochs(times), &mut Unseen)?;
+            let epochs = &run.history().epochs;
+            Ok(epochs.iter().rev().take(times as usize).map(|epoch| epoch.seconds).sum())
+        })
+    }
+
+    fn evaluate(&self) -> anyhow::Result<()> {
+        let images = self.images()?;
+        let run = self.trainer(images.clone(), images)?;
+        answer(&[run.evaluate()?.loss as f32], |times| {
+            let began = Instant::now();
+            for _ in 0..times {
+                run.evaluate()?;
+            }
+            Ok(began.elapsed().as_secs_f64())
+        })
+    }
+
+    /// The blog post's recipe, which all sides follow, on the weights that all sides begin with.
+    /// Dropout is off, so that the losses can be compared.
+    fn trainer(&self, train: ImageSet, test: ImageSet) -> anyhow::Result<Trainer> {
+        let spec = spec::by_name(&self.network)?.without_dropout();
+        let device = match self.device {
+            On::Cpu => Device::Cpu,
+            On::Cuda => best_device(),
+        };
+        ensure!(
+            device.is_cuda() == matches!(self.device, On::Cuda),
+            "libtorch finds no GPU: measure with --device cpu"
+        );
+        let mut net = GoogLeNet::new(&spec, device)?;
+        net.load(self.folder.join("weights.safetensors"))?;
+        let classes = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
+        let data = Dataset::new("random bytes", &classes, train, test)?;
+        Ok(Trainer::new(net, data, Recipe::seed().with_batch(self.batch))?)
+    }
+
+    fn images(&self) -> anyhow::Result<ImageSet> {
+        let path = self.folder.join("data.safetensors");
+        let tensors = Tensor::read_safetensors(&path)?;
+        let take = |name: &str| {
+            let found = tensors.iter().find(|(found, _)| found == name);
+            found.map(|(_, tensor)| tensor.shallow_clone()).with_context(|| {
+                format!("{} has no {name}: bench_train.py writes it", path.display())
+            })
+        };
+        Ok(ImageSet::new(take("images")?, take("labels")?)?)
+    }
+}
+
+/// Says what was computed, then goes through the images as often as it is told, until the input
+/// ends.
+fn answer(losses: &[f32], mut go: impl FnMut(u32) -> anyhow::Result<f64>) -> anyhow::Result<()> {
+    println!(
+        "{}",
+        json!({"losses": losses, "precision": "float32", "threads": tch::get_num_threads()})
+    );
+    for line in std::io::stdin().lock().lines() {
+        let line = line?;
+        let times = line.trim().parse().with_context(|| format!("'{line}' is not a number"))?;
+        println!("{}", json!({"seconds": go(times)?}));
+    }
+    Ok(())
+}
+
+/// What bench_train.py hands over for its chart.
+#[derive(Deserialize)]
+struct Chart {
+    title: String,
+    note: String,
+    series: Vec<String>,
+    groups: Vec<plot::BarGroup>,
+}
+
+fn chart(measured: &Path, out: &Path) -> anyhow::Result<()> {
+    let text = std::fs::read_to_string(measured)
+        .with_context(|| format!("cannot read {}", measured.display()))?;
+    let Chart { title, note, series, groups } = serde_json::from_str(&text)?;
+    let series: Vec<&str> = series.iter().map(String::as_str).collect();
+    plot::bar_chart(&title, &note, &series, &groups)?.save(out)?;
+    Ok(())
+}

@@ -1,0 +1,116 @@
+"""The short form of `cargo xtask bench train`: every side computes the same, every row is there.
+
+What it measures means nothing: it runs beside other tests.
+"""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+NETWORKS = ("SEED", "CIFAR", "COMPACT")
+SIDES = ("ours", "the post's program", "PyTorch eager", "torch.compile")
+
+
+@pytest.fixture
+def bench(root, monkeypatch):
+    """The script as a module."""
+    monkeypatch.syspath_prepend(root / "xtask")
+    import bench_train
+
+    return bench_train
+
+
+@pytest.mark.timeout(900)
+def test_short_form(example, target, root, tmp_path):
+    script = root / "xtask" / "bench_train.py"
+    ours = target / "examples" / "bench"
+    subprocess.run(
+        [sys.executable, script, "--short", "--ours", ours, "--out", tmp_path], check=True
+    )
+    found = json.loads((tmp_path / "train-cpu.json").read_text())
+    losses = 0
+    for case in found["cases"]:
+        sides = case["sides"]
+        assert set(sides) == {"ours", "post", "eager", "compiled"}
+        assert sides["compiled"]["skipped"]
+        for name in ("ours", "eager"):
+            # Found again here, so that a check left out of the script shows.
+            first, expected = sides[name]["losses"][0], sides["post"]["losses"][0]
+            assert sides[name]["rate"] > 0 and sides[name]["memory"] > 2**20
+            if sides[name]["precision"] == "float32":
+                assert first == pytest.approx(expected, rel=1e-5), case
+            losses += 1
+    assert losses == 2 * len(NETWORKS) * 2
+
+    lines = (tmp_path / "train-cpu.md").read_text().splitlines()
+    for network in NETWORKS:
+        for phase in ("training step", "evaluation"):
+            for side in SIDES:
+                rows = [
+                    line
+                    for line in lines
+                    if line.startswith(f"| {network} ") and f"| {phase} | {side} |" in line
+                ]
+                assert len(rows) == 1, (network, phase, side)
+                assert rows[0].count("|") == 12, rows[0]
+    assert (tmp_path / "train-cpu.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("phase", ["train", "evaluate"])
+def test_sides_that_differ_are_refused(phase, bench, example, target, tmp_path):
+    """One convolution of one block has its filters in another order on one side."""
+    case = bench.Case("compact", 4, 1, phase)
+    bench.write_inputs(tmp_path, case)
+    programs = bench.programs_of(target / "examples" / "bench", short=True)
+
+    def found(name):
+        with bench.started(programs[name], name, case, "cpu", tmp_path) as side:
+            return side.found
+
+    post, ours = found("post"), found("ours")
+    bench.same_losses(case, "cpu", {"post": post, "ours": ours})
+
+    weights = load_file(tmp_path / "weights.safetensors")
+    name = "inception_3b.conv_5x5.weight"
+    weights[name] = weights[name].flip(0).contiguous()
+    save_file(weights, tmp_path / "weights.safetensors")
+    with pytest.raises(bench.Different, match=r"COMPACT, batch 4, \w+: ours"):
+        bench.same_losses(case, "cpu", {"post": post, "ours": found("ours")})
+    other_threads = {**ours, "threads": ours["threads"] + 1}
+    with pytest.raises(bench.Different, match="threads"):
+        bench.same_losses(case, "cpu", {"post": post, "ours": other_threads})
+
+
+def test_a_different_optimizer_is_refused(bench):
+    case = bench.Case("compact", 4, 1, "train")
+    side = {"precision": "float32", "threads": 1}
+    post = {**side, "losses": [2.0, 1.0, 0.5]}
+    same = {**side, "losses": [2.0, 1.001, 0.501]}
+    bench.same_losses(case, "cpu", {"post": post, "ours": same})
+    for losses in ([2.0, 1.2, 0.5], [2.0, 1.0, float("nan")], [2.001, 1.0, 0.5]):
+        with pytest.raises(bench.Different):
+            bench.same_losses(case, "cpu", {"post": post, "ours": {**side, "losses": losses}})
+
+
+def test_a_side_that_fails_ends_the_run(bench, target, tmp_path):
+    case = bench.Case("compact", 4, 1, "train")
+    python = [sys.executable, "-c", "raise SystemExit(3)"]
+    with (
+        pytest.raises(RuntimeError, match=r"post ended \(3\)"),
+        bench.started(python, "post", case, "cpu", tmp_path),
+    ):
+        pass
+
+
+def test_work_is_what_flops_are_known(bench):
+    """SEED's multiply-adds for one image, as Table 1 and tests/test_flops.py have them, twice over;
+    a training step takes nearly three times as many."""
+    with torch.no_grad():
+        evaluation = bench.work("seed", "evaluate")
+    training = bench.work("seed", "train")
+    assert 2.9 < training["operations"] / evaluation["operations"] < 3
+    assert 2 < training["bytes"] / evaluation["bytes"] < 4

@@ -1,0 +1,288 @@
+"""`cargo xtask bench train`: training and evaluation beside PyTorch, in one run.
+
+Writes docs/results/train-DEVICE.md and .png. Nothing else should run meanwhile.
+"""
+
+import argparse
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import torch
+from bench_ceiling import ceilings, work
+from bench_report import report
+from safetensors.torch import save_file
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tests"))
+from networks import NETWORKS, unsettle_norms  # noqa: E402
+
+SIDES = ("ours", "post", "eager", "compiled")
+PHASES = ("train", "evaluate")
+NAMES = ("seed", "cifar", "compact")
+# A round lasts about so many seconds or more on our side.
+ROUND = 2.0
+# Largest difference of a loss from that of the post's program, as a part of it. On a GPU float32
+# convolutions are computed in TF32. Adam's first steps are as large for a gradient that is rounding
+# as for any other: later losses part further.
+TOLERANCE = {
+    ("cpu", "float32"): (1e-5, 2e-2),
+    ("cuda", "float32"): (5e-3, 5e-2),
+    ("cpu", "bf16"): (2e-2, 1e-1),
+    ("cuda", "bf16"): (2e-2, 1e-1),
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One network at one batch size, trained or evaluated."""
+
+    network: str
+    batch: int
+    # Batches that the images make.
+    steps: int
+    phase: str
+
+    def title(self):
+        return f"{self.network.upper()}, batch {self.batch}, {self.phase}"
+
+
+def cases(device, short):
+    if short:
+        sizes = [("seed", 2, 1), ("cifar", 2, 2), ("compact", 8, 2)]
+    elif device == "cpu":
+        sizes = [("seed", 8, 4), ("seed", 32, 2), ("cifar", 8, 4), ("cifar", 32, 2)]
+        sizes += [("compact", 128, 4), ("compact", 512, 2)]
+    else:
+        sizes = [("seed", 32, 20), ("seed", 128, 10), ("cifar", 128, 40), ("cifar", 512, 20)]
+        sizes += [("compact", 128, 80), ("compact", 512, 40), ("compact", 2048, 20)]
+    return [Case(*size, phase) for size in sizes for phase in PHASES]
+
+
+class Different(Exception):
+    """Two sides computed different losses: what they are timed at is not the same work."""
+
+
+def write_inputs(folder, case, seed=0):
+    """Images of random bytes, labels and parameters, the same for every side.
+
+    The parameters are drawn so that activations keep their size through the layers: as PyTorch
+    draws them by default, the logits of a network without normalisation hardly depend on its image,
+    and the losses could not tell one network from another.
+    """
+    torch.manual_seed(seed)
+    make, size = NETWORKS[case.network]
+    net = make()
+    for module in net.modules():
+        if isinstance(module, torch.nn.Conv2d | torch.nn.Linear):
+            torch.nn.init.kaiming_normal_(module.weight)
+    unsettle_norms(net, least_variance=0.5)
+    count = case.batch * case.steps
+    images = torch.randint(0, 256, (count, size, size, 3), dtype=torch.uint8)
+    labels = torch.randint(0, net.head.classifier.out_features, (count,))
+    save_file({"images": images, "labels": labels}, folder / "data.safetensors")
+    weights = {k: v for k, v in net.state_dict().items() if "num_batches" not in k}
+    save_file(weights, folder / "weights.safetensors")
+
+
+class Side:
+    """A running side: see bench_sides.py and googlenet-lib/examples/bench.rs."""
+
+    def __init__(self, program, name, case, device, folder):
+        self.name = name
+        command = [*program, name, case.phase, case.network, case.batch, device, folder]
+        free = free_memory(device)
+        self.process = subprocess.Popen(
+            list(map(str, command)), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self.device = device
+        self.found = self.next()
+        self.skipped = self.found.get("skipped")
+        self.memory = None
+        if self.skipped is None:
+            # The first time through does other work, too.
+            self.go(1)
+            self.memory = self.peak(free)
+
+    def next(self):
+        line = self.process.stdout.readline()
+        if not line:
+            status = self.process.wait()
+            raise RuntimeError(f"{self.name} ended ({status}): see what it wrote above")
+        return json.loads(line)
+
+    def go(self, times):
+        """Seconds for going through the images so often."""
+        self.process.stdin.write(f"{times}\n")
+        self.process.stdin.flush()
+        return self.next()["seconds"]
+
+    def peak(self, free):
+        """CPU: the most that was resident. GPU: what the process took of the device; libtorch
+        gives nothing back."""
+        if self.device == "cuda":
+            return free - free_memory(self.device)
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(r"VmHWM:\s*(\d+) kB", status)[1]) * 1024
+
+    def close(self):
+        self.process.stdin.close()
+        status = self.process.wait(timeout=60)
+        if status != 0:
+            raise RuntimeError(f"{self.name} ended with status {status}")
+
+
+def free_memory(device):
+    return torch.cuda.mem_get_info()[0] if device == "cuda" else None
+
+
+@contextmanager
+def started(program, name, case, device, folder):
+    side = Side(program, name, case, device, folder)
+    try:
+        yield side
+    except BaseException:
+        side.process.kill()
+        side.process.wait()
+        raise
+    side.close()
+
+
+def same_losses(case, device, found):
+    """Fails where a side computed another loss than the post's program did."""
+    expected = found["post"]["losses"]
+    for name, side in found.items():
+        first, later = TOLERANCE[device, side["precision"]]
+        bounds = [first] + [later] * (len(expected) - 1)
+        pairs = zip(side["losses"], expected, bounds, strict=True)
+        if not all(abs(loss - wanted) <= bound * abs(wanted) for loss, wanted, bound in pairs):
+            raise Different(
+                f"{case.title()}: {name} ({side['precision']}) computed losses "
+                f"{side['losses']}, the post's program {expected}"
+            )
+    threads = {name: side["threads"] for name, side in found.items()}
+    if len(set(threads.values())) > 1:
+        raise Different(f"{case.title()}: the sides use different numbers of threads: {threads}")
+
+
+def measure(case, device, programs, rounds, least):
+    """All sides of a case, taking turns: a row for each."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        write_inputs(folder, case)
+        sides, rows = {}, {}
+        for name, program in programs.items():
+            if isinstance(program, str):
+                rows[name] = {"skipped": program}
+                continue
+            side = stack.enter_context(started(program, name, case, device, folder))
+            if side.skipped is None:
+                sides[name] = side
+            else:
+                rows[name] = {"skipped": side.skipped}
+        same_losses(case, device, {name: side.found for name, side in sides.items()})
+        times = max(1, round(least / sides["ours"].go(1)))
+        rates = {name: [] for name in sides}
+        for _ in range(rounds):
+            for name, side in sides.items():
+                images = times * case.batch * case.steps
+                rates[name].append(images / side.go(times))
+        for name, side in sides.items():
+            rows[name] = {
+                "rate": statistics.median(rates[name]),
+                "lowest": min(rates[name]),
+                "highest": max(rates[name]),
+                "memory": side.memory,
+                "losses": side.found["losses"],
+                "precision": side.found["precision"],
+                "trial": side.found.get("trial"),
+                "threads": side.found["threads"],
+            }
+            print(f"{case.title()}: {name} {rows[name]['rate']:.1f} images/s", flush=True)
+    return {name: rows[name] for name in programs}
+
+
+def build():
+    """Our side."""
+    subprocess.run(
+        ["cargo", "build", "--package", "googlenet-lib", "--examples"], cwd=ROOT, check=True
+    )
+    metadata = subprocess.run(
+        ["cargo", "metadata", "--format-version", "1", "--no-deps"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+    )
+    return Path(json.loads(metadata.stdout)["target_directory"]) / "debug" / "examples" / "bench"
+
+
+def programs_of(ours, short, without=None):
+    """How each side is started, or why it is not."""
+    python = [sys.executable, ROOT / "xtask" / "bench_sides.py"]
+    programs = {"ours": [ours], "post": python, "eager": python, "compiled": python}
+    if short:
+        programs["compiled"] = "compiling takes minutes: not in the short form"
+    if without:
+        programs[without] = f"left out by --without {without}"
+    return programs
+
+
+def run(device, short, ours, out, without=None):
+    """Measures everything and writes the report; returns what was measured."""
+    rounds, least = (1, 0.0) if short else (5, ROUND)
+    began, load = time.monotonic(), os.getloadavg()[0]
+    found = {
+        "without": without,
+        "device": device,
+        "short": short,
+        "date": str(date.today()),
+        "rounds": rounds,
+        "round": least,
+        "load": load,
+        "ceilings": ceilings(device, short),
+        "work": {f"{n} {p}": work(n, p) for n in NAMES for p in PHASES},
+    }
+    programs = programs_of(ours, short, without)
+    found["cases"] = [
+        {
+            "network": case.network,
+            "batch": case.batch,
+            "steps": case.steps,
+            "phase": case.phase,
+            "sides": measure(case, device, programs, rounds, least),
+        }
+        for case in cases(device, short)
+    ]
+    found["minutes"] = (time.monotonic() - began) / 60
+    out.mkdir(parents=True, exist_ok=True)
+    report(found, ours, out)
+    return found
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--short", action="store_true", help="its figures mean nothing")
+    parser.add_argument("--ours", type=Path, help="our side, built already: no cargo is needed")
+    parser.add_argument("--without", choices=["compiled"], help="the side that takes longest")
+    parser.add_argument("--out", type=Path, help="folder of the report")
+    options = parser.parse_args()
+    if options.device == "cuda" and not torch.cuda.is_available():
+        parser.error("PyTorch finds no GPU: measure with --device cpu")
+    out = options.out or ROOT / ("runs/bench" if options.short else "docs/results")
+    ours = options.ours or build()
+    run(options.device, options.short, ours, out, options.without)
+    print((out / f"train-{options.device}.md").read_text())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,16 @@
+"""The machine in words, for reports of what was measured."""
+
+import os
+import platform
+import re
+from pathlib import Path
+
+import psutil
+
+
+def machine():
+    model = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
+    name = model[1] if model else platform.processor()
+    memory = psutil.virtual_memory().total / 2**30
+    cores = len(os.sched_getaffinity(0))
+    return f"{name}, {cores} cores, {memory:.0f} GiB of memory, {platform.system()}"
