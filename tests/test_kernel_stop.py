@@ -129,7 +129,8 @@ def test_an_interrupt_of_nothing_does_nothing(kernel):
     assert kernel.run("here").result == "9"
 
 
-def test_an_interrupt_ends_the_wait_for_input(kernel):
+@pytest.mark.parametrize("attempt", range(5))
+def test_an_interrupt_ends_the_wait_for_input_and_not_the_next_cell(kernel, attempt):
     cell = kernel.send(
         'println!("EVCXR_INPUT_REQUEST:name"); let mut line = String::new(); '
         "std::io::stdin().read_line(&mut line)?;",
@@ -139,4 +140,5 @@ def test_an_interrupt_ends_the_wait_for_input(kernel):
     pressed = kernel.interrupt()
     assert kernel.answer(cell).error["ename"] == "interrupted"
     assert time.monotonic() - pressed < 2
-    assert kernel.run("4").result == "4"
+    # At once: what the interrupt stops must not be the compiler of this one.
+    assert kernel.run(f"{attempt} + 4").result == str(attempt + 4)

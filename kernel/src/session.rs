@@ -85,6 +85,8 @@ pub struct State {
     /// Process that runs the cells; 0 while there is none.
     cells: AtomicI32,
     interrupts: AtomicU32,
+    /// How many cells have begun: an interrupt is meant for one of them.
+    begun: AtomicU32,
     /// Whether what is run is the reader's: evcxr runs a cell of its own before the first.
     ready: AtomicBool,
     shutting_down: AtomicBool,
@@ -119,6 +121,7 @@ impl State {
     /// A cell begins.
     pub fn begin(&self) {
         self.interrupts.store(0, Ordering::SeqCst);
+        self.begun.fetch_add(1, Ordering::SeqCst);
         self.set(Phase::Compiling);
     }
 
@@ -139,12 +142,14 @@ impl State {
         if self.phase() == Phase::Idle {
             return;
         }
+        let cell = self.begun.load(Ordering::SeqCst);
+        let is = |phase| self.phase() == phase && self.begun.load(Ordering::SeqCst) == cell;
         let before = self.interrupts.fetch_add(1, Ordering::SeqCst);
-        while self.phase() == Phase::Compiling {
+        while is(Phase::Compiling) {
             processes::kill_compilers(self.cells.load(Ordering::SeqCst));
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        if self.phase() == Phase::Running {
+        if is(Phase::Running) {
             self.signal(if before == 0 { libc::SIGINT } else { libc::SIGKILL });
         }
     }
