@@ -41,6 +41,8 @@ const WRAPPERS: [&str; 4] = [
 ];
 /// Beside the cell crate's Cargo.toml: its last call of rustc.
 pub const CALL: &str = "rustc-call.json";
+/// Behind the `opt-level` in Cargo.toml, as long as other crates need not be analysed.
+pub const UNANALYSED: &str = " # nothing is analysed yet";
 /// In the folder of the cells: the cell.
 const CELL: &str = "src/lib.rs";
 const RECORDER: &str = "rustc-recorder";
@@ -315,21 +317,22 @@ impl Call {
 }
 
 /// All that cargo would look at, in the folder of the cells: what it is asked, the manifest, the versions,
-/// the configurations, the environment, and every source file but the cell itself.
+/// the configurations, the environment, and every source file but the cell itself. Whether it may ask an
+/// index, which evcxr also writes into a configuration in this folder, changes no call of rustc.
 ///
 /// # Errors
 /// A file that cannot be read: cargo will say more about it.
 fn key(here: &Path, arguments: &[OsString], target: &Path) -> Result<u64> {
     let mut hasher = DefaultHasher::new();
-    arguments.hash(&mut hasher);
+    let asked = arguments.iter().filter(|argument| *argument != "--offline");
+    asked.collect::<Vec<_>>().hash(&mut hasher);
     let mut environment: Vec<_> = std::env::vars_os().collect();
     environment.sort();
     environment.hash(&mut hasher);
-    for file in ["Cargo.toml", "Cargo.lock"] {
-        fs::read(here.join(file))?.hash(&mut hasher);
-    }
+    fs::read_to_string(here.join("Cargo.toml"))?.replace(UNANALYSED, "").hash(&mut hasher);
+    fs::read(here.join("Cargo.lock"))?.hash(&mut hasher);
     let home = std::env::var_os(HOME).map(PathBuf::from);
-    for folder in here.ancestors().map(|folder| folder.join(".cargo")).chain(home) {
+    for folder in here.ancestors().skip(1).map(|folder| folder.join(".cargo")).chain(home) {
         for name in ["config.toml", "config"] {
             fs::read(folder.join(name)).ok().hash(&mut hasher);
         }
@@ -387,10 +390,10 @@ mod tests {
     #[test]
     fn the_key_changes_with_all_that_cargo_looks_at_but_the_cell() {
         let folder = tempfile::tempdir().unwrap();
-        let here = folder.path();
+        let here = &folder.path().join("session");
         let deps = here.join("target/debug/deps");
         fs::create_dir_all(&deps).unwrap();
-        fs::create_dir_all(here.join(".cargo")).unwrap();
+        fs::create_dir_all(folder.path().join(".cargo")).unwrap();
         fs::create_dir_all(here.join("src")).unwrap();
         let (cell, library) = (here.join("src/lib.rs"), here.join("a library.rs"));
         let list = format!(
@@ -400,7 +403,7 @@ mod tests {
             library.display().to_string().replace(' ', "\\ ")
         );
         fs::write(deps.with_file_name("libctx.d"), list).unwrap();
-        let files = ["Cargo.toml", "Cargo.lock", ".cargo/config.toml", "a library.rs"];
+        let files = ["Cargo.toml", "Cargo.lock", "../.cargo/config.toml", "a library.rs"];
         for file in files {
             fs::write(here.join(file), "before").unwrap();
         }
@@ -410,6 +413,10 @@ mod tests {
         fs::write(&cell, "another cell").unwrap();
         assert_eq!(of("build"), before);
         assert_ne!(of("check"), before);
+        let offline = [OsString::from("--offline"), "build".into()];
+        assert_eq!(key(here, &offline, &deps).unwrap(), before);
+        fs::write(here.join("Cargo.toml"), format!("before{UNANALYSED}")).unwrap();
+        assert_eq!(of("build"), before);
         for file in files {
             let last = of("build");
             std::thread::sleep(std::time::Duration::from_millis(20));

@@ -354,8 +354,9 @@ impl Worker {
             let level = level.context("evcxr's Cargo.toml names no opt-level")?;
             // All of it is on this machine: no index has to be asked.
             self.context.execute(&format!(
-                ":offline 1\n:dep {}\n:opt {level} # nothing is analysed yet",
-                library.display()
+                ":offline 1\n:dep {}\n:opt {level}{}",
+                library.display(),
+                cargo::UNANALYSED,
             ))?;
             self.context.execute(":offline 0")?;
             self.unanalysed = Some(level.to_owned());
