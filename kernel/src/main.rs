@@ -22,7 +22,7 @@ mod wire;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
@@ -82,6 +82,9 @@ enum Action {
         #[arg(long)]
         library: PathBuf,
     },
+    /// End what a session has started, and remove its directory
+    #[command(hide = true)]
+    RemoveSession { folder: PathBuf },
 }
 
 /// A crate that is there from the first cell on.
@@ -134,6 +137,10 @@ fn act(action: Action) -> Result<ExitCode> {
             find_standard_library()?;
             cargo::stand_before(&Home::find()?.cache, set_variable)?;
             template::build_here(&library)?;
+        }
+        Action::RemoveSession { folder } => {
+            processes::kill_compilers(0);
+            template::remove_session(&folder);
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -204,9 +211,18 @@ fn run(connection_file: &PathBuf, prepared: Prepared) -> Result<()> {
         .enable_all()
         .build()?
         .block_on(serve(connection_file, prepared, &home, &folder, parent))?;
-    folder.remove();
-    // Threads that evcxr has started do not end.
-    std::process::exit(0);
+    end(&folder)
+}
+
+/// Removes the directory of the session and ends this process. Threads that evcxr has started do not
+/// end, and may write into the directory as long as they live: another program, in the place of this
+/// one, ends them all and removes it then.
+fn end(folder: &SessionFolder) -> Result<()> {
+    use std::os::unix::process::CommandExt as _;
+    folder.close();
+    let program = std::env::current_exe()?;
+    let error = Command::new(&program).arg("remove-session").arg(folder.path()).exec();
+    Err(error).with_context(|| format!("{} cannot be started again", program.display()))
 }
 
 async fn serve(

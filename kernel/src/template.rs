@@ -419,25 +419,30 @@ impl SessionFolder {
         socket_of(&self.folder)
     }
 
-    /// Removes it; done again, it does nothing. Who is still filling it, or compiling in it, is
-    /// waited for; what is left all the same, the next kernel removes.
-    pub fn remove(&self) {
+    /// Nothing more is put into it.
+    pub fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);
-        let _ = fs::remove_file(self.socket());
-        for _ in 0..40 {
-            let gone = fs::remove_dir_all(&self.folder);
-            if gone.is_ok() || !self.folder.exists() {
-                let _ = fs::remove_file(self.folder.with_extension("lock"));
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(25));
-        }
     }
 }
 
 impl Drop for SessionFolder {
     fn drop(&mut self) {
-        self.remove();
+        self.close();
+        remove_session(&self.folder);
+    }
+}
+
+/// Removes the directory of a session. Who is still compiling in it is waited for; what is left all
+/// the same, the next kernel removes.
+pub fn remove_session(folder: &Path) {
+    let _ = fs::remove_file(socket_of(folder));
+    for _ in 0..40 {
+        let gone = fs::remove_dir_all(folder);
+        if gone.is_ok() || !folder.exists() {
+            let _ = fs::remove_file(folder.with_extension("lock"));
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(25));
     }
 }
 
