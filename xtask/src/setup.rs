@@ -12,7 +12,7 @@ use crate::environment::{Choice, Environment};
 use crate::files::{self, Linked};
 use crate::pins::Pins;
 use crate::prerequisites;
-use crate::process::{cargo, output, run};
+use crate::process::{Beside, cargo, output, run};
 
 const KERNELS: [&str; 2] = ["googlenet-kernel", "evcxr_jupyter"];
 
@@ -31,11 +31,18 @@ pub fn setup(root: &Path, options: &SetupOptions) -> Result<Environment> {
     let pins = Pins::read(root)?;
     let choice = Choice::find(root, &pins)?;
     let exists = !matches!(choice, Choice::ToMake(_));
-    let python = prerequisites::check(root, exists, choice.is_complete(&pins))?;
+    let complete = choice.is_complete(&pins);
+    let python = prerequisites::check(root, exists, complete)?;
 
+    // Long, both: pip waits for the network, the compiler for the processor.
+    let kernels = build_kernels(root)?;
+    if !complete {
+        println!("The kernels are compiled meanwhile; what cargo says of it follows later");
+    }
     let environment = choice.complete(root, &pins, &python, options.torch_index.as_deref())?;
     link_libtorch(root, &environment)?;
     add_source_of_the_standard_library()?;
+    kernels.finish()?;
     install_kernels(root, &environment)?;
     println!("The lab is set up in {}", environment.prefix.display());
     Ok(environment)
@@ -94,10 +101,14 @@ fn add_source_of_the_standard_library() -> Result<()> {
 
 /// The kernels are built by the dev profile, on purpose: dependencies are optimised in it, and
 /// `cargo test` shares the build. It does so only if both choose the whole workspace: cargo unites
-/// the features of the packages that are chosen, and other features are another build. The kernels
-/// are copied, so that `cargo clean` does not take them from Jupyter.
+/// the features of the packages that are chosen, and other features are another build. No program
+/// among them needs libtorch.
+fn build_kernels(root: &Path) -> Result<Beside> {
+    Beside::start(cargo(root).args(["build", "--workspace", "--bins"]))
+}
+
+/// The kernels are copied, so that `cargo clean` does not take them from Jupyter.
 fn install_kernels(root: &Path, environment: &Environment) -> Result<()> {
-    run(cargo(root).args(["build", "--workspace", "--bins"]))?;
     let this = std::env::current_exe().context("this program cannot be found")?;
     let built = this.parent().context("this program lies in no folder")?;
     let bin = environment.prefix.join("bin");
