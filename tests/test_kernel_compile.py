@@ -124,3 +124,53 @@ def test_while_nothing_is_sent_all_is_analysed(template, own_state):
             time.sleep(0.05)
         # It has begun, and ends before this cell.
         assert kernel.run(UNANALYSED).result == "false"
+
+
+TYPES = """
+#[derive(Debug)] struct Own(i32);
+impl Own { fn evcxr_display(&self) { println!("EVCXR_BEGIN_CONTENT text/plain\\nmine\\nEVCXR_END_CONTENT"); } }
+#[derive(Debug)] struct Metres(i32);
+impl std::ops::Deref for Metres { type Target = i32; fn deref(&self) -> &i32 { &self.0 } }
+let number = 1; let words = vec!["a".to_string()];
+"""
+# An expression, what is shown, and whether one compilation is enough.
+VALUES = [
+    ("number + 1", "2", True),
+    ("1", "1", True),
+    ("2.0 / 3.0", "0.6666666666666666", True),
+    ("words", '["a"]', True),
+    ("words.len()", "1", True),
+    ("&&words[0]", '"a"', True),
+    ("Some(number)", "Some(1)", True),
+    ("(number, words[0].as_str())", '(1, "a")', True),
+    ("[Own(1)]", "[Own(1)]", True),
+    ("for _ in 0..number {}", "()", True),
+    ("(\n  1,\n  2\n)", "(1, 2)", False),
+    ("Own(1)", "mine", True),
+    ("Box::new(Own(1))", "mine", True),
+    ("&&Own(1)", "mine", True),
+    ("Metres(3)", "Metres(3)", False),
+    ("std::sync::LazyLock::new(|| 3)", "LazyLock(<uninit>)", False),
+    (":fmt {:#?}\nSome(number)", "Some(\n    1,\n)", False),
+    ("Some(number)", "Some(\n    1,\n)", False),
+    (":types\nnumber", ": i32 = 1", False),
+    (":types", "Types: false", False),
+]
+
+
+def test_most_values_are_shown_by_one_compilation(plain):
+    with running(plain) as kernel:
+        assert kernel.run(TYPES, timeout=200).status == "ok"
+        # From this one on the kernel knows how values are shown.
+        assert kernel.run("number").result == "1"
+        for code, shown, once in VALUES:
+            cell = kernel.run(code)
+            assert cell.status == "ok", f"{code}: {cell.reply}"
+            # A command says that it has changed something, beside the value.
+            contents = cell.of("display_data", "execute_result")
+            assert shown in [content["data"]["text/plain"].strip() for content in contents], code
+            program = (kernel.folder() / "src" / "lib.rs").read_text()
+            assert (").evcxr_display();" in program) == once, code
+        failed = kernel.run("let text = 1;\nwords.len() +\n   wrds")
+        text = "\n".join(failed.error["traceback"])
+        assert "wrds" in text and "cell:3:4" in re.sub(r"\x1b\[[0-9;]*m", "", text), text

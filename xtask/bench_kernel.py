@@ -253,8 +253,8 @@ def report(ours, theirs):
     lines += [f"| {part} | {seconds(value)} |" for part, value in ours["floor"].items()]
     lines += [
         "",
-        "An expression is compiled twice unless its type has `evcxr_display`: the first attempt "
-        "ends with an error of type. What is left of a cell's time is rust-analyzer, loading and "
+        "An expression is compiled twice where its type neither has `evcxr_display` nor is the "
+        "standard library's: the first attempt ends with an error of type. What is left of a cell's time is rust-analyzer, loading and "
         "running the cell, and the messages. The floor is rustc's time in all.",
         "",
     ]

@@ -21,6 +21,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use crate::dependencies::{self, Needed};
+use crate::display;
 use crate::prelink::{Compiler, LINKER, Prelinked, link};
 
 /// Set by the kernel: the cargo that is stood before.
@@ -233,7 +234,16 @@ fn record(arguments: &[OsString]) -> Result<Never> {
 
 /// A file that is there as long as other crates need not be analysed.
 pub fn unanalysed() -> PathBuf {
-    PathBuf::from(std::env::var_os("EVCXR_TMPDIR").unwrap_or_default()).join("unanalysed")
+    in_session("unanalysed")
+}
+
+/// A file that is there as long as evcxr shows values by `{:?}`, which its commands may change.
+pub fn by_debug() -> PathBuf {
+    in_session("by-debug")
+}
+
+fn in_session(name: &str) -> PathBuf {
+    PathBuf::from(std::env::var_os("EVCXR_TMPDIR").unwrap_or_default()).join(name)
 }
 
 fn exec(command: &mut Command) -> Result<Never> {
@@ -308,8 +318,14 @@ impl Call {
         fs::write(shared_object, made.as_os_str().as_encoded_bytes())?;
         let environment = self.environment.iter().map(|(name, value)| (name, value));
         let mut rustc = Command::new(&self.rustc);
+        let cell = here.join(CELL);
+        if by_debug().is_file()
+            && let Some(program) = display::once(&fs::read_to_string(&cell)?)
+        {
+            fs::write(&cell, program)?;
+        }
         if let Some(prelinked) = &self.prelinked {
-            prelinked.name_in(&here.join(CELL))?;
+            prelinked.name_in(&cell)?;
             rustc.args(prelinked.arguments()?);
         }
         exec(rustc.args(&self.arguments).env_clear().envs(environment))

@@ -3,6 +3,7 @@
 mod cargo;
 mod completeness;
 mod dependencies;
+mod display;
 mod doctor;
 mod files;
 mod frame;

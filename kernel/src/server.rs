@@ -3,6 +3,7 @@
 //! The protocol: <https://jupyter-client.readthedocs.io/en/stable/messaging.html>, version 5.4.
 
 use std::collections::{HashMap, VecDeque};
+use std::mem::swap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
@@ -10,11 +11,11 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use jupyter_protocol::{
-    CodeMirrorMode, CommClose, CommInfoReply, CompleteReply, ConnectionInfo, ExecuteInput,
-    ExecuteReply, ExecuteRequest, ExecutionCount, ExpressionResult, HelpLink, HistoryReply,
-    InputRequest, InspectReply, InterruptReply, IoPubWelcome, IsCompleteReply, JupyterMessage,
-    JupyterMessageContent as Content, KernelInfoReply, LanguageInfo, ReplyError, ReplyStatus,
-    ShutdownReply, Status,
+    CodeMirrorMode, CommClose, CommInfoReply, CompleteReply, ConnectionInfo, DisplayData,
+    ExecuteInput, ExecuteReply, ExecuteRequest, ExecutionCount, ExpressionResult, HelpLink,
+    HistoryReply, InputRequest, InspectReply, InterruptReply, IoPubWelcome, IsCompleteReply,
+    JupyterMessage, JupyterMessageContent as Content, KernelInfoReply, LanguageInfo, ReplyError,
+    ReplyStatus, ShutdownReply, Status,
 };
 use jupyter_zmq_client::{
     KernelControlConnection, KernelIoPubXPubConnection, KernelStdinConnection,
@@ -383,8 +384,15 @@ impl Shell {
 
         let mut data = seen.result.clone();
         let failure = match outcome.result {
-            Ok(commands) => {
-                data.extend(commands);
+            Ok(mut commands) => {
+                // The value is the result; what commands said before it is shown beside it.
+                if data.is_empty() {
+                    swap(&mut data, &mut commands);
+                }
+                if !commands.is_empty() && !request.silent {
+                    let display = DisplayData::new(live::media(commands));
+                    self.publish(display.as_child_of(message)).await;
+                }
                 self.failure_of(&seen, &outcome.compiled, interrupts)
             }
             Err(error) => Some(self.reports_of(&error, &request.code, &seen, interrupts)),

@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::cargo;
 use crate::completeness;
+use crate::display;
 use crate::frame::Frame;
 use crate::live::{Event, value_of};
 use crate::processes;
@@ -408,6 +409,12 @@ impl Worker {
                     input_reader: &|request| input(&request.prompt, request.is_password),
                 };
                 let ready = if needs_analysis(&code) { self.analyse() } else { Ok(()) };
+                // One of evcxr's commands may change how values are shown. Where this file cannot be
+                // written, expressions take longer.
+                let commands = code.lines().any(is_command);
+                if commands {
+                    let _ = std::fs::remove_file(cargo::by_debug());
+                }
                 let result = if self.state.interrupted() {
                     Err(evcxr::Error::from("interrupted before it began"))
                 } else if let Err(error) = ready {
@@ -428,6 +435,9 @@ impl Worker {
                         .collect()
                 });
                 let compiled = self.context.last_source().unwrap_or_default();
+                if !commands && display::is_by_debug(&compiled) {
+                    let _ = std::fs::write(cargo::by_debug(), "");
+                }
                 let _ = done.send(Outcome { result, compiled });
             }
             Job::Complete { code, position, done } => {
@@ -445,10 +455,14 @@ impl Worker {
 /// Whether evcxr asks rust-analyzer for anything: for the types of the variables that a cell declares,
 /// and for what some of its commands show.
 fn needs_analysis(code: &str) -> bool {
-    let (commands, code): (Vec<_>, Vec<_>) =
-        code.lines().partition(|line| line.trim_start().starts_with(':'));
+    let (commands, code): (Vec<_>, Vec<_>) = code.lines().partition(|line| is_command(line));
     let other = |command: &&str| !command.trim_start().starts_with(":dep ");
     commands.iter().any(other) || completeness::may_declare_variables(&code.join("\n"))
+}
+
+/// Whether evcxr may take a line of a cell for one of its commands.
+fn is_command(line: &str) -> bool {
+    line.trim_start().starts_with(':')
 }
 
 /// What rust-analyzer reads before the first variable needs it: the code up to the end of each of its
