@@ -254,8 +254,9 @@ def report(ours, theirs):
     lines += [
         "",
         "An expression is compiled twice where its type neither has `evcxr_display` nor is the "
-        "standard library's: the first attempt ends with an error of type. What is left of a cell's time is rust-analyzer, loading and "
-        "running the cell, and the messages. The floor is rustc's time in all.",
+        "standard library's: the first attempt ends with an error of type. What is left of a "
+        "cell's time is rust-analyzer, loading and running the cell, and the messages. The floor "
+        "is rustc's time in all.",
         "",
     ]
     return "\n".join(lines)
