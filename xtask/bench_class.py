@@ -159,7 +159,7 @@ class Student:
                 if number < 2:
                     done(["load", "result"][number])
             done("lesson")
-            self.memory, self.disk = proportional(self.family()), unshared(self.folders(folder))
+            self.memory, self.disk = proportional(self.family()), unshared(*self.folders(folder))
             kernel.end()
         # Whatever goes wrong for one student is counted, and the others go on.
         except Exception as error:
@@ -215,13 +215,6 @@ def proportional(processes):
         except psutil.NoSuchProcess:
             continue
     return total
-
-
-def unshared(folders):
-    """Bytes on the disk of files that have no second name."""
-    files = (file for folder in folders for file in folder.rglob("*"))
-    stats = [file.lstat() for file in files if file.is_file()]
-    return sum(stat.st_blocks * 512 for stat in stats if stat.st_nlink == 1)
 
 
 class Memory(threading.Thread):
@@ -290,7 +283,6 @@ def mebibytes(values):
 
 def write(runs, options):
     from bench_kernel import versions
-    from machine import machine
 
     plot(runs, options.report.with_suffix(".png"))
     lines = [
@@ -371,5 +363,6 @@ if __name__ == "__main__":
 
     sys.path[:0] = [str(ROOT / "docker"), str(ROOT / "xtask")]
     from check import Kernel, cells
+    from machine import machine, unshared
 
     sys.exit(main(chosen))

@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from datetime import date
 from pathlib import Path
 
-from machine import machine
+from machine import machine, unshared
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
@@ -57,12 +57,6 @@ def memory(kernel):
     """Bytes in memory, and those of them that no other process has."""
     infos = [process.memory_full_info() for process in family(kernel)]
     return sum(info.rss for info in infos), sum(info.uss for info in infos)
-
-
-def unshared(folder):
-    """Bytes on the disk of files that have no second name."""
-    stats = (file.lstat() for file in folder.rglob("*") if file.is_file())
-    return sum(stat.st_blocks * 512 for stat in stats if stat.st_nlink == 1)
 
 
 def folder_of(name, kernel, temporary):
