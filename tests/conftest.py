@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -147,3 +148,16 @@ def plain(googlenet_kernel, tmp_path_factory, own_state):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JUPYTER_PATH", str(prefix / "share/jupyter"))
         yield "plain"
+
+
+@pytest.fixture(scope="session")
+def drawn_cifar10(tmp_path_factory):
+    """A directory in CIFAR-10's layout: random pixels, each class brighter than the last."""
+    folder = tmp_path_factory.mktemp("drawn")
+    rng = np.random.default_rng(0)
+    for name in [*(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin"]:
+        records = rng.integers(0, 128, (10_000, 3073), dtype=np.uint8)
+        records[:, 0] = rng.integers(0, 10, len(records))
+        records[:, 1:] += 12 * records[:, :1]
+        records.tofile(folder / name)
+    return folder

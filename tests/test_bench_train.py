@@ -24,13 +24,80 @@ def bench(root, monkeypatch):
     return bench_train
 
 
+@pytest.fixture(scope="module")
+def bundle(example, root, tmp_path_factory):
+    """What is carried to a machine without Rust, of the programs that the tests have built."""
+    folder = tmp_path_factory.mktemp("bundle") / "lab"
+    script = root / "xtask" / "bench_bundle.py"
+    subprocess.run([sys.executable, script, folder, "--profile", "dev"], check=True)
+    return folder
+
+
+@pytest.fixture
+def run(bundle, monkeypatch):
+    """Runs it as on that machine: no cargo, and nothing that says where libtorch is."""
+    monkeypatch.setenv("PYTHON", sys.executable)
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    monkeypatch.delenv("LD_LIBRARY_PATH", raising=False)
+    monkeypatch.delenv("LIBTORCH", raising=False)
+
+    def run(*arguments):
+        return subprocess.run(
+            [bundle / "run", *map(str, arguments)], capture_output=True, text=True, timeout=600
+        )
+
+    return run
+
+
+def test_a_bundle_runs_tests_and_trains(bundle, run, drawn_cifar10, tmp_path):
+    tests = bundle / "bin" / "tests"
+    assert {test.name for test in tests.iterdir()} > {"googlenet_lib", "model", "data_batches"}
+    # All of them ran already, by cargo.
+    for test in tests.iterdir():
+        if test.name not in ("spec", "data_batches"):
+            test.unlink()
+    some = ["--", "--epochs", 1, "--train-images", 256, "--test-images", 64, "--batch", 64]
+    out = ["--out", tmp_path, "--data", drawn_cifar10, "--spec", "compact"]
+    done = run("tests", "train", "--device", "cpu", *out, *some)
+    assert done.returncode == 0, done.stdout + done.stderr
+    said = (tmp_path / "tests.txt").read_text()
+    assert said.count("test result: ok") == 2
+    assert "a_second_device_sees_the_same_epoch" in said
+    assert len(json.loads((tmp_path / "compact" / "history.json").read_text())["epochs"]) == 1
+
+    (tests / "broken").write_text("#!/bin/sh\nkill -9 $$\n")
+    (tests / "broken").chmod(0o755)
+    done = run("tests", "--out", tmp_path)
+    assert done.returncode == 1 and "FAILED: broken" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["train"], "--data"),
+        (["--device", "tpu", "tests"], "tpu is no device: cpu or cuda"),
+        (["--out"], "--out needs a value"),
+        (["nothing"], "nothing is no part"),
+    ],
+)
+def test_a_bundle_says_what_is_wrong(run, arguments, said):
+    done = run(*arguments)
+    assert done.returncode == 2 and said in done.stderr
+
+
+def test_a_bundle_wants_its_pytorch(run, monkeypatch, tmp_path):
+    (tmp_path / "torch").mkdir()
+    other = '__version__ = "2.4.0"\n\nclass cuda:\n    is_available = staticmethod(lambda: False)\n'
+    (tmp_path / "torch" / "__init__.py").write_text(other)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    done = run("tests")
+    assert done.returncode == 2 and "has PyTorch 2.4.0" in done.stderr
+
+
 @pytest.mark.timeout(900)
-def test_short_form(example, target, root, tmp_path):
-    script = root / "xtask" / "bench_train.py"
-    ours = target / "examples" / "bench"
-    subprocess.run(
-        [sys.executable, script, "--short", "--ours", ours, "--out", tmp_path], check=True
-    )
+def test_short_form(run, tmp_path):
+    done = run("bench", "--device", "cpu", "--short", "--out", tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
     found = json.loads((tmp_path / "train-cpu.json").read_text())
     losses = 0
     for case in found["cases"]:

@@ -4,13 +4,9 @@ import json
 import subprocess
 import time
 
-import numpy as np
 import pytest
 from PIL import Image
 from safetensors import safe_open
-
-RECORDS, RECORD = 10_000, 3073
-FILES = [f"data_batch_{i}.bin" for i in range(1, 6)] + ["test_batch.bin"]
 
 
 @pytest.fixture
@@ -21,24 +17,11 @@ def train(example):
     return run
 
 
-@pytest.fixture(scope="module")
-def cifar10(tmp_path_factory):
-    """A directory in CIFAR-10's layout: random pixels, each class brighter than the last."""
-    folder = tmp_path_factory.mktemp("drawn")
-    rng = np.random.default_rng(0)
-    for name in FILES:
-        records = rng.integers(0, 128, (RECORDS, RECORD), dtype=np.uint8)
-        records[:, 0] = rng.integers(0, 10, RECORDS)
-        records[:, 1:] += 12 * records[:, :1]
-        records.tofile(folder / name)
-    return folder
-
-
 @pytest.mark.timeout(300)
-def test_it_trains_and_writes_history_plot_and_weights(train, cifar10, tmp_path):
+def test_it_trains_and_writes_history_plot_and_weights(train, drawn_cifar10, tmp_path):
     out = tmp_path / "runs" / "x"
     some = ("--train-images", 512, "--test-images", 128, "--batch", 64)
-    done = train("--data", cifar10, "--spec", "compact", "--epochs", 2, "--out", out, *some)
+    done = train("--data", drawn_cifar10, "--spec", "compact", "--epochs", 2, "--out", out, *some)
     lines = [line for line in done.stdout.splitlines() if line.startswith("epoch")]
     assert len(lines) == 2
     for word in ("loss", "train", "test", "images/s"):
@@ -64,10 +47,10 @@ def test_it_trains_and_writes_history_plot_and_weights(train, cifar10, tmp_path)
 
 
 @pytest.mark.timeout(300)
-def test_it_goes_on_where_it_was_killed(train, cifar10, tmp_path, target):
+def test_it_goes_on_where_it_was_killed(train, drawn_cifar10, tmp_path, target):
     """Killed after its first epoch and resumed, it gives the weights of a run without a break."""
     some = ("--train-images", 512, "--test-images", 128)
-    begin = ("--data", cifar10, *some, "--epochs", 3, "--batch", 64)
+    begin = ("--data", drawn_cifar10, *some, "--epochs", 3, "--batch", 64)
     train(*begin, "--out", tmp_path / "straight")
     command = [target / "examples" / "train", "--cpu", *begin, "--out", tmp_path / "killed"]
     with subprocess.Popen([str(a) for a in command], stdout=subprocess.PIPE, text=True) as process:
@@ -79,7 +62,7 @@ def test_it_goes_on_where_it_was_killed(train, cifar10, tmp_path, target):
     with pytest.raises(subprocess.CalledProcessError) as error:
         train(*begin, "--out", tmp_path / "killed")
     assert "go on with --resume" in error.value.stderr
-    done = train("--data", cifar10, *some, "--out", tmp_path / "killed", "--resume")
+    done = train("--data", drawn_cifar10, *some, "--out", tmp_path / "killed", "--resume")
     assert " of 3 epochs are done" in done.stdout
     weights = [tmp_path / name / "model.safetensors" for name in ("straight", "killed")]
     assert weights[0].read_bytes() == weights[1].read_bytes()
@@ -100,17 +83,17 @@ def test_it_goes_on_where_it_was_killed(train, cifar10, tmp_path, target):
         (["--resume", "--epochs", "3"], "cannot be used with"),
     ],
 )
-def test_bad_input_is_one_clear_error(train, cifar10, tmp_path, args, expected):
-    data = [] if "--data" in args else ["--data", cifar10]
+def test_bad_input_is_one_clear_error(train, drawn_cifar10, tmp_path, args, expected):
+    data = [] if "--data" in args else ["--data", drawn_cifar10]
     with pytest.raises(subprocess.CalledProcessError) as error:
         train(*data, "--out", tmp_path / "x", *args)
     assert expected in error.value.stderr
     assert "panicked" not in error.value.stderr
 
 
-def test_an_unwritable_target_is_found_before_training(train, cifar10, tmp_path):
+def test_an_unwritable_target_is_found_before_training(train, drawn_cifar10, tmp_path):
     file = tmp_path / "file"
     file.write_text("x")
     with pytest.raises(subprocess.CalledProcessError) as error:
-        train("--data", cifar10, "--out", file / "x")
+        train("--data", drawn_cifar10, "--out", file / "x")
     assert str(file) in error.value.stderr

@@ -35,6 +35,14 @@ pub enum Bench {
         #[arg(long)]
         short: bool,
     },
+    /// Tests, training benchmark and training, packed for a machine with PyTorch and without Rust
+    Bundle {
+        /// A new folder, or a new file that ends in .tar.gz
+        out: String,
+        /// Cargo's profile
+        #[arg(long, default_value = "release")]
+        profile: String,
+    },
 }
 
 /// Where to compute.
@@ -65,6 +73,9 @@ impl Bench {
                 let short = short.then(|| "--short".to_owned());
                 ("train", vec![vec!["--device".into(), device.into()], Vec::from_iter(short)])
             }
+            Bench::Bundle { out, profile } => {
+                ("bundle", vec![vec![out.clone(), "--profile".into(), profile.clone()]])
+            }
         };
         [format!("xtask/bench_{program}.py")].into_iter().chain(options.concat()).collect()
     }
@@ -88,6 +99,8 @@ mod tests {
         let whole = Bench::Train { device: Device::Cpu, short: false };
         assert_eq!(whole.program(), ["xtask/bench_train.py", "--device", "cpu"]);
         assert_eq!(Bench::Kernel.program(), ["xtask/bench_kernel.py"]);
+        let bundle = Bench::Bundle { out: "b".into(), profile: "dev".into() };
+        assert_eq!(bundle.program(), ["xtask/bench_bundle.py", "b", "--profile", "dev"]);
         let class = Bench::Class { students: vec![1, 2], kernels: Vec::new() };
         assert_eq!(class.program(), ["xtask/bench_class.py", "--students", "1", "2"]);
     }
