@@ -140,7 +140,7 @@ fn act(action: Action) -> Result<ExitCode> {
             template::build_here(&library)?;
         }
         Action::RemoveSession { folder } => {
-            processes::kill_compilers(0);
+            processes::end_all();
             template::remove_session(&folder);
         }
     }

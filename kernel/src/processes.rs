@@ -1,6 +1,25 @@
 //! The processes that this one has started.
 
+use std::time::Duration;
+
 use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System};
+
+/// Kills all that this process has started, and waits for its end. A program that could not be ended
+/// within two seconds is left to the system.
+pub fn end_all() {
+    for _ in 0..100 {
+        kill_compilers(0);
+        loop {
+            match unsafe { libc::waitpid(-1, std::ptr::null_mut(), libc::WNOHANG) } {
+                // There is none any more.
+                -1 => return,
+                0 => break,
+                _ => {}
+            }
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
 
 /// Kills cargo and all that it has started, and spares the process that runs the cells.
 pub fn kill_compilers(cells: i32) {
