@@ -200,12 +200,13 @@ impl Control {
                 Content::KernelInfoRequest(_) => Some(kernel_info().as_child_of(&message)),
                 Content::InterruptRequest(_) => {
                     let state = Arc::clone(&self.state);
-                    let stop = Arc::clone(&self.stop);
-                    // It may have to wait for the compiler; the reply does not.
-                    tokio::spawn(async move {
-                        stop.notify_waiters();
-                        state.interrupt().await;
-                    });
+                    let counted = state.count_interrupt();
+                    // A cell that waits for the reader may end at once.
+                    self.stop.notify_waiters();
+                    if let Some(interrupt) = counted {
+                        // It may have to wait for the compiler; the reply does not.
+                        tokio::spawn(async move { state.interrupt(interrupt).await });
+                    }
                     Some(InterruptReply::new().as_child_of(&message))
                 }
                 Content::ShutdownRequest(request) => {

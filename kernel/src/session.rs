@@ -105,6 +105,15 @@ pub enum Phase {
     Running = 2,
 }
 
+/// An interrupt that was counted.
+#[derive(Debug)]
+pub struct Interrupt {
+    /// The number of the cell that it is meant for.
+    cell: u32,
+    /// Whether that cell was interrupted before.
+    again: bool,
+}
+
 impl State {
     /// What it is doing.
     pub fn phase(&self) -> Phase {
@@ -137,21 +146,27 @@ impl State {
         self.interrupts.load(Ordering::SeqCst) > 0
     }
 
-    /// Interrupts the cell: the compiler is stopped; a running cell is asked to stop, and killed
-    /// when asked again. A cell that does not listen ends at once.
-    pub async fn interrupt(&self) {
+    /// Counts an interrupt of the cell that is being evaluated; None where there is none. Whatever ends
+    /// the cell from now on, it was interrupted.
+    pub fn count_interrupt(&self) -> Option<Interrupt> {
         if self.phase() == Phase::Idle {
-            return;
+            return None;
         }
         let cell = self.begun.load(Ordering::SeqCst);
-        let is = |phase| self.phase() == phase && self.begun.load(Ordering::SeqCst) == cell;
         let before = self.interrupts.fetch_add(1, Ordering::SeqCst);
+        Some(Interrupt { cell, again: before > 0 })
+    }
+
+    /// Interrupts the cell: the compiler is stopped; a running cell is asked to stop, and killed
+    /// when asked again. A cell that does not listen ends at once.
+    pub async fn interrupt(&self, Interrupt { cell, again }: Interrupt) {
+        let is = |phase| self.phase() == phase && self.begun.load(Ordering::SeqCst) == cell;
         while is(Phase::Compiling) {
             processes::kill_compilers(self.cells.load(Ordering::SeqCst));
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         if is(Phase::Running) {
-            self.signal(if before == 0 { libc::SIGINT } else { libc::SIGKILL });
+            self.signal(if again { libc::SIGKILL } else { libc::SIGINT });
         }
     }
 
