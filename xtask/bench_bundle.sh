@@ -79,8 +79,8 @@ if [[ " ${parts[*]} " == *' train '* && -z $data ]]; then
     fail "to train, name the folder of CIFAR-10's binary files with --data"
 fi
 if [[ " ${parts[*]} " == *' bench '* ]]; then
-    "$python" -c 'import matplotlib, psutil, safetensors' ||
-        fail "the benchmark needs the Python packages matplotlib, psutil and safetensors"
+    "$python" -c 'import psutil, safetensors' ||
+        fail "the benchmark needs the Python packages psutil and safetensors"
 fi
 mkdir -p "$out"
 
