@@ -56,8 +56,8 @@ def fill(folder, profile):
         copy(examples[name], folder / "bin" / name)
     for name, program in tests.items():
         copy(program, folder / "bin" / "tests" / name)
+    (folder / "xtask").mkdir()
     for name in SCRIPTS:
-        (folder / "xtask").mkdir(exist_ok=True)
         shutil.copy2(ROOT / "xtask" / name, folder / "xtask" / name)
     (folder / "tests").mkdir()
     shutil.copy2(ROOT / "tests" / "networks.py", folder / "tests" / "networks.py")

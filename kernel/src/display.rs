@@ -3,7 +3,7 @@
 //! evcxr compiles the last expression of a cell with a call of `evcxr_display`, and where that is an
 //! error, which it is for most values, once more with `{:?}`. Here the first text is changed so that it
 //! holds for values whose type is the standard library's: these have no such method. All other values
-//! are called as before.
+//! are called as before, if their method takes `&self`, as evcxr's documentation has it.
 
 /// What evcxr writes where it shows a value by `{:?}`.
 const BY_DEBUG: &str = "evcxr_send_text_plain(&format!(\"{:?}\",&(\n";
