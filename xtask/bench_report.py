@@ -68,9 +68,8 @@ def trials(found):
     """What float32 and bf16 took in eager mode, where the choice was made."""
     for case in found["cases"]:
         trial = case["sides"]["eager"]["trial"]
-        if case["phase"] == "train":
-            times = ", ".join(f"{name} {1000 * t:.0f} ms" for name, t in trial.items())
-            yield f"{case['network'].upper()} {case['batch']}: {times}"
+        times = ", ".join(f"{name} {1000 * t:.0f} ms" for name, t in trial.items())
+        yield f"{case['network'].upper()} {case['batch']} {PHASES[case['phase']]}: {times}"
 
 
 def where(found):
@@ -136,7 +135,7 @@ def text(found, chart):
         f"of about {found['round']:.0f} s or more on our side and of as many images on the others.",
         "",
         "- ours: `Trainer::fit_with` and `Trainer::evaluate` of the library, through "
-        "`googlenet-lib/examples/bench.rs`.",
+        "`googlenet-lib/examples/bench.rs`, in the precision that PyTorch eager chose.",
         "- the post's program: the network in plain PyTorch, float32, NCHW, Adam as it is, "
         "`zero_grad`, `backward`, `step` and `loss.item()` at every step. Its batches are made on "
         "the device, where a tutorial's loader takes longer.",
@@ -154,7 +153,9 @@ def text(found, chart):
         "operation once, against the copy. A side that fuses operations moves fewer bytes than are "
         "counted.",
         "",
-        f"Steps of the trial{' on two images at most' if device == 'cpu' else ''}: "
+        "The trial of both precisions"
+        + (" (on two images where one took over three times as long)" if device == "cpu" else "")
+        + ": "
         + "; ".join(trials(found))
         + ".",
         "",

@@ -97,9 +97,11 @@ def write_inputs(folder, case, seed=0):
 class Side:
     """A running side: see bench_sides.py and googlenet-lib/examples/bench.rs."""
 
-    def __init__(self, program, name, case, device, folder):
+    def __init__(self, program, name, case, device, folder, precision="float32"):
         self.name = name
         command = [*program, name, case.phase, case.network, case.batch, device, folder]
+        # The others compute in float32, or choose.
+        command += [precision] * (name == "ours")
         free = free_memory(device)
         self.process = subprocess.Popen(
             list(map(str, command)), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -146,8 +148,8 @@ def free_memory(device):
 
 
 @contextmanager
-def started(program, name, case, device, folder):
-    side = Side(program, name, case, device, folder)
+def started(program, name, case, device, folder, precision="float32"):
+    side = Side(program, name, case, device, folder, precision)
     try:
         yield side
     except BaseException:
@@ -179,12 +181,16 @@ def measure(case, device, programs, rounds, least):
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         write_inputs(folder, case)
-        sides, rows = {}, {}
-        for name, program in programs.items():
+        sides, rows, precision = {}, {}, "float32"
+        # Eager mode first: ours computes in the precision that it chooses.
+        for name in sorted(programs, key=lambda name: name != "eager"):
+            program = programs[name]
             if isinstance(program, str):
                 rows[name] = {"skipped": program}
                 continue
-            side = stack.enter_context(started(program, name, case, device, folder))
+            side = stack.enter_context(started(program, name, case, device, folder, precision))
+            if name == "eager":
+                precision = side.found["precision"]
             if side.skipped is None:
                 sides[name] = side
             else:

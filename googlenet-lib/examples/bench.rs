@@ -1,6 +1,6 @@
 //! Our side of `cargo xtask bench train` (xtask/bench_train.py), and its bar chart.
 //!
-//!     bench ours train|evaluate NETWORK BATCH cpu|cuda FOLDER
+//!     bench ours train|evaluate NETWORK BATCH cpu|cuda FOLDER float32|bf16
 //!     bench chart FILE.json OUT.png
 //!
 //! FOLDER holds `data.safetensors`, with `images` u8 (N, H, W, 3) and `labels` (N), and
@@ -39,6 +39,7 @@ struct Task {
     batch: i64,
     device: On,
     folder: PathBuf,
+    precision: Computed,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -51,6 +52,12 @@ enum Phase {
 enum On {
     Cpu,
     Cuda,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Computed {
+    Float32,
+    Bf16,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -82,7 +89,7 @@ impl Task {
         let losses: Vec<f32> = run.history().steps.iter().map(|step| step.loss).collect();
         drop(run);
         let mut run = self.trainer(images, test)?;
-        answer(&losses, |times| {
+        self.answer(&losses, |times| {
             run.fit_with(Epochs(times), &mut Unseen)?;
             let epochs = &run.history().epochs;
             Ok(epochs.iter().rev().take(times as usize).map(|epoch| epoch.seconds).sum())
@@ -92,7 +99,7 @@ impl Task {
     fn evaluate(&self) -> anyhow::Result<()> {
         let images = self.images()?;
         let run = self.trainer(images.clone(), images)?;
-        answer(&[run.evaluate()?.loss as f32], |times| {
+        self.answer(&[run.evaluate()?.loss as f32], |times| {
             let began = Instant::now();
             for _ in 0..times {
                 run.evaluate()?;
@@ -117,7 +124,12 @@ impl Task {
         net.load(self.folder.join("weights.safetensors"))?;
         let classes = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
         let data = Dataset::new("random bytes", &classes, train, test)?;
-        Ok(Trainer::new(net, data, Recipe::seed().with_batch(self.batch))?)
+        let precision = match self.precision {
+            Computed::Float32 => Precision::Float32,
+            Computed::Bf16 => Precision::BFloat16,
+        };
+        let recipe = Recipe::seed().with_batch(self.batch).with_precision(precision);
+        Ok(Trainer::new(net, data, recipe)?)
     }
 
     fn images(&self) -> anyhow::Result<ImageSet> {
@@ -131,21 +143,30 @@ impl Task {
         };
         Ok(ImageSet::new(take("images")?, take("labels")?)?)
     }
-}
 
-/// Says what was computed, then goes through the images as often as it is told, until the input
-/// ends.
-fn answer(losses: &[f32], mut go: impl FnMut(u32) -> anyhow::Result<f64>) -> anyhow::Result<()> {
-    println!(
-        "{}",
-        json!({"losses": losses, "precision": "float32", "threads": tch::get_num_threads()})
-    );
-    for line in std::io::stdin().lock().lines() {
-        let line = line?;
-        let times = line.trim().parse().with_context(|| format!("'{line}' is not a number"))?;
-        println!("{}", json!({"seconds": go(times)?}));
+    /// Says what was computed, then goes through the images as often as it is told, until the input
+    /// ends.
+    fn answer(
+        &self,
+        losses: &[f32],
+        mut go: impl FnMut(u32) -> anyhow::Result<f64>,
+    ) -> anyhow::Result<()> {
+        let precision = self.precision.to_possible_value().context("a precision has a name")?;
+        println!(
+            "{}",
+            json!({
+                "losses": losses,
+                "precision": precision.get_name(),
+                "threads": tch::get_num_threads(),
+            })
+        );
+        for line in std::io::stdin().lock().lines() {
+            let line = line?;
+            let times = line.trim().parse().with_context(|| format!("'{line}' is not a number"))?;
+            println!("{}", json!({"seconds": go(times)?}));
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// What bench_train.py hands over for its chart.

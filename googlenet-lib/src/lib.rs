@@ -67,8 +67,8 @@ pub mod prelude {
     pub use crate::plot::{self, Picture};
     pub use crate::spec::{self, Layer, NetworkSpec, Shape};
     pub use crate::train::{
-        Epochs, Evaluation, Fit, History, Observer, OptimizerSpec, Recipe, Schedule, SizeStep,
-        StepReport, Trainer,
+        Epochs, Evaluation, Fit, History, Observer, OptimizerSpec, Precision, Recipe, Schedule,
+        SizeStep, StepReport, Trainer,
     };
     pub use tch::{Device, Kind, Tensor, manual_seed, no_grad};
 }

@@ -25,8 +25,9 @@ fn small() -> GoogLeNet {
     GoogLeNet::new(&spec, Device::Cpu).unwrap()
 }
 
+/// In float32, whatever this machine is fastest at.
 fn recipe() -> Recipe {
-    Recipe::steady().with_epochs(2).with_batch(32)
+    Recipe::steady().with_epochs(2).with_batch(32).with_precision(Precision::Float32)
 }
 
 /// Ten colours in noise: easy enough to be learned in seconds.
@@ -96,6 +97,38 @@ fn it_learns_and_remembers() {
     std::fs::write(&path, "{}").unwrap();
     let error = History::load(&path).unwrap_err().to_string();
     assert!(error.contains(path.to_str().unwrap()), "{error}");
+}
+
+#[test]
+fn bf16_learns_as_float32_does() {
+    let data = colours(640, 320);
+    let losses = |precision: Precision| {
+        let recipe = recipe().with_precision(precision);
+        let mut run = Trainer::new(small(), &data, recipe).unwrap();
+        run.fit(Epochs(2)).unwrap();
+        let history = run.history();
+        assert_eq!(history.recipe.precision, precision);
+        assert!(run.net().variables().variables().values().all(|t| t.kind() == Kind::Float));
+        (f64::from(history.steps[0].loss), history.epochs[1].clone())
+    };
+    let ((first, whole), (first_16, whole_16)) =
+        (losses(Precision::Float32), losses(Precision::BFloat16));
+    assert!(first != first_16, "computed in the same precision");
+    assert!((first - first_16).abs() < 0.02 * first, "{first} and {first_16}");
+    assert!((whole.test_loss - whole_16.test_loss).abs() < 0.2, "{whole} and {whole_16}");
+}
+
+#[test]
+fn a_history_says_what_was_the_fastest() {
+    let run = run(recipe().with_precision(Precision::Fastest));
+    let used = run.history().recipe.precision;
+    assert_eq!(used, Precision::Fastest.on(Device::Cpu));
+    assert_ne!(used, Precision::Fastest);
+    // A history from before there was a choice.
+    let mut old = serde_json::to_value(recipe()).unwrap();
+    old.as_object_mut().unwrap().remove("precision").unwrap();
+    let old: Recipe = serde_json::from_value(old).unwrap();
+    assert_eq!(old.precision, Precision::Float32);
 }
 
 #[test]

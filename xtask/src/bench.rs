@@ -35,6 +35,22 @@ pub enum Bench {
         #[arg(long)]
         short: bool,
     },
+    /// A network trained by our library and by PyTorch with one recipe and several seeds; writes
+    /// docs/results/accuracy-NETWORK.md. Nothing else should run meanwhile
+    Accuracy {
+        /// Folder of CIFAR-10's binary files
+        #[arg(long)]
+        data: String,
+        /// compact or cifar
+        #[arg(long, default_value = "compact")]
+        network: String,
+        /// Epochs of each training
+        #[arg(long, default_value_t = 2)]
+        epochs: u32,
+        /// Trainings on each side
+        #[arg(long, default_value_t = 3)]
+        seeds: u32,
+    },
     /// Tests, training benchmark and training, packed for a machine with PyTorch and without Rust
     Bundle {
         /// A new folder, or a new file that ends in .tar.gz
@@ -72,6 +88,17 @@ impl Bench {
                 };
                 let short = short.then(|| "--short".to_owned());
                 ("train", vec![vec!["--device".into(), device.into()], Vec::from_iter(short)])
+            }
+            Bench::Accuracy { data, network, epochs, seeds } => {
+                let (epochs, seeds) = (epochs.to_string(), seeds.to_string());
+                let options = [
+                    ("--data", data),
+                    ("--network", network),
+                    ("--epochs", &epochs),
+                    ("--seeds", &seeds),
+                ];
+                let options = options.map(|(name, value)| vec![name.to_owned(), value.clone()]);
+                ("accuracy", options.to_vec())
             }
             Bench::Bundle { out, profile } => {
                 ("bundle", vec![vec![out.clone(), "--profile".into(), profile.clone()]])

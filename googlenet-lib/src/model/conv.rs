@@ -3,6 +3,7 @@
 use tch::nn::Path;
 use tch::{Kind, Tensor};
 
+use super::fused::{self, Piece};
 use crate::Result;
 use crate::spec::{BatchNormSpec, ConvSpec, LocalResponseNormSpec, PoolSpec};
 
@@ -52,26 +53,86 @@ impl Conv {
     }
 
     pub(crate) fn forward(&self, xs: &Tensor, train: bool) -> Result<Tensor> {
-        let (stride, padding) = ([self.stride; 2], [self.padding; 2]);
-        let mut ys = xs.f_conv2d(&self.weight, self.bias.as_ref(), stride, padding, [1, 1], 1)?;
-        if let Some(norm) = &self.norm {
-            ys = norm.forward(&ys, train)?;
+        let mut ys = self.convolve(xs, train)?;
+        match &self.norm {
+            Some(_) if train && fused::serves(&ys) => {
+                let mut outputs = fused::fused(&[ys], &[self.piece(0, 0, train)])?;
+                return Ok(outputs.remove(0));
+            }
+            Some(norm) if train => ys = norm.forward(&ys)?,
+            _ => {}
         }
         if self.relu {
             let _ = ys.f_relu_()?;
         }
         Ok(ys)
     }
+
+    /// The convolution without what follows it. In evaluation the normalisation is part of it.
+    pub(crate) fn convolve(&self, xs: &Tensor, train: bool) -> Result<Tensor> {
+        let (weight, bias) = self.weights(train)?;
+        convolve(xs, &weight, bias.as_ref(), self.stride, self.padding)
+    }
+
+    /// Weight and bias of the convolution. In evaluation the normalisation, which is then no more
+    /// than a factor and a summand for each channel, is folded in.
+    fn weights(&self, train: bool) -> Result<(Tensor, Option<Tensor>)> {
+        match &self.norm {
+            Some(norm) if !train => {
+                let (scale, shift) = norm.scale_and_shift()?;
+                Ok((self.weight.f_mul(&scale.f_view([-1, 1, 1, 1])?)?, Some(shift)))
+            }
+            _ => Ok((self.weight.shallow_clone(), self.bias.as_ref().map(Tensor::shallow_clone))),
+        }
+    }
+
+    /// What follows the convolution, for [`fused::fused`].
+    pub(crate) fn piece(&self, input: usize, output: usize, train: bool) -> Piece<'_> {
+        let norm = self.norm.as_ref().filter(|_| train);
+        Piece { input, output, channels: self.weight.size()[0], norm, relu: self.relu }
+    }
+
+    /// Whether each pixel of the output depends on the same pixel of the input alone.
+    pub(crate) fn is_pointwise(&self) -> bool {
+        self.weight.size()[2..] == [1, 1] && self.stride == 1 && self.padding == 0
+    }
+}
+
+/// The outputs of several pointwise convolutions of the same input side by side, as one convolution:
+/// the input is read once, and its gradient is written once.
+pub(crate) fn convolve_jointly(xs: &Tensor, convs: &[&Conv], train: bool) -> Result<Tensor> {
+    let (weights, biases): (Vec<_>, Vec<_>) = convs
+        .iter()
+        .map(|conv| conv.weights(train))
+        .collect::<Result<Vec<_>>>()?
+        .into_iter()
+        .unzip();
+    let biases: Vec<Tensor> = biases.into_iter().flatten().collect();
+    let bias = if biases.is_empty() { None } else { Some(Tensor::f_cat(&biases, 0)?) };
+    convolve(xs, &Tensor::f_cat(&weights, 0)?, bias.as_ref(), 1, 0)
+}
+
+/// Computed in the kind of the activations, whatever the kind of the weights.
+fn convolve(
+    xs: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+    stride: i64,
+    padding: i64,
+) -> Result<Tensor> {
+    let weight = weight.f_to_kind(xs.kind())?;
+    let bias = bias.map(|bias| bias.f_to_kind(xs.kind())).transpose()?;
+    Ok(xs.f_conv2d(&weight, bias.as_ref(), [stride; 2], [padding; 2], [1, 1], 1)?)
 }
 
 /// Batch normalisation with learned scale and shift.
 #[derive(Debug)]
-struct BatchNorm {
-    weight: Tensor,
-    bias: Tensor,
-    running_mean: Tensor,
-    running_var: Tensor,
-    spec: BatchNormSpec,
+pub(crate) struct BatchNorm {
+    pub(crate) weight: Tensor,
+    pub(crate) bias: Tensor,
+    pub(crate) running_mean: Tensor,
+    pub(crate) running_var: Tensor,
+    pub(crate) spec: BatchNormSpec,
 }
 
 impl BatchNorm {
@@ -85,18 +146,27 @@ impl BatchNorm {
         })
     }
 
-    fn forward(&self, xs: &Tensor, train: bool) -> Result<Tensor> {
+    /// With the statistics of the batch.
+    pub(super) fn forward(&self, xs: &Tensor) -> Result<Tensor> {
         let BatchNormSpec { epsilon, momentum } = self.spec;
         Ok(xs.f_batch_norm(
             Some(&self.weight),
             Some(&self.bias),
             Some(&self.running_mean),
             Some(&self.running_var),
-            train,
+            true,
             momentum,
             epsilon,
             true,
         )?)
+    }
+
+    /// What it does in evaluation: a factor and a summand for each channel.
+    fn scale_and_shift(&self) -> Result<(Tensor, Tensor)> {
+        let deviation = self.running_var.f_add_scalar(self.spec.epsilon)?.f_sqrt()?;
+        let scale = self.weight.f_div(&deviation)?;
+        let shift = self.bias.f_sub(&self.running_mean.f_mul(&scale)?)?;
+        Ok((scale, shift))
     }
 }
 
@@ -131,6 +201,8 @@ pub(crate) fn max_pool(xs: &Tensor, spec: PoolSpec) -> Result<Tensor> {
 /// `torch.nn.LocalResponseNorm` does.
 pub(crate) fn local_response_norm(xs: &Tensor, spec: LocalResponseNormSpec) -> Result<Tensor> {
     let LocalResponseNormSpec { size, alpha, beta, k } = spec;
+    let kind = xs.kind();
+    let xs = at_least_float(xs)?;
     let (before, after) = (size / 2, (size - 1) / 2);
     let mean_square = xs
         .f_square()?
@@ -139,5 +211,13 @@ pub(crate) fn local_response_norm(xs: &Tensor, spec: LocalResponseNormSpec) -> R
         .f_avg_pool3d([size, 1, 1], [1, 1, 1], [0, 0, 0], false, true, None::<i64>)?
         .f_squeeze_dim(1)?;
     let divisor = ((mean_square * alpha) + k).f_pow_tensor_scalar(beta)?;
-    Ok(xs.f_div(&divisor)?)
+    Ok(xs.f_div(&divisor)?.f_to_kind(kind)?)
+}
+
+/// The same values in single precision, unless they are in double precision.
+pub(crate) fn at_least_float(xs: &Tensor) -> Result<Tensor> {
+    match xs.kind() {
+        Kind::Double => Ok(xs.shallow_clone()),
+        _ => Ok(xs.f_to_kind(Kind::Float)?),
+    }
 }

@@ -4,7 +4,8 @@
 use tch::Tensor;
 use tch::nn::Path;
 
-use super::conv::{Conv, max_pool};
+use super::conv::{Conv, convolve_jointly, max_pool};
+use super::fused::{self, Piece};
 use crate::Result;
 use crate::spec::{BatchNormSpec, BranchSpec, PoolSpec};
 
@@ -31,15 +32,24 @@ impl Branch {
         Ok(Branch { pool: spec.pool, convs })
     }
 
+    /// Whether its first convolution can be computed together with those of other branches.
+    fn joins(&self) -> bool {
+        self.pool.is_none() && self.convs.first().is_some_and(Conv::is_pointwise)
+    }
+
     fn forward(&self, xs: &Tensor, train: bool) -> Result<Tensor> {
-        let mut ys = match self.pool {
-            Some(pool) => max_pool(xs, pool)?,
-            None => xs.shallow_clone(),
-        };
+        let mut ys = self.pooled(xs)?;
         for conv in &self.convs {
             ys = conv.forward(&ys, train)?;
         }
         Ok(ys)
+    }
+
+    fn pooled(&self, xs: &Tensor) -> Result<Tensor> {
+        match self.pool {
+            Some(pool) => max_pool(xs, pool),
+            None => Ok(xs.shallow_clone()),
+        }
     }
 }
 
@@ -66,8 +76,53 @@ impl Inception {
 
     /// (N, C_in, H, W) to (N, C_out, H, W).
     pub(crate) fn forward(&self, xs: &Tensor, train: bool) -> Result<Tensor> {
+        if fused::serves(xs) {
+            return self.forward_fused(xs, train);
+        }
         let branches: Vec<Tensor> =
             self.branches.iter().map(|branch| branch.forward(xs, train)).collect::<Result<_>>()?;
         Ok(Tensor::f_cat(&branches, 1)?)
+    }
+
+    /// The same with less traffic. The pointwise convolutions that read the input itself are one,
+    /// and what follows the last convolutions is done on the way to their place in the output.
+    fn forward_fused(&self, xs: &Tensor, train: bool) -> Result<Tensor> {
+        let joint: Vec<&Conv> =
+            self.branches.iter().filter(|b| b.joins()).map(|b| &b.convs[0]).collect();
+        let mut heads = Vec::new();
+        if !joint.is_empty() {
+            let pieces: Vec<Piece<'_>> =
+                joint.iter().enumerate().map(|(i, conv)| conv.piece(0, i, train)).collect();
+            heads = fused::fused(&[convolve_jointly(xs, &joint, train)?], &pieces)?;
+        }
+        let mut heads = heads.into_iter();
+        let (mut ends, mut pieces) = (Vec::new(), Vec::new());
+        for (index, branch) in self.branches.iter().enumerate() {
+            let (mut ys, convs) = match branch.joins().then(|| heads.next()).flatten() {
+                Some(head) => (head, &branch.convs[1..]),
+                None => (branch.pooled(xs)?, &branch.convs[..]),
+            };
+            match convs.split_last() {
+                Some((last, before)) => {
+                    for conv in before {
+                        ys = conv.forward(&ys, train)?;
+                    }
+                    pieces.push(last.piece(index, 0, train));
+                    ends.push(last.convolve(&ys, train)?);
+                }
+                None => {
+                    let channels = ys.size()[1];
+                    pieces.push(Piece {
+                        input: index,
+                        output: 0,
+                        channels,
+                        norm: None,
+                        relu: false,
+                    });
+                    ends.push(ys);
+                }
+            }
+        }
+        Ok(fused::fused(&ends, &pieces)?.remove(0))
     }
 }

@@ -12,6 +12,7 @@
 //! ```
 
 mod conv;
+mod fused;
 mod head;
 mod inception;
 pub mod torchvision;

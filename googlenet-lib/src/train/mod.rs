@@ -33,5 +33,5 @@ pub use checkpoint::has_checkpoint;
 pub use history::{Epoch, History, Step};
 pub use live::Live;
 pub use observer::{Observer, StepReport};
-pub use recipe::{OptimizerSpec, Recipe, Schedule, SizeStep};
+pub use recipe::{OptimizerSpec, Precision, Recipe, Schedule, SizeStep};
 pub use trainer::{Epochs, Evaluation, Fit, Trainer};

@@ -1,6 +1,7 @@
 //! Recipes: everything that decides how a network is trained, as data.
 
 use serde::{Deserialize, Serialize};
+use tch::{Device, Kind};
 
 use crate::data::Augment;
 use crate::{Error, Result};
@@ -24,6 +25,9 @@ pub struct Recipe {
     pub weight_decay: f64,
     /// Share of each label that is spread over all classes, from 0 to 1.
     pub label_smoothing: f64,
+    /// What activations and gradients are computed in; weights and statistics are float32 always.
+    #[serde(default)]
+    pub precision: Precision,
     /// Random crops and flips.
     pub augment: Augment,
     /// Image sizes along the way; empty for the network's own size from start to end.
@@ -41,6 +45,49 @@ pub struct SizeStep {
     pub from: f64,
     /// Rows and columns.
     pub size: i64,
+}
+
+/// What activations and their gradients are computed in. Weights, the statistics of normalisations
+/// and the losses are float32 whatever it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Precision {
+    /// 32 bits, 24 of them for the digits.
+    #[default]
+    Float32,
+    /// bfloat16: 16 bits, 8 of them for the digits, the range of float32.
+    BFloat16,
+    /// bfloat16 on a GPU and on a CPU that has instructions for it, else float32. A history says
+    /// which it was.
+    Fastest,
+}
+
+impl Precision {
+    /// What [`Precision::Fastest`] is on this device; any other is itself.
+    pub fn on(self, device: Device) -> Precision {
+        match self {
+            Precision::Fastest if device.is_cuda() || cpu_has_bf16() => Precision::BFloat16,
+            Precision::Fastest => Precision::Float32,
+            other => other,
+        }
+    }
+
+    /// The kind of tensor to compute in.
+    pub(crate) fn kind(self, device: Device) -> Kind {
+        match self.on(device) {
+            Precision::BFloat16 => Kind::BFloat16,
+            _ => Kind::Float,
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn cpu_has_bf16() -> bool {
+    std::is_x86_feature_detected!("avx512bf16")
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn cpu_has_bf16() -> bool {
+    false
 }
 
 /// What turns gradients into steps.
@@ -109,6 +156,7 @@ impl Recipe {
             schedule: Schedule::Constant,
             weight_decay: 0.0,
             label_smoothing: 0.0,
+            precision: Precision::Float32,
             augment: Augment { pad: 0, flip: false },
             sizes: Vec::new(),
             test_flip: false,
@@ -128,6 +176,7 @@ impl Recipe {
             schedule: Schedule::OneCycle { warmup: 0.2, start: 0.1, end: 0.0 },
             weight_decay: 5e-4,
             label_smoothing: 0.1,
+            precision: Precision::Fastest,
             augment: Augment { pad: 4, flip: true },
             sizes: Vec::new(),
             test_flip: true,
@@ -163,6 +212,12 @@ impl Recipe {
     /// The same recipe with another batch size.
     pub fn with_batch(mut self, batch: i64) -> Recipe {
         self.batch = batch;
+        self
+    }
+
+    /// The same recipe computed in another precision.
+    pub fn with_precision(mut self, precision: Precision) -> Recipe {
+        self.precision = precision;
         self
     }
 

@@ -150,6 +150,7 @@ impl Trainer {
     /// images in a batch than in the training set.
     pub fn new(net: GoogLeNet, data: impl Borrow<Dataset>, recipe: Recipe) -> Result<Trainer> {
         let data = data.borrow();
+        let recipe = Recipe { precision: recipe.precision.on(net.device()), ..recipe };
         recipe.check()?;
         let classes = net.spec().head.classes;
         if data.classes.len() as i64 != classes {
@@ -285,7 +286,7 @@ impl Trainer {
             for start in (0..images as i64).step_by(self.recipe.batch as usize) {
                 let len = self.recipe.batch.min(images as i64 - start);
                 let (xs, labels) = self.test.eval(start, len, size)?;
-                let logits = classifier.logits(&xs)?;
+                let logits = classifier.logits(&self.in_precision(&xs)?)?;
                 loss += cross_entropy(&logits, &labels, 0.0)? * len as f64;
                 correct += count_correct(&logits, &labels)?;
             }
@@ -293,6 +294,11 @@ impl Trainer {
         })?;
         let mean = |sum: &Tensor| -> Result<f64> { Ok(sum.f_double_value(&[0])? / images as f64) };
         Ok(Evaluation { loss: mean(&loss)?, accuracy: mean(&correct)?, images })
+    }
+
+    /// Images in the kind that the recipe computes in: what is computed from them follows.
+    fn in_precision(&self, images: &Tensor) -> Result<Tensor> {
+        Ok(images.f_to_kind(self.recipe.precision.kind(self.net.device()))?)
     }
 
     pub(super) fn begin_epoch(&mut self) -> Result<Running> {
@@ -370,7 +376,7 @@ impl Trainer {
             let step = self.history.epochs.len() * running.plan.batches() + running.next;
             tch::manual_seed(step_seed(self.recipe.seed, step as u64));
         }
-        let outputs = self.net.outputs(&images)?;
+        let outputs = self.net.outputs(&self.in_precision(&images)?)?;
         let loss = outputs.loss(&labels, self.recipe.label_smoothing)?;
         self.optimizer.step(&loss, learning_rate)?;
 

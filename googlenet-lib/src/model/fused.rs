@@ -1,0 +1,277 @@
+//! Normalisation, ReLU, splitting and concatenation in one pass over the memory, on a CPU: see
+//! `fused.cpp`.
+
+use std::ffi::{CStr, c_char, c_void};
+use std::ptr;
+
+use tch::{Device, Kind, TchError, Tensor};
+
+use super::conv::BatchNorm;
+use crate::{Error, Result};
+
+/// So many channels of one input, which go to one output. Pieces of an input lie side by side in it
+/// in their order, and so do those of an output.
+pub(crate) struct Piece<'a> {
+    pub(crate) input: usize,
+    pub(crate) output: usize,
+    pub(crate) channels: i64,
+    /// Statistics are those of the batch.
+    pub(crate) norm: Option<&'a BatchNorm>,
+    pub(crate) relu: bool,
+}
+
+/// `fused_piece` in `fused.cpp`.
+#[repr(C)]
+struct RawPiece {
+    input: i64,
+    output: i64,
+    channels: i64,
+    relu: i32,
+    weight: *const c_void,
+    bias: *const c_void,
+    running_mean: *const c_void,
+    running_var: *const c_void,
+}
+
+unsafe extern "C" {
+    fn googlenet_fused(
+        inputs: *const *const c_void,
+        inputs_len: i64,
+        pieces: *const RawPiece,
+        pieces_len: i64,
+        momentum: f64,
+        epsilon: f64,
+        outputs: *mut *mut c_void,
+    ) -> *mut c_char;
+}
+
+/// Whether [`fused`] can be used where these activations are.
+pub(crate) fn serves(xs: &Tensor) -> bool {
+    xs.device() == Device::Cpu
+        && matches!(xs.kind(), Kind::Float | Kind::BFloat16)
+        && xs.numel() > 0
+}
+
+/// Normalises and activates pieces of `inputs`, (N, C, H, W) each, and puts them side by side in as
+/// many outputs as they name. All is differentiated as usual, once.
+///
+/// # Errors
+/// Memory that is not there.
+pub(crate) fn fused(inputs: &[Tensor], pieces: &[Piece<'_>]) -> Result<Vec<Tensor>> {
+    let outputs = pieces.iter().map(|piece| piece.output + 1).max().unwrap_or(0);
+    let wanted = |input: usize| -> i64 {
+        pieces.iter().filter(|piece| piece.input == input).map(|piece| piece.channels).sum()
+    };
+    for (index, input) in inputs.iter().enumerate() {
+        let same_pixels = input.dim() == 4 && input.size()[2..] == inputs[0].size()[2..];
+        assert!(same_pixels && input.size()[0] == inputs[0].size()[0] && serves(input));
+        assert_eq!(input.size()[1], wanted(index), "all channels of input {index} have a piece");
+        assert_eq!(input.kind(), inputs[0].kind());
+    }
+    let norm = pieces.iter().find_map(|piece| piece.norm);
+    let (momentum, epsilon) =
+        norm.map_or((0.0, 0.0), |norm| (norm.spec.momentum, norm.spec.epsilon));
+    let raw_inputs: Vec<*const c_void> = inputs.iter().map(pointer).collect();
+    let raw_pieces: Vec<RawPiece> = pieces.iter().map(raw).collect();
+    let mut raw_outputs = vec![ptr::null_mut(); outputs];
+    // SAFETY: the pointers are those of tensors that live until the call returns; their shapes and
+    // kinds were checked above, and parameters have one number for each channel of their piece.
+    let problem = unsafe {
+        googlenet_fused(
+            raw_inputs.as_ptr(),
+            raw_inputs.len() as i64,
+            raw_pieces.as_ptr(),
+            raw_pieces.len() as i64,
+            momentum,
+            epsilon,
+            raw_outputs.as_mut_ptr(),
+        )
+    };
+    if !problem.is_null() {
+        // SAFETY: a string that strdup made, which is ours.
+        let text = unsafe { CStr::from_ptr(problem) }.to_string_lossy().into_owned();
+        unsafe { libc::free(problem.cast()) };
+        return Err(Error::from(TchError::Torch(text)));
+    }
+    // SAFETY: each is a new tensor, which is ours.
+    Ok(raw_outputs.into_iter().map(|tensor| unsafe { Tensor::from_ptr(tensor.cast()) }).collect())
+}
+
+fn pointer(tensor: &Tensor) -> *const c_void {
+    tensor.as_ptr().cast()
+}
+
+fn raw(piece: &Piece<'_>) -> RawPiece {
+    let of = |tensor: fn(&BatchNorm) -> &Tensor| {
+        piece.norm.map_or(ptr::null(), |norm| pointer(tensor(norm)))
+    };
+    RawPiece {
+        input: piece.input as i64,
+        output: piece.output as i64,
+        channels: piece.channels,
+        relu: i32::from(piece.relu),
+        weight: of(|norm| &norm.weight),
+        bias: of(|norm| &norm.bias),
+        running_mean: of(|norm| &norm.running_mean),
+        running_var: of(|norm| &norm.running_var),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::BatchNormSpec;
+    use tch::no_grad;
+
+    /// (channels, normalised, activated, output) of each piece of each input.
+    const INPUTS: [&[(i64, bool, bool, usize)]; 3] = [
+        &[(5, true, true, 0), (16, true, false, 1), (3, false, false, 0)],
+        &[(33, true, true, 0)],
+        &[(2, false, true, 1), (1, true, true, 2)],
+    ];
+
+    /// Values that are the same each time; the process's generator is left alone.
+    fn values(size: &[i64], seed: f64) -> Tensor {
+        let count: i64 = size.iter().product();
+        let angles = Tensor::arange(count, (Kind::Double, Device::Cpu)) * (1.7 + seed) + seed;
+        (angles.sin() * 2.0 + 0.7).view(size)
+    }
+
+    struct Case {
+        inputs: Vec<Tensor>,
+        norms: Vec<BatchNorm>,
+    }
+
+    impl Case {
+        /// `kind` is that of the inputs; norms are in double or single precision.
+        fn new(kind: Kind, [n, height, width]: [i64; 3]) -> Case {
+            let of_norms = if kind == Kind::Double { kind } else { Kind::Float };
+            let leaf = |t: Tensor, kind: Kind| t.to_kind(kind).set_requires_grad(true);
+            let norms = INPUTS.iter().flat_map(|pieces| pieces.iter()).filter(|piece| piece.1);
+            let norms = norms.enumerate().map(|(i, &(channels, ..))| BatchNorm {
+                weight: leaf(values(&[channels], i as f64), of_norms),
+                bias: leaf(values(&[channels], i as f64 + 0.5), of_norms),
+                running_mean: values(&[channels], 0.1).to_kind(of_norms),
+                running_var: values(&[channels], 0.2).square().to_kind(of_norms),
+                spec: BatchNormSpec { epsilon: 1e-5, momentum: 0.1 },
+            });
+            let inputs = INPUTS.iter().enumerate().map(|(i, pieces)| {
+                let channels: i64 = pieces.iter().map(|piece| piece.0).sum();
+                // Rounded before all else, so that every kind starts from the same numbers; far from
+                // 0, where sums of squares would cancel.
+                let values = values(&[n, channels, height, width], i as f64) + 4.0;
+                leaf(values.to_kind(Kind::BFloat16), kind)
+            });
+            Case { inputs: inputs.collect(), norms: norms.collect() }
+        }
+
+        fn pieces(&self) -> Vec<Piece<'_>> {
+            let mut norms = self.norms.iter();
+            let mut pieces = Vec::new();
+            for (input, of_input) in INPUTS.iter().enumerate() {
+                for &(channels, norm, relu, output) in *of_input {
+                    let norm = norm.then(|| norms.next().unwrap());
+                    pieces.push(Piece { input, output, channels, norm, relu });
+                }
+            }
+            pieces
+        }
+
+        /// The same by libtorch's operations, one after the other.
+        fn by_libtorch(&self) -> Vec<Tensor> {
+            let mut first = [0; INPUTS.len()];
+            let mut outputs: Vec<Vec<Tensor>> = Vec::new();
+            outputs.resize_with(3, Vec::new);
+            for Piece { input, output, channels, norm, relu } in self.pieces() {
+                let mut part = self.inputs[input].narrow(1, first[input], channels);
+                first[input] += channels;
+                if let Some(norm) = norm {
+                    part = norm.forward(&part).unwrap();
+                }
+                outputs[output].push(if relu { part.relu() } else { part });
+            }
+            outputs.iter().map(|parts| Tensor::cat(parts, 1)).collect()
+        }
+
+        /// Outputs, gradients of a sum over them with many weights, and running statistics.
+        fn results(self, outputs: Vec<Tensor>) -> Vec<Tensor> {
+            let loss: Tensor = outputs
+                .iter()
+                .map(|y| {
+                    let weights = values(&y.size(), 0.3).to_kind(Kind::Double);
+                    (y.to_kind(Kind::Double) * weights).sum(Kind::Double)
+                })
+                .sum();
+            let mut leaves: Vec<&Tensor> = self.inputs.iter().collect();
+            leaves.extend(self.norms.iter().flat_map(|norm| [&norm.weight, &norm.bias]));
+            let gradients = Tensor::run_backward(&[loss], &leaves, false, false);
+            let running = self.norms.into_iter().flat_map(|n| [n.running_mean, n.running_var]);
+            outputs.into_iter().chain(gradients).chain(running).collect()
+        }
+    }
+
+    fn same_as_libtorch(kind: Kind, size: [i64; 3], tolerance: f64) {
+        let reference = Case::new(Kind::Double, size);
+        let outputs = reference.by_libtorch();
+        let wanted = reference.results(outputs);
+        let case = Case::new(kind, size);
+        let outputs = fused(&case.inputs, &case.pieces()).unwrap();
+        let found = case.results(outputs);
+        assert_eq!(found.len(), wanted.len());
+        no_grad(|| {
+            for (index, (found, wanted)) in found.iter().zip(&wanted).enumerate() {
+                let scale = wanted.abs().max().double_value(&[]).max(1.0);
+                let error = (found.to_kind(Kind::Double) - wanted).abs().max().double_value(&[]);
+                assert!(error <= tolerance * scale, "result {index}: {error} of {scale}, {kind:?}");
+            }
+        });
+    }
+
+    #[test]
+    fn float32_is_libtorchs() {
+        // Few rows are done on one thread.
+        same_as_libtorch(Kind::Float, [2, 3, 5], 5e-5);
+        same_as_libtorch(Kind::Float, [7, 13, 11], 5e-5);
+    }
+
+    #[test]
+    fn bf16_is_libtorchs_but_for_rounding() {
+        same_as_libtorch(Kind::BFloat16, [2, 3, 5], 5e-2);
+        same_as_libtorch(Kind::BFloat16, [7, 13, 11], 5e-2);
+    }
+
+    #[test]
+    fn one_seed_gives_one_sum() {
+        let gradients = || {
+            let case = Case::new(Kind::Float, [7, 13, 11]);
+            let outputs = fused(&case.inputs, &case.pieces()).unwrap();
+            case.results(outputs)
+        };
+        assert_eq!(gradients(), gradients());
+    }
+
+    #[test]
+    fn an_output_that_nothing_uses_has_no_gradient() {
+        let case = Case::new(Kind::Float, [7, 13, 11]);
+        let outputs = fused(&case.inputs, &case.pieces()).unwrap();
+        let gradients = Tensor::run_backward(
+            &[outputs[0].sum(Kind::Float)],
+            &[&case.inputs[0], &case.inputs[2]],
+            false,
+            false,
+        );
+        assert_eq!(gradients[0].narrow(1, 5, 16).abs().max().double_value(&[]), 0.0);
+        assert_eq!(gradients[0].narrow(1, 21, 3).min().double_value(&[]), 1.0);
+        assert_eq!(gradients[1].abs().max().double_value(&[]), 0.0);
+    }
+
+    #[test]
+    fn a_second_derivative_is_refused() {
+        let case = Case::new(Kind::Float, [2, 3, 5]);
+        let outputs = fused(&case.inputs, &case.pieces()).unwrap();
+        let result =
+            Tensor::f_run_backward(&[outputs[0].sum(Kind::Float)], &[&case.inputs[0]], true, true);
+        let error = result.unwrap_err().to_string();
+        assert!(error.contains("no second derivative"), "{error}");
+    }
+}
