@@ -193,6 +193,9 @@ impl Linear {
 
 /// Maximum over a sliding window.
 pub(crate) fn max_pool(xs: &Tensor, spec: PoolSpec) -> Result<Tensor> {
+    if fused::serves(xs) && spec.kernel <= fused::MAX_KERNEL {
+        return fused::max_pool(xs, spec);
+    }
     let PoolSpec { kernel, stride, padding, ceil_mode } = spec;
     Ok(xs.f_max_pool2d([kernel; 2], [stride; 2], [padding; 2], [1, 1], ceil_mode)?)
 }

@@ -1,5 +1,5 @@
-//! Normalisation, ReLU, splitting and concatenation in one pass over the memory, on a CPU: see
-//! `fused.cpp`.
+//! What follows a convolution in one pass over the memory, and maximum pooling, on a CPU: see
+//! `cpu/fused.cpp` and `cpu/max_pool.cpp`.
 
 use std::ffi::{CStr, c_char, c_void};
 use std::ptr;
@@ -7,6 +7,7 @@ use std::ptr;
 use tch::{Device, Kind, TchError, Tensor};
 
 use super::conv::BatchNorm;
+use crate::spec::PoolSpec;
 use crate::{Error, Result};
 
 /// So many channels of one input, which go to one output. Pieces of an input lie side by side in it
@@ -20,7 +21,7 @@ pub(crate) struct Piece<'a> {
     pub(crate) relu: bool,
 }
 
-/// `fused_piece` in `fused.cpp`.
+/// `fused_piece` in `cpu/fused.cpp`.
 #[repr(C)]
 struct RawPiece {
     input: i64,
@@ -43,9 +44,18 @@ unsafe extern "C" {
         epsilon: f64,
         outputs: *mut *mut c_void,
     ) -> *mut c_char;
+
+    fn googlenet_max_pool(
+        input: *const c_void,
+        kernel: i64,
+        stride: i64,
+        padding: i64,
+        ceil_mode: i32,
+        output: *mut *mut c_void,
+    ) -> *mut c_char;
 }
 
-/// Whether [`fused`] can be used where these activations are.
+/// Whether [`fused`] and [`max_pool`] can be used where these activations are.
 pub(crate) fn serves(xs: &Tensor) -> bool {
     xs.device() == Device::Cpu
         && matches!(xs.kind(), Kind::Float | Kind::BFloat16)
@@ -87,14 +97,41 @@ pub(crate) fn fused(inputs: &[Tensor], pieces: &[Piece<'_>]) -> Result<Vec<Tenso
             raw_outputs.as_mut_ptr(),
         )
     };
-    if !problem.is_null() {
-        // SAFETY: a string that strdup made, which is ours.
-        let text = unsafe { CStr::from_ptr(problem) }.to_string_lossy().into_owned();
-        unsafe { libc::free(problem.cast()) };
-        return Err(Error::from(TchError::Torch(text)));
-    }
+    check(problem)?;
     // SAFETY: each is a new tensor, which is ours.
     Ok(raw_outputs.into_iter().map(|tensor| unsafe { Tensor::from_ptr(tensor.cast()) }).collect())
+}
+
+/// The largest window of [`max_pool`]: a place in it is one byte.
+pub(crate) const MAX_KERNEL: i64 = 15;
+
+/// Maximum over a sliding window of (N, C, H, W), differentiated as usual, once.
+///
+/// # Errors
+/// A window that the input is too small for.
+pub(crate) fn max_pool(xs: &Tensor, spec: PoolSpec) -> Result<Tensor> {
+    assert!(serves(xs) && xs.dim() == 4 && spec.kernel <= MAX_KERNEL);
+    let PoolSpec { kernel, stride, padding, ceil_mode } = spec;
+    let mut output = ptr::null_mut();
+    // SAFETY: the pointer is that of a tensor that lives until the call returns; what it must be like
+    // was checked above.
+    check(unsafe {
+        let ceil_mode = i32::from(ceil_mode);
+        googlenet_max_pool(pointer(xs), kernel, stride, padding, ceil_mode, &mut output)
+    })?;
+    // SAFETY: a new tensor, which is ours.
+    Ok(unsafe { Tensor::from_ptr(output.cast()) })
+}
+
+/// The error that a call ended with, if it did.
+fn check(problem: *mut c_char) -> Result<()> {
+    if problem.is_null() {
+        return Ok(());
+    }
+    // SAFETY: a string that strdup made, which is ours.
+    let text = unsafe { CStr::from_ptr(problem) }.to_string_lossy().into_owned();
+    unsafe { libc::free(problem.cast()) };
+    Err(Error::from(TchError::Torch(text)))
 }
 
 fn pointer(tensor: &Tensor) -> *const c_void {
@@ -238,6 +275,38 @@ mod tests {
     fn bf16_is_libtorchs_but_for_rounding() {
         same_as_libtorch(Kind::BFloat16, [2, 3, 5], 5e-2);
         same_as_libtorch(Kind::BFloat16, [7, 13, 11], 5e-2);
+    }
+
+    #[test]
+    fn max_pool_is_libtorchs() {
+        let pool =
+            |kernel, stride, padding, ceil_mode| PoolSpec { kernel, stride, padding, ceil_mode };
+        for spec in
+            [pool(3, 1, 1, false), pool(3, 2, 1, false), pool(3, 2, 0, true), pool(2, 2, 0, false)]
+        {
+            for kind in [Kind::Float, Kind::BFloat16] {
+                // Few different values, so that many windows have more than one greatest.
+                let input = (values(&[5, 19, 9, 8], 0.0) * 2.0).round().to_kind(kind);
+                let run = |kind: Kind, pool: &dyn Fn(&Tensor) -> Tensor| {
+                    let xs = input.to_kind(kind).copy().set_requires_grad(true);
+                    let ys = pool(&xs).to_kind(Kind::Double);
+                    let weights = values(&ys.size(), 0.3).to_kind(Kind::BFloat16);
+                    let loss = (&ys * weights.to_kind(Kind::Double)).sum(Kind::Double);
+                    let gradients = Tensor::run_backward(&[loss], &[&xs], false, false);
+                    (ys.detach(), gradients[0].to_kind(Kind::Double))
+                };
+                let PoolSpec { kernel, stride, padding, ceil_mode } = spec;
+                let (wanted, wanted_gradient) = run(Kind::Double, &|xs| {
+                    xs.max_pool2d([kernel; 2], [stride; 2], [padding; 2], [1, 1], ceil_mode)
+                });
+                let (found, gradient) = run(kind, &|xs| max_pool(xs, spec).unwrap());
+                assert_eq!(found, wanted, "{spec:?} {kind:?}");
+                let error = (gradient - &wanted_gradient).abs().max().double_value(&[]);
+                let greatest = wanted_gradient.abs().max().double_value(&[]);
+                let rounding = if kind == Kind::Float { 1e-6 } else { 1.0 / 256.0 };
+                assert!(error <= rounding * greatest, "{spec:?} {kind:?}: {error} of {greatest}");
+            }
+        }
     }
 
     #[test]

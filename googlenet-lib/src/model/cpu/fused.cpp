@@ -6,33 +6,20 @@
 // layer reads them. The backward pass does the same the other way round.
 //
 // The work is laid out as pieces: so many channels of one input go to one output. Pieces of an input
-// lie side by side in it, in order, and so do those of an output. Rows are pixels: tensors are
-// (N, C, H, W) and channels-last in memory, so that a row is the C values of one pixel.
+// lie side by side in it, in order, and so do those of an output.
 
-#include <algorithm>
 #include <cmath>
-#include <cstdint>
-#include <cstring>
 #include <exception>
 #include <limits>
 #include <vector>
 
-#include <ATen/Parallel.h>
-#include <ATen/TensorIterator.h>
 #include <torch/csrc/autograd/custom_function.h>
 
-#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__)
-// The compiler makes one version for each kind of vector unit, and the loader chooses.
-#define VECTORISED __attribute__((target_clones("arch=skylake-avx512", "arch=haswell", "default")))
-#define INLINED inline __attribute__((always_inline))
-#else
-#define VECTORISED
-#define INLINED inline
-#endif
+#include "rows.h"
 
 namespace {
 
-using at::Tensor;
+using namespace rows;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
@@ -72,148 +59,20 @@ struct fused_piece {
 // Rows over which sums are kept in single precision, before they go into double precision.
 constexpr int64_t BLOCK = 128;
 
-// bfloat16 is the upper half of a float.
-struct bf16 {
-  uint16_t bits;
-};
-
-INLINED float load(const float *p, int64_t i) { return p[i]; }
-INLINED float load(const bf16 *p, int64_t i) {
-  uint32_t bits = static_cast<uint32_t>(p[i].bits) << 16;
-  float value;
-  std::memcpy(&value, &bits, sizeof value);
-  return value;
-}
-INLINED void store(float *p, int64_t i, float value) { p[i] = value; }
-// To the nearest, to even at a tie. A NaN stays one: its upper half is not cleared by the carry, since
-// those that arithmetic makes have their highest bit of the fraction set and no other.
-INLINED void store(bf16 *p, int64_t i, float value) {
-  uint32_t bits;
-  std::memcpy(&bits, &value, sizeof bits);
-  p[i].bits = static_cast<uint16_t>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
-}
-
-// Adds the distance of every channel's values from `shift`, and its square, to `sums` and `squares`.
-template <typename T>
-INLINED void statistics(const T *__restrict x, int64_t stride, int64_t rows, int64_t channels,
-                        const float *__restrict shift, float *__restrict sums, float *__restrict squares) {
-  for (int64_t row = 0; row < rows; ++row, x += stride)
-    for (int64_t c = 0; c < channels; ++c) {
-      float d = load(x, c) - shift[c];
-      sums[c] += d;
-      squares[c] += d * d;
-    }
-}
-
-// y = x * scale + shift, and nothing below `floor`.
-template <typename T>
-INLINED void forward(const T *__restrict x, int64_t x_stride, T *__restrict y, int64_t y_stride, int64_t rows,
-                     int64_t channels, const float *__restrict scale, const float *__restrict shift, float floor) {
-  for (int64_t row = 0; row < rows; ++row, x += x_stride, y += y_stride)
-    for (int64_t c = 0; c < channels; ++c) {
-      float value = load(x, c) * scale[c] + shift[c];
-      store(y, c, value < floor ? floor : value);
-    }
-}
-
-// Sums over the rows of the gradient before the ReLU, and of its product with the distance of x from
-// its mean. The ReLU was open where x * scale + shift > floor.
-template <typename T>
-INLINED void gradient_sums(const T *__restrict x, int64_t x_stride, const T *__restrict g, int64_t g_stride, int64_t rows,
-                           int64_t channels, const float *__restrict scale, const float *__restrict shift, float floor,
-                           const float *__restrict mean, float *__restrict sums, float *__restrict products) {
-  for (int64_t row = 0; row < rows; ++row, x += x_stride, g += g_stride)
-    for (int64_t c = 0; c < channels; ++c) {
-      float value = load(x, c), above = load(g, c);
-      float gradient = value * scale[c] + shift[c] > floor ? above : 0.0f;
-      sums[c] += gradient;
-      products[c] += gradient * (value - mean[c]);
-    }
-}
-
-// dx = gradient * a + (x - mean) * b + d, with the gradient before the ReLU.
-template <typename T>
-INLINED void backward(const T *__restrict x, int64_t x_stride, const T *__restrict g, int64_t g_stride, T *__restrict dx,
-                      int64_t rows, int64_t channels, const float *__restrict scale, const float *__restrict shift,
-                      float floor, const float *__restrict mean, const float *__restrict a, const float *__restrict b,
-                      const float *__restrict d) {
-  for (int64_t row = 0; row < rows; ++row, x += x_stride, g += g_stride, dx += x_stride)
-    for (int64_t c = 0; c < channels; ++c) {
-      float value = load(x, c), above = load(g, c);
-      float gradient = value * scale[c] + shift[c] > floor ? above : 0.0f;
-      store(dx, c, gradient * a[c] + (value - mean[c]) * b[c] + d[c]);
-    }
-}
-
-// Versions for each vector unit are made of plain functions only.
-#define VERSIONS(T)                                                                              \
-  VECTORISED void statistics_of(const T *x, int64_t stride, int64_t rows, int64_t channels,      \
-                                const float *shift, float *sums, float *squares) {               \
-    statistics(x, stride, rows, channels, shift, sums, squares);                                 \
-  }                                                                                              \
-  VECTORISED void forward_of(const T *x, int64_t x_stride, T *y, int64_t y_stride, int64_t rows, \
-                             int64_t channels, const float *scale, const float *shift,           \
-                             float floor) {                                                      \
-    forward(x, x_stride, y, y_stride, rows, channels, scale, shift, floor);                      \
-  }                                                                                              \
-  VECTORISED void gradient_sums_of(const T *x, int64_t x_stride, const T *g, int64_t g_stride,   \
-                                   int64_t rows, int64_t channels, const float *scale,           \
-                                   const float *shift, float floor, const float *mean,           \
-                                   float *sums, float *products) {                               \
-    gradient_sums(x, x_stride, g, g_stride, rows, channels, scale, shift, floor, mean, sums,     \
-                  products);                                                                     \
-  }                                                                                              \
-  VECTORISED void backward_of(const T *x, int64_t x_stride, const T *g, int64_t g_stride, T *dx, \
-                              int64_t rows, int64_t channels, const float *scale,                \
-                              const float *shift, float floor, const float *mean,                \
-                              const float *a, const float *b, const float *d) {                  \
-    backward(x, x_stride, g, g_stride, dx, rows, channels, scale, shift, floor, mean, a, b, d);  \
-  }
-VERSIONS(float)
-VERSIONS(bf16)
-
-// Nothing is below it: the ReLU is off.
-constexpr float NO_FLOOR = -std::numeric_limits<float>::infinity();
-
-float floor_of(const Piece &piece) { return piece.relu ? 0.0f : NO_FLOOR; }
-
-// Calls `part(index, first row, last row)` on all of libtorch's threads at once, for as many equal
-// parts as there are threads. Their number alone decides where a part begins, so that sums come out
-// the same each time. at::parallel_for would need OpenMP in this file, and with it a second set of
-// threads; TensorIterator has it inside libtorch.
-template <typename F> void in_parts(int64_t rows, F part) {
-  int64_t parts = at::get_num_threads();
-  int64_t each = (rows + parts - 1) / parts;
-  auto run = [&](int64_t index) {
-    int64_t first = std::min(rows, index * each), last = std::min(rows, first + each);
-    part(index, first, last);
-  };
-  if (rows < 2 * BLOCK) {
-    for (int64_t index = 0; index < parts; ++index)
-      run(index);
-    return;
-  }
-  Tensor index = at::empty({parts}, at::kLong);
-  auto *base = reinterpret_cast<char *>(index.data_ptr<int64_t>());
-  auto iterator = at::TensorIterator::nullary_op(index);
-  iterator.for_each(
-      [&](char **data, const int64_t *strides, int64_t count) {
-        for (int64_t i = 0; i < count; ++i)
-          run((data[0] + i * strides[0] - base) / static_cast<int64_t>(sizeof(int64_t)));
-      },
-      1);
-}
-
 int64_t rows_of(const Tensor &x) { return x.size(0) * x.size(2) * x.size(3); }
-
-template <typename T> T *pointer(const Tensor &x) { return static_cast<T *>(x.data_ptr()); }
 
 // What the passes over the rows need of a piece, a number for each channel.
 struct Channels {
   std::vector<float> scale, shift, mean;
 };
 
-std::vector<float> floats(const Tensor &x) {
+Way way_of(const Channels &channels, const Piece &piece) {
+  // Nothing is below minus infinity: the ReLU is off.
+  float floor = piece.relu ? 0.0f : -std::numeric_limits<float>::infinity();
+  return {channels.scale.data(), channels.shift.data(), channels.mean.data(), floor};
+}
+
+std::vector<float> numbers(const Tensor &x) {
   Tensor row = x.detach().to(at::kFloat).contiguous();
   const float *p = row.data_ptr<float>();
   return std::vector<float>(p, p + row.numel());
@@ -225,7 +84,7 @@ void sum_up(int64_t rows, int64_t channels, F block, std::vector<double> &sums,
             std::vector<double> &products) {
   size_t parts = at::get_num_threads();
   std::vector<std::vector<double>> totals(parts);
-  in_parts(rows, [&](int64_t index, int64_t first, int64_t last) {
+  in_parts(rows, 2 * BLOCK, [&](int64_t index, int64_t first, int64_t last) {
     std::vector<double> &total = totals[index];
     total.assign(2 * channels, 0.0);
     std::vector<float> partial(2 * channels);
@@ -251,14 +110,13 @@ void normalise(const Tensor &x, const Piece &piece, Tensor &running_mean, Tensor
   int64_t rows = rows_of(x), stride = x.size(1), channels = piece.channels;
   const T *base = pointer<T>(x) + piece.from;
   // Distances from a value that is there: squares of the values themselves would cancel.
-  std::vector<float> shift(channels);
-  for (int64_t c = 0; c < channels; ++c)
-    shift[c] = load(base, c);
+  std::vector<float> shift =
+      numbers(x.select(3, 0).select(2, 0).select(0, 0).narrow(0, piece.from, channels));
   std::vector<double> sums, squares;
   sum_up(
       rows, channels,
       [&](int64_t row, int64_t count, float *s, float *q) {
-        statistics_of(base + row * stride, stride, count, channels, shift.data(), s, q);
+        kernels<T>().statistics(base + row * stride, stride, count, channels, shift.data(), s, q);
       },
       sums, squares);
   float *means = mean.data_ptr<float>(), *inverses = inverse.data_ptr<float>();
@@ -280,16 +138,14 @@ Channels channels_of(const Piece &piece, const Tensor &weight, const Tensor &bia
   size_t count = piece.channels;
   if (!piece.norm)
     return {std::vector<float>(count, 1.0f), std::vector<float>(count), std::vector<float>(count)};
-  Channels channels{floats(weight), floats(bias), floats(mean)};
-  std::vector<float> inverses = floats(inverse);
+  Channels channels{numbers(weight), numbers(bias), numbers(mean)};
+  std::vector<float> inverses = numbers(inverse);
   for (size_t c = 0; c < count; ++c) {
     channels.scale[c] *= inverses[c];
     channels.shift[c] -= channels.mean[c] * channels.scale[c];
   }
   return channels;
 }
-
-Tensor channels_last(const Tensor &x) { return x.contiguous(at::MemoryFormat::ChannelsLast); }
 
 Tensor empty_rows(const Tensor &like, int64_t channels) {
   return at::empty({like.size(0), channels, like.size(2), like.size(3)}, like.options(),
@@ -343,8 +199,7 @@ struct Fused : torch::autograd::Function<Fused> {
   }
 
   static variable_list backward(AutogradContext *context, variable_list gradients) {
-    TORCH_CHECK(!at::GradMode::is_enabled(),
-                "no second derivative of a fused normalisation: compute it on another device");
+    refuse_second_derivative();
     variable_list saved = context->get_saved_variables();
     int64_t inputs = context->saved_data["inputs"].toInt();
     std::vector<Piece> pieces = unpacked(context->saved_data["pieces"].toIntVector());
@@ -392,9 +247,9 @@ private:
     int64_t from = x.size(1), to = y.size(1);
     const T *source = pointer<T>(x) + piece.from;
     T *target = pointer<T>(y) + piece.to;
-    in_parts(rows_of(x), [&](int64_t, int64_t first, int64_t last) {
-      forward_of(source + first * from, from, target + first * to, to, last - first,
-                 piece.channels, channels.scale.data(), channels.shift.data(), floor_of(piece));
+    in_parts(rows_of(x), 2 * BLOCK, [&](int64_t, int64_t first, int64_t last) {
+      kernels<T>().forward(source + first * from, from, target + first * to, to, last - first,
+                           piece.channels, way_of(channels, piece));
     });
   }
 
@@ -407,7 +262,7 @@ private:
     const T *above = pointer<T>(gradient) + piece.to;
     T *target = pointer<T>(into) + piece.from;
     const auto &[scale, shift, mean] = channels;
-    float floor = floor_of(piece);
+    Way way = way_of(channels, piece);
     std::vector<float> a(count, 1.0f), b(count), d(count);
     variable_list of_parameters;
     if (piece.norm) {
@@ -415,11 +270,11 @@ private:
       sum_up(
           rows, count,
           [&](int64_t row, int64_t block, float *s, float *p) {
-            gradient_sums_of(source + row * from, from, above + row * to, to, block, count,
-                             scale.data(), shift.data(), floor, mean.data(), s, p);
+            kernels<T>().gradient_sums(source + row * from, from, above + row * to, to, block, count, way, s,
+                             p);
           },
           sums, products);
-      std::vector<float> inverses = floats(inverse);
+      std::vector<float> inverses = numbers(inverse);
       Tensor of_weight = at::empty({count}, at::kFloat), of_bias = at::empty({count}, at::kFloat);
       float *weights = of_weight.data_ptr<float>(), *biases = of_bias.data_ptr<float>();
       for (int64_t c = 0; c < count; ++c) {
@@ -432,19 +287,18 @@ private:
       }
       of_parameters = {of_weight, of_bias};
     }
-    in_parts(rows, [&](int64_t, int64_t first, int64_t last) {
-      backward_of(source + first * from, from, above + first * to, to, target + first * from,
-                  last - first, count, scale.data(), shift.data(), floor, mean.data(), a.data(),
-                  b.data(), d.data());
+    in_parts(rows, 2 * BLOCK, [&](int64_t, int64_t first, int64_t last) {
+      kernels<T>().backward(source + first * from, from, above + first * to, to, target + first * from,
+                  last - first, count, way, a.data(), b.data(), d.data());
     });
     return of_parameters;
   }
 
   static std::vector<int64_t> packed(const std::vector<Piece> &pieces) {
-    std::vector<int64_t> numbers;
+    std::vector<int64_t> n;
     for (const Piece &p : pieces)
-      numbers.insert(numbers.end(), {p.input, p.output, p.channels, p.norm, p.relu, p.from, p.to});
-    return numbers;
+      n.insert(n.end(), {p.input, p.output, p.channels, p.norm, p.relu, p.from, p.to});
+    return n;
   }
 
   static std::vector<Piece> unpacked(const std::vector<int64_t> &n) {

@@ -1,0 +1,93 @@
+// Maximum pooling of channels-last activations on a CPU.
+//
+// libtorch keeps the place of every maximum as a 64-bit number, four times as much memory as a
+// bfloat16 activation itself, and its backward pass adds value by value. Here the place is its number
+// in the window, one byte, and every pixel of the gradient gathers what the windows over it send back.
+
+#include <exception>
+#include <vector>
+
+#include <ATen/native/Pool.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include "rows.h"
+
+namespace {
+
+using namespace rows;
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+template <typename T> void run_forward(const Window &w, const Tensor &x, Tensor &y, Tensor &places) {
+  in_parts(w.images * w.out_height, 2, [&](int64_t, int64_t first, int64_t last) {
+    std::vector<float> best(w.channels);
+    kernels<T>().pool_forward(w, pointer<T>(x), pointer<T>(y), pointer<uint8_t>(places), best.data(), first, last);
+  });
+}
+
+template <typename T>
+void run_backward(const Window &w, const Tensor &g, const Tensor &places, Tensor &dx) {
+  in_parts(w.images * w.height, 2, [&](int64_t, int64_t first, int64_t last) {
+    std::vector<float> sums(w.channels);
+    kernels<T>().pool_backward(w, pointer<T>(g), pointer<uint8_t>(places), pointer<T>(dx), sums.data(), first,
+                last);
+  });
+}
+
+Tensor empty_rows(at::TensorOptions options, int64_t images, int64_t channels, int64_t height,
+                  int64_t width) {
+  return at::empty({images, channels, height, width}, options, at::MemoryFormat::ChannelsLast);
+}
+
+struct MaxPool : torch::autograd::Function<MaxPool> {
+  static Tensor forward(AutogradContext *context, const Tensor &given, int64_t kernel,
+                        int64_t stride, int64_t padding, bool ceil_mode) {
+    Tensor x = channels_last(given);
+    auto size = [&](int64_t axis) {
+      return at::native::pooling_output_shape<int64_t>(x.size(axis), kernel, padding, stride, 1,
+                                                       ceil_mode);
+    };
+    Window w{x.size(0), x.size(1), x.size(2), x.size(3), size(2), size(3), kernel, stride, padding};
+    Tensor y = empty_rows(x.options(), w.images, w.channels, w.out_height, w.out_width);
+    Tensor places = at::empty_like(y, at::kByte);
+    if (x.scalar_type() == at::kFloat)
+      run_forward<float>(w, x, y, places);
+    else
+      run_forward<bf16>(w, x, y, places);
+    context->save_for_backward({places});
+    context->saved_data["window"] =
+        std::vector<int64_t>{w.height, w.width, kernel, stride, padding};
+    return y;
+  }
+
+  static variable_list backward(AutogradContext *context, variable_list gradients) {
+    refuse_second_derivative();
+    Tensor places = context->get_saved_variables()[0];
+    std::vector<int64_t> n = context->saved_data["window"].toIntVector();
+    Window w{places.size(0), places.size(1), n[0], n[1], places.size(2), places.size(3),
+             n[2],           n[3],           n[4]};
+    Tensor g = channels_last(gradients[0]);
+    Tensor dx = empty_rows(g.options(), w.images, w.channels, w.height, w.width);
+    if (g.scalar_type() == at::kFloat)
+      run_backward<float>(w, g, places, dx);
+    else
+      run_backward<bf16>(w, g, places, dx);
+    return {dx, Tensor(), Tensor(), Tensor(), Tensor()};
+  }
+};
+
+} // namespace
+
+extern "C" {
+
+// Writes a new tensor to `output`. Returns null, or what went wrong, to be freed.
+char *googlenet_max_pool(const Tensor *input, int64_t kernel, int64_t stride, int64_t padding,
+                         int32_t ceil_mode, Tensor **output) {
+  try {
+    *output = new Tensor(MaxPool::apply(*input, kernel, stride, padding, ceil_mode != 0));
+    return nullptr;
+  } catch (const std::exception &error) {
+    return strdup(error.what());
+  }
+}
+}
