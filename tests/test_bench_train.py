@@ -127,6 +127,43 @@ def test_short_form(run, tmp_path):
     assert (tmp_path / "train-cpu.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_recipe_is_followed_on_both_sides(bench, example, drawn_cifar10, tmp_path):
+    import bench_accuracy
+
+    few = ["--epochs", "2", "--seeds", "2", "--train-images", "2560", "--test-images", "500"]
+    bench_accuracy.main(["--data", str(drawn_cifar10), "--out", str(tmp_path), *few])
+    runs = json.loads((tmp_path / "accuracy-compact.json").read_text())["runs"]
+    assert [run["seed"] for run in runs] == [0, 1]
+    for run in runs:
+        for side in ("ours", "PyTorch"):
+            assert 0.2 < run[side]["accuracy"] <= 1, run  # chance is 0.1
+    said = (tmp_path / "accuracy-compact.md").read_text()
+    assert "2560 images only: its figures mean nothing" in said
+    assert (tmp_path / "accuracy-compact.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_crop_moves_and_mirrors_and_no_more(bench):
+    import bench_accuracy
+
+    torch.manual_seed(0)
+    images = torch.arange(4 * 3 * 8 * 8, dtype=torch.float32).view(4, 3, 8, 8)
+    still = bench_accuracy.augmented(images, {"pad": 0, "flip": False})
+    assert torch.equal(still, images)
+    mirrored = bench_accuracy.augmented(images.repeat(8, 1, 1, 1), {"pad": 0, "flip": True})
+    turned = images.flip(3)
+    seen = {
+        "as it is" if torch.equal(one, images[i % 4]) else "mirrored"
+        for i, one in enumerate(mirrored)
+        if torch.equal(one, images[i % 4]) or torch.equal(one, turned[i % 4])
+    }
+    assert seen == {"as it is", "mirrored"}
+    moved = bench_accuracy.augmented(images, {"pad": 2, "flip": False})
+    padded = torch.nn.functional.pad(images, (2,) * 4, mode="reflect")
+    for one, whole in zip(moved, padded, strict=True):
+        windows = [whole[:, i : i + 8, j : j + 8] for i in range(5) for j in range(5)]
+        assert any(torch.equal(one, window) for window in windows)
+
+
 @pytest.mark.parametrize("phase", ["train", "evaluate"])
 def test_sides_that_differ_are_refused(phase, bench, example, target, tmp_path):
     """One convolution of one block has its filters in another order on one side."""
