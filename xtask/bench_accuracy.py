@@ -1,7 +1,6 @@
-"""`cargo xtask bench accuracy`: a network trained by our library and by PyTorch, with the same recipe
-and the same images, several seeds each.
+"""`cargo xtask bench accuracy`: our library and PyTorch train a network by the same recipe.
 
-Writes docs/results/accuracy-NETWORK.md, .png and .json. Nothing else should run meanwhile.
+Several seeds each. Writes docs/results/accuracy-NETWORK.md, .png and .json. Nothing else should run meanwhile.
 """
 
 import argparse
@@ -21,7 +20,7 @@ from machine import machine
 from torch.nn import functional as F
 
 sys.path.insert(0, str(ROOT / "tests"))
-from networks import NETWORKS  # noqa: E402
+from networks import NETWORKS
 
 RESULTS = ROOT / "docs" / "results"
 SIDES = ("ours", "PyTorch")

@@ -130,7 +130,8 @@ def text(found, chart):
         "optimizer's step are timed, drawing the order of an epoch is not. All follow the post's "
         "recipe: Adam, learning rate 0.0002, no augmentation; dropout is off. Evaluation is the "
         "mean loss and the share of right answers. First all compute the losses of three training "
-        "steps on one batch, or the loss of an evaluation, and the run fails where they differ. "
+        "steps on one batch, or the loss of an evaluation, and the run fails where they differ; "
+        "of bf16 the first loss alone is compared, and ours then once more in float32. "
         f"Then they take turns; images a second are the median of {found['rounds']} rounds, each "
         f"of about {found['round']:.0f} s or more on our side and of as many images on the others.",
         "",
