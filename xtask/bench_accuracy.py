@@ -1,6 +1,7 @@
 """`cargo xtask bench accuracy`: our library and PyTorch train a network by the same recipe.
 
-Several seeds each. Writes docs/results/accuracy-NETWORK.md, .png and .json. Nothing else should run meanwhile.
+Several seeds each. Writes docs/results/accuracy-NETWORK.md, .png and .json. Nothing else should run
+meanwhile.
 """
 
 import argparse

@@ -6,7 +6,7 @@ use plotters::prelude::*;
 use super::panel::{Line, Panel, TEST, TRAIN};
 use super::text::{TITLE, card};
 use super::{Draw, Picture, WIDTH, plot_error};
-use crate::train::History;
+use crate::train::{History, Precision};
 use crate::{Result, counted};
 
 const SIZE: (u32, u32) = (WIDTH, 400);
@@ -49,8 +49,12 @@ impl LossCurve<'_> {
                 history.seconds(),
             )
         });
+        let precision = match history.recipe.precision {
+            Precision::BFloat16 => " in bfloat16",
+            _ => "",
+        };
         let second = format!(
-            "{result}{} parameters, recipe {}, {}",
+            "{result}{} parameters, recipe {}{precision}, {}",
             history.parameters, history.recipe.name, history.device,
         );
         card(area, &first, &second)
