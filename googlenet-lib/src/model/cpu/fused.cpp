@@ -1,8 +1,9 @@
 // Batch normalisation, ReLU, splitting and concatenation in one pass over the memory, on a CPU.
 //
-// PyTorch's operations each read and write the whole of an activation. Here the outputs of convolutions
-// that end in the same place are read once for their statistics and once more to be written, normalised
-// and activated, where the next layer reads them. The backward pass does the same the other way round.
+// PyTorch's operations each read and write the whole of an activation. Here the outputs of
+// convolutions that end in the same place are read once for their statistics and once more to be
+// written, normalised and activated, where the next layer reads them. The backward pass does the same
+// the other way round.
 //
 // The work is laid out as pieces: so many channels of one input go to one output. Pieces of an input
 // lie side by side in it, in order, and so do those of an output.
