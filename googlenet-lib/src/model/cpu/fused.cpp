@@ -1,9 +1,9 @@
 // Batch normalisation, ReLU, splitting and concatenation in one pass over the memory, on a CPU.
 //
-// PyTorch's operations each read and write the whole of an activation: on a CPU that is as much time
-// as the convolutions take. Here the outputs of convolutions that end in the same place are read
-// once for their statistics and once more to be written, normalised and activated, where the next
-// layer reads them. The backward pass does the same the other way round.
+// PyTorch's operations each read and write the whole of an activation. Here the outputs of
+// convolutions that end in the same place are read once for their statistics and once more to be
+// written, normalised and activated, where the next layer reads them. The backward pass does the same
+// the other way round.
 //
 // The work is laid out as pieces: so many channels of one input go to one output. Pieces of an input
 // lie side by side in it, in order, and so do those of an output.
@@ -270,8 +270,8 @@ private:
       sum_up(
           rows, count,
           [&](int64_t row, int64_t block, float *s, float *p) {
-            kernels<T>().gradient_sums(source + row * from, from, above + row * to, to, block, count, way, s,
-                             p);
+            kernels<T>().gradient_sums(source + row * from, from, above + row * to, to, block, count,
+                                       way, s, p);
           },
           sums, products);
       std::vector<float> inverses = numbers(inverse);
@@ -288,8 +288,9 @@ private:
       of_parameters = {of_weight, of_bias};
     }
     in_parts(rows, 2 * BLOCK, [&](int64_t, int64_t first, int64_t last) {
-      kernels<T>().backward(source + first * from, from, above + first * to, to, target + first * from,
-                  last - first, count, way, a.data(), b.data(), d.data());
+      kernels<T>().backward(source + first * from, from, above + first * to, to,
+                            target + first * from, last - first, count, way, a.data(), b.data(),
+                            d.data());
     });
     return of_parameters;
   }

@@ -21,7 +21,8 @@ using torch::autograd::variable_list;
 template <typename T> void run_forward(const Window &w, const Tensor &x, Tensor &y, Tensor &places) {
   in_parts(w.images * w.out_height, 2, [&](int64_t, int64_t first, int64_t last) {
     std::vector<float> best(w.channels);
-    kernels<T>().pool_forward(w, pointer<T>(x), pointer<T>(y), pointer<uint8_t>(places), best.data(), first, last);
+    kernels<T>().pool_forward(w, pointer<T>(x), pointer<T>(y), pointer<uint8_t>(places),
+                              best.data(), first, last);
   });
 }
 
@@ -29,8 +30,8 @@ template <typename T>
 void run_backward(const Window &w, const Tensor &g, const Tensor &places, Tensor &dx) {
   in_parts(w.images * w.height, 2, [&](int64_t, int64_t first, int64_t last) {
     std::vector<float> sums(w.channels);
-    kernels<T>().pool_backward(w, pointer<T>(g), pointer<uint8_t>(places), pointer<T>(dx), sums.data(), first,
-                last);
+    kernels<T>().pool_backward(w, pointer<T>(g), pointer<uint8_t>(places), pointer<T>(dx),
+                               sums.data(), first, last);
   });
 }
 
