@@ -174,10 +174,16 @@ def chart(found):
         part = side["rate"] / eager
         return part, f"{part:.2f}  ({number(side['rate'])} images/s)"
 
+    # A side that was left out everywhere has no place in the legend.
+    measured = [
+        name
+        for name in TITLES
+        if any("skipped" not in case["sides"][name] for case in found["cases"])
+    ]
     groups = [
         (
             f"{case['network'].upper()} {case['batch']}, {PHASES[case['phase']]}",
-            [bar(case, name) for name in TITLES],
+            [bar(case, name) for name in measured],
         )
         for case in found["cases"]
     ]
@@ -185,7 +191,7 @@ def chart(found):
         "title": f"Images a second beside PyTorch eager at its best, {found['device'].upper()}",
         "note": f"{machine()}, {found['date']}"
         + (", short form: the figures mean nothing" if found["short"] else ""),
-        "series": list(TITLES.values()),
+        "series": [TITLES[name] for name in measured],
         "groups": groups,
     }
 
