@@ -109,7 +109,7 @@ fn bf16_learns_as_float32_does() {
         let history = run.history();
         assert_eq!(history.recipe.precision, precision);
         assert!(run.net().variables().variables().values().all(|t| t.kind() == Kind::Float));
-        (f64::from(history.steps[0].loss), history.epochs[1].clone())
+        (f64::from(history.steps[0].loss), history.epochs[1])
     };
     let ((first, whole), (first_16, whole_16)) =
         (losses(Precision::Float32), losses(Precision::BFloat16));

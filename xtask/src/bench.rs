@@ -128,6 +128,10 @@ mod tests {
         assert_eq!(Bench::Kernel.program(), ["xtask/bench_kernel.py"]);
         let bundle = Bench::Bundle { out: "b".into(), profile: "dev".into() };
         assert_eq!(bundle.program(), ["xtask/bench_bundle.py", "b", "--profile", "dev"]);
+        let accuracy =
+            Bench::Accuracy { data: "d".into(), network: "cifar".into(), epochs: 2, seeds: 3 };
+        let options = ["--data", "d", "--network", "cifar", "--epochs", "2", "--seeds", "3"];
+        assert_eq!(accuracy.program()[1..], options);
         let class = Bench::Class { students: vec![1, 2], kernels: Vec::new() };
         assert_eq!(class.program(), ["xtask/bench_class.py", "--students", "1", "2"]);
     }
