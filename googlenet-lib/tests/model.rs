@@ -205,3 +205,18 @@ fn double_precision_and_back() {
     assert!(error < 1e-4, "{error}");
     assert!(net.set_kind(Kind::Int64).is_err());
 }
+
+#[test]
+fn a_network_of_another_kind_answers_in_it() {
+    // With normalisation and a linear head; with local response normalisation and hidden layers.
+    for (spec, size) in [(&spec::COMPACT, 32), (&spec::PAPER, 224)] {
+        let mut net = GoogLeNet::new(spec, Device::Cpu).unwrap();
+        let images = Tensor::zeros([2, 3, size, size], (Kind::Float, Device::Cpu));
+        for kind in [Kind::Double, Kind::BFloat16] {
+            net.set_kind(kind).unwrap();
+            let outputs = net.outputs(&images.to_kind(kind)).unwrap();
+            assert_eq!(outputs.logits.kind(), kind);
+            assert!(outputs.auxiliary.iter().all(|(_, logits)| logits.kind() == kind));
+        }
+    }
+}

@@ -170,7 +170,7 @@ impl BatchNorm {
     }
 }
 
-/// A fully connected layer: (N, inputs) to (N, outputs).
+/// A fully connected layer: (N, inputs) to (N, outputs), computed in the kind of its weights.
 #[derive(Debug)]
 pub(crate) struct Linear {
     weight: Tensor,
@@ -187,7 +187,7 @@ impl Linear {
     }
 
     pub(crate) fn forward(&self, xs: &Tensor) -> Result<Tensor> {
-        Ok(xs.f_linear(&self.weight, Some(&self.bias))?)
+        Ok(xs.f_to_kind(self.weight.kind())?.f_linear(&self.weight, Some(&self.bias))?)
     }
 }
 
@@ -205,7 +205,11 @@ pub(crate) fn max_pool(xs: &Tensor, spec: PoolSpec) -> Result<Tensor> {
 pub(crate) fn local_response_norm(xs: &Tensor, spec: LocalResponseNormSpec) -> Result<Tensor> {
     let LocalResponseNormSpec { size, alpha, beta, k } = spec;
     let kind = xs.kind();
-    let xs = at_least_float(xs)?;
+    // In bfloat16 the mean of squares would have three digits.
+    let xs = match kind {
+        Kind::Double => xs.shallow_clone(),
+        _ => xs.f_to_kind(Kind::Float)?,
+    };
     let (before, after) = (size / 2, (size - 1) / 2);
     let mean_square = xs
         .f_square()?
@@ -215,12 +219,4 @@ pub(crate) fn local_response_norm(xs: &Tensor, spec: LocalResponseNormSpec) -> R
         .f_squeeze_dim(1)?;
     let divisor = ((mean_square * alpha) + k).f_pow_tensor_scalar(beta)?;
     Ok(xs.f_div(&divisor)?.f_to_kind(kind)?)
-}
-
-/// The same values in single precision, unless they are in double precision.
-pub(crate) fn at_least_float(xs: &Tensor) -> Result<Tensor> {
-    match xs.kind() {
-        Kind::Double => Ok(xs.shallow_clone()),
-        _ => Ok(xs.f_to_kind(Kind::Float)?),
-    }
 }

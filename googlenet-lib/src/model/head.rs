@@ -3,7 +3,7 @@
 use tch::Tensor;
 use tch::nn::Path;
 
-use super::conv::{Conv, Linear, at_least_float};
+use super::conv::{Conv, Linear};
 use crate::Result;
 use crate::spec::{AuxiliarySpec, Dropout, HeadPool, HeadSpec, Shape};
 
@@ -40,7 +40,7 @@ impl Head {
             Dropout::Channels(p) => pooled.f_feature_dropout(p, train)?,
             _ => pooled,
         };
-        let mut features = at_least_float(&pooled)?.f_flatten(1, -1)?;
+        let mut features = pooled.f_flatten(1, -1)?;
         if let Some(hidden) = &self.hidden {
             features = hidden.forward(&features)?.f_relu()?;
         }
@@ -91,7 +91,7 @@ impl Auxiliary {
             Some(size) => xs.f_adaptive_avg_pool2d([size, size])?,
             None => xs.f_avg_pool2d(kernel, stride, [0, 0], false, true, None::<i64>)?,
         };
-        let features = at_least_float(&self.conv.forward(&pooled, true)?)?.f_flatten(1, -1)?;
+        let features = self.conv.forward(&pooled, true)?.f_flatten(1, -1)?;
         let features = self.hidden.forward(&features)?.f_relu()?;
         self.classifier.forward(&features.f_dropout(self.spec.dropout, true)?)
     }
