@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from bench_sides import normalisation
 from bench_train import ROOT, build
 from machine import machine
 from torch.nn import functional as F
@@ -76,8 +77,8 @@ class PyTorch:
         torch.manual_seed(seed)
         self.recipe = recipe
         self.train_set, self.test_set = data
-        pixels = self.train_set[0].transpose(0, 1).reshape(3, -1).float() / 255
-        self.mean, self.deviation = pixels.mean(1), pixels.std(1, correction=0)
+        statistics_of_colours = normalisation(self.train_set[0].permute(0, 2, 3, 1))
+        self.mean, self.deviation = (s.float().view(3, 1, 1) for s in statistics_of_colours)
         self.net = NETWORKS[network][0]().to(memory_format=torch.channels_last)
         weights, others = [], []
         for parameter in self.net.parameters():
@@ -94,7 +95,7 @@ class PyTorch:
         )
 
     def input(self, images, size):
-        images = (images.float() / 255 - self.mean.view(3, 1, 1)) / self.deviation.view(3, 1, 1)
+        images = (images.float() / 255 - self.mean) / self.deviation
         return resized(images, size).contiguous(memory_format=torch.channels_last)
 
     def logits(self, images):
@@ -159,8 +160,7 @@ def ours(program, arguments, seed):
         return json.loads((Path(folder) / "history.json").read_text())
 
 
-def measure(arguments):
-    program = build().with_name("train")
+def measure(arguments, program):
     batches = [f"data_batch_{i}.bin" for i in range(1, 6)]
     train = [tensor[: arguments.train_images] for tensor in cifar10(arguments.data, batches)]
     test = [
@@ -225,7 +225,7 @@ def text(found, arguments, chart):
     return "\n".join([*lines, ""])
 
 
-def report(found, arguments, out):
+def report(found, arguments, program, out):
     stem = f"accuracy-{arguments.network}"
     (out / f"{stem}.json").write_text(json.dumps(found, indent=1) + "\n")
     drawn = {
@@ -244,7 +244,7 @@ def report(found, arguments, out):
     with tempfile.TemporaryDirectory() as folder:
         handed = Path(folder) / "chart.json"
         handed.write_text(json.dumps(drawn))
-        subprocess.run([build(), "chart", handed, out / f"{stem}.png"], check=True)
+        subprocess.run([program, "chart", handed, out / f"{stem}.png"], check=True)
     (out / f"{stem}.md").write_text(text(found, arguments, f"{stem}.png"))
 
 
@@ -258,7 +258,8 @@ def main(given=None):
     parser.add_argument("--test-images", type=int, default=10_000)
     parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args(given)
-    report(measure(arguments), arguments, arguments.out)
+    bench = build()
+    report(measure(arguments, bench.with_name("train")), arguments, bench, arguments.out)
 
 
 if __name__ == "__main__":

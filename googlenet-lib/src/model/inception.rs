@@ -90,7 +90,8 @@ impl Inception {
         let joint: Vec<&Conv> =
             self.branches.iter().filter(|b| b.joins()).map(|b| &b.convs[0]).collect();
         let mut heads = Vec::new();
-        if !joint.is_empty() {
+        // One alone gains nothing, and would be written twice.
+        if joint.len() > 1 {
             let pieces: Vec<Piece<'_>> =
                 joint.iter().enumerate().map(|(i, conv)| conv.piece(0, i, train)).collect();
             heads = fused::fused(&[convolve_jointly(xs, &joint, train)?], &pieces)?;

@@ -9,7 +9,6 @@
 // lie side by side in it, in order, and so do those of an output.
 
 #include <cmath>
-#include <exception>
 #include <limits>
 #include <vector>
 
@@ -147,17 +146,12 @@ Channels channels_of(const Piece &piece, const Tensor &weight, const Tensor &bia
   return channels;
 }
 
-Tensor empty_rows(const Tensor &like, int64_t channels) {
-  return at::empty({like.size(0), channels, like.size(2), like.size(3)}, like.options(),
-                   at::MemoryFormat::ChannelsLast);
-}
-
 struct Fused : torch::autograd::Function<Fused> {
   // `tensors` holds the inputs, then weight and bias of every piece that is normalised.
   static variable_list forward(AutogradContext *context, at::TensorList tensors, Layout layout) {
-    auto &[inputs, pieces, running, momentum, epsilon] = layout;
+    const std::vector<Piece> &pieces = layout.pieces;
     variable_list xs;
-    for (int64_t i = 0; i < inputs; ++i)
+    for (int64_t i = 0; i < layout.inputs; ++i)
       xs.push_back(channels_last(tensors[i]));
     variable_list saved = xs;
     int64_t count = 0;
@@ -168,9 +162,9 @@ struct Fused : torch::autograd::Function<Fused> {
       int64_t channels = 0;
       for (const Piece &piece : pieces)
         channels += piece.output == output ? piece.channels : 0;
-      outputs.push_back(empty_rows(xs[0], channels));
+      outputs.push_back(empty_rows(xs[0], channels, xs[0].size(2), xs[0].size(3)));
     }
-    size_t parameter = inputs, statistic = 0;
+    size_t parameter = layout.inputs, statistic = 0;
     for (const Piece &piece : pieces) {
       const Tensor &x = xs[piece.input];
       Tensor weight, bias, mean, inverse;
@@ -179,21 +173,21 @@ struct Fused : torch::autograd::Function<Fused> {
         bias = tensors[parameter++];
         mean = at::empty({piece.channels}, at::kFloat);
         inverse = at::empty({piece.channels}, at::kFloat);
-        Tensor &running_mean = running[statistic++], &running_var = running[statistic++];
-        if (x.scalar_type() == at::kFloat)
-          normalise<float>(x, piece, running_mean, running_var, momentum, epsilon, mean, inverse);
-        else
-          normalise<bf16>(x, piece, running_mean, running_var, momentum, epsilon, mean, inverse);
         saved.insert(saved.end(), {weight, bias, mean, inverse});
       }
-      Channels channels = channels_of(piece, weight, bias, mean, inverse);
-      if (x.scalar_type() == at::kFloat)
-        write<float>(x, piece, channels, outputs[piece.output]);
-      else
-        write<bf16>(x, piece, channels, outputs[piece.output]);
+      by_kind(x, [&](auto value) {
+        using T = decltype(value);
+        if (piece.norm) {
+          Tensor &running_mean = layout.running[statistic++];
+          Tensor &running_var = layout.running[statistic++];
+          normalise<T>(x, piece, running_mean, running_var, layout.momentum, layout.epsilon, mean,
+                       inverse);
+        }
+        write<T>(x, piece, channels_of(piece, weight, bias, mean, inverse), outputs[piece.output]);
+      });
     }
     context->save_for_backward(std::move(saved));
-    context->saved_data["inputs"] = inputs;
+    context->saved_data["inputs"] = layout.inputs;
     context->saved_data["pieces"] = packed(pieces);
     return outputs;
   }
@@ -228,10 +222,9 @@ struct Fused : torch::autograd::Function<Fused> {
       }
       Channels channels = channels_of(piece, weight, bias, mean, inverse);
       const Tensor &x = saved[piece.input];
-      variable_list of_parameters =
-          x.scalar_type() == at::kFloat
-              ? unwrite<float>(x, piece, channels, inverse, gradient, into)
-              : unwrite<bf16>(x, piece, channels, inverse, gradient, into);
+      variable_list of_parameters = by_kind(x, [&](auto value) {
+        return unwrite<decltype(value)>(x, piece, channels, inverse, gradient, into);
+      });
       if (piece.norm) {
         result.push_back(of_parameters[0].to(weight.scalar_type()));
         result.push_back(of_parameters[1].to(bias.scalar_type()));
@@ -317,7 +310,7 @@ extern "C" {
 // Writes a new tensor for each output to `outputs`. Returns null, or what went wrong, to be freed.
 char *googlenet_fused(const Tensor *const *inputs, int64_t inputs_len, const fused_piece *pieces,
                       int64_t pieces_len, double momentum, double epsilon, Tensor **outputs) {
-  try {
+  return problem_of([&] {
     variable_list tensors;
     Layout layout{inputs_len, {}, {}, momentum, epsilon};
     std::vector<int64_t> from(inputs_len), to(pieces_len);
@@ -338,9 +331,6 @@ char *googlenet_fused(const Tensor *const *inputs, int64_t inputs_len, const fus
     variable_list results = Fused::apply(at::TensorList(tensors), std::move(layout));
     for (size_t i = 0; i < results.size(); ++i)
       outputs[i] = new Tensor(results[i]);
-    return nullptr;
-  } catch (const std::exception &error) {
-    return strdup(error.what());
-  }
+  });
 }
 }

@@ -4,7 +4,6 @@
 // bfloat16 activation itself, and its backward pass adds value by value. Here the place is its number
 // in the window, one byte, and every pixel of the gradient gathers what the windows over it send back.
 
-#include <exception>
 #include <vector>
 
 #include <ATen/native/Pool.h>
@@ -35,11 +34,6 @@ void run_backward(const Window &w, const Tensor &g, const Tensor &places, Tensor
   });
 }
 
-Tensor empty_rows(at::TensorOptions options, int64_t images, int64_t channels, int64_t height,
-                  int64_t width) {
-  return at::empty({images, channels, height, width}, options, at::MemoryFormat::ChannelsLast);
-}
-
 struct MaxPool : torch::autograd::Function<MaxPool> {
   static Tensor forward(AutogradContext *context, const Tensor &given, int64_t kernel,
                         int64_t stride, int64_t padding, bool ceil_mode) {
@@ -49,12 +43,9 @@ struct MaxPool : torch::autograd::Function<MaxPool> {
                                                        ceil_mode);
     };
     Window w{x.size(0), x.size(1), x.size(2), x.size(3), size(2), size(3), kernel, stride, padding};
-    Tensor y = empty_rows(x.options(), w.images, w.channels, w.out_height, w.out_width);
+    Tensor y = empty_rows(x, w.channels, w.out_height, w.out_width);
     Tensor places = at::empty_like(y, at::kByte);
-    if (x.scalar_type() == at::kFloat)
-      run_forward<float>(w, x, y, places);
-    else
-      run_forward<bf16>(w, x, y, places);
+    by_kind(x, [&](auto value) { run_forward<decltype(value)>(w, x, y, places); });
     context->save_for_backward({places});
     context->saved_data["window"] =
         std::vector<int64_t>{w.height, w.width, kernel, stride, padding};
@@ -68,11 +59,8 @@ struct MaxPool : torch::autograd::Function<MaxPool> {
     Window w{places.size(0), places.size(1), n[0], n[1], places.size(2), places.size(3),
              n[2],           n[3],           n[4]};
     Tensor g = channels_last(gradients[0]);
-    Tensor dx = empty_rows(g.options(), w.images, w.channels, w.height, w.width);
-    if (g.scalar_type() == at::kFloat)
-      run_backward<float>(w, g, places, dx);
-    else
-      run_backward<bf16>(w, g, places, dx);
+    Tensor dx = empty_rows(g, w.channels, w.height, w.width);
+    by_kind(g, [&](auto value) { run_backward<decltype(value)>(w, g, places, dx); });
     return {dx, Tensor(), Tensor(), Tensor(), Tensor()};
   }
 };
@@ -84,11 +72,8 @@ extern "C" {
 // Writes a new tensor to `output`. Returns null, or what went wrong, to be freed.
 char *googlenet_max_pool(const Tensor *input, int64_t kernel, int64_t stride, int64_t padding,
                          int32_t ceil_mode, Tensor **output) {
-  try {
+  return problem_of([&] {
     *output = new Tensor(MaxPool::apply(*input, kernel, stride, padding, ceil_mode != 0));
-    return nullptr;
-  } catch (const std::exception &error) {
-    return strdup(error.what());
-  }
+  });
 }
 }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <exception>
 
 #include <ATen/Parallel.h>
 #include <ATen/TensorIterator.h>
@@ -18,6 +19,27 @@ using at::Tensor;
 template <typename T> T *pointer(const Tensor &x) { return static_cast<T *>(x.data_ptr()); }
 
 inline Tensor channels_last(const Tensor &x) { return x.contiguous(at::MemoryFormat::ChannelsLast); }
+
+// A new tensor with its values where channels-last tensors have them.
+inline Tensor empty_rows(const Tensor &like, int64_t channels, int64_t height, int64_t width) {
+  return at::empty({like.size(0), channels, height, width}, like.options(),
+                   at::MemoryFormat::ChannelsLast);
+}
+
+// Calls `work` with a value of the type that `x` holds: float32, else bfloat16.
+template <typename F> auto by_kind(const Tensor &x, F work) {
+  return x.scalar_type() == at::kFloat ? work(float()) : work(bf16());
+}
+
+// Calls `work`. Returns null, or what went wrong, to be freed.
+template <typename F> char *problem_of(F work) {
+  try {
+    work();
+    return nullptr;
+  } catch (const std::exception &error) {
+    return strdup(error.what());
+  }
+}
 
 inline void refuse_second_derivative() {
   TORCH_CHECK(!at::GradMode::is_enabled(),
