@@ -109,6 +109,12 @@ fn bf16_learns_as_float32_does() {
         let history = run.history();
         assert_eq!(history.recipe.precision, precision);
         assert!(run.net().variables().variables().values().all(|t| t.kind() == Kind::Float));
+        // Whoever asks the network is answered in the same precision.
+        let (test, predictions) = (run.evaluate().unwrap(), run.predictions().unwrap());
+        assert_eq!(test.accuracy, predictions.accuracy());
+        let rows = predictions.probabilities.iter().zip(&predictions.labels);
+        let loss = rows.map(|(row, &label)| -row[label].ln()).sum::<f64>() / test.images as f64;
+        assert!((test.loss - loss).abs() < 1e-4, "{} and {loss}", test.loss);
         (f64::from(history.steps[0].loss), history.epochs[1])
     };
     let ((first, whole), (first_16, whole_16)) =

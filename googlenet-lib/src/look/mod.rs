@@ -51,6 +51,8 @@ pub struct Classifier<'a> {
     normalize: Normalize,
     classes: Vec<String>,
     flip: bool,
+    /// What it is computed in.
+    kind: Kind,
 }
 
 impl<'a> Classifier<'a> {
@@ -72,17 +74,19 @@ impl<'a> Classifier<'a> {
             ));
         }
         let classes = classes.iter().map(|class| class.as_ref().to_string()).collect();
-        Ok(Classifier { net, normalize, classes, flip: false })
+        Ok(Classifier { net, normalize, classes, flip: false, kind: Kind::Float })
     }
 
-    /// With one name for each class, and images also seen mirrored: the two logits are averaged.
+    /// With one name for each class. With `flip`, images are also seen mirrored, and the two logits
+    /// averaged.
     pub(crate) fn of(
         net: &'a GoogLeNet,
         normalize: Normalize,
         classes: &[String],
         flip: bool,
+        kind: Kind,
     ) -> Classifier<'a> {
-        Classifier { net, normalize, classes: classes.to_vec(), flip }
+        Classifier { net, normalize, classes: classes.to_vec(), flip, kind }
     }
 
     /// The `n` likeliest classes of an image, likeliest first; all of them if there are fewer.
@@ -125,7 +129,8 @@ impl<'a> Classifier<'a> {
 
     /// Logits (N, classes) of normalised images (N, C, H, W), in evaluation mode.
     pub(crate) fn logits(&self, xs: &Tensor) -> Result<Tensor> {
-        let logits = self.net.forward_t(xs, false)?;
+        let xs = xs.f_to_kind(self.kind)?;
+        let logits = self.net.forward_t(&xs, false)?;
         if !self.flip {
             return Ok(logits);
         }

@@ -91,23 +91,26 @@ impl LossCurve<'_> {
     }
 
     fn accuracy_panel(&self) -> Panel {
-        let points = |share: fn(&crate::train::Epoch) -> f64| {
+        let points = |share: fn(&crate::train::Epoch) -> f64| -> Vec<(f64, f64)> {
             self.history.epochs.iter().map(|e| (f64::from(e.epoch), 100.0 * share(e))).collect()
+        };
+        let (training, test) = (points(|e| e.train_accuracy), points(|e| e.test_accuracy));
+        // Where the lines rise, the lower right corner is free, unless they have not risen yet.
+        let in_corner = |&(x, y): &(f64, f64)| x > 0.7 * self.x_max() && y < 25.0;
+        let legend = match training.iter().chain(&test).any(in_corner) {
+            true => SeriesLabelPosition::UpperLeft,
+            false => SeriesLabelPosition::LowerRight,
         };
         Panel {
             x: 0.0..self.x_max(),
             x_label: "epoch".into(),
             y: 0.0..100.0,
             y_label: "images right, %".into(),
-            legend: Some(SeriesLabelPosition::LowerRight),
+            legend: Some(legend),
             background: Vec::new(),
             lines: vec![
-                Line {
-                    label: "training".into(),
-                    color: TRAIN,
-                    points: points(|e| e.train_accuracy),
-                },
-                Line { label: "test".into(), color: TEST, points: points(|e| e.test_accuracy) },
+                Line { label: "training".into(), color: TRAIN, points: training },
+                Line { label: "test".into(), color: TEST, points: test },
             ],
         }
     }

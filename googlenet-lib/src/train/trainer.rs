@@ -211,9 +211,11 @@ impl Trainer {
     }
 
     /// The network with its normalisation and its classes, for looking into it: see
-    /// [`crate::look`]. It sees images mirrored too if the recipe tests so.
+    /// [`crate::look`]. It computes as the recipe does, and sees images mirrored too if the recipe
+    /// tests so.
     pub fn classifier(&self) -> Classifier<'_> {
-        Classifier::of(&self.net, self.normalize, &self.classes, self.recipe.test_flip)
+        let Recipe { test_flip, .. } = self.recipe;
+        Classifier::of(&self.net, self.normalize, &self.classes, test_flip, self.kind())
     }
 
     /// What the network says to every test image, at its own size.
@@ -286,7 +288,7 @@ impl Trainer {
             for start in (0..images as i64).step_by(self.recipe.batch as usize) {
                 let len = self.recipe.batch.min(images as i64 - start);
                 let (xs, labels) = self.test.eval(start, len, size)?;
-                let logits = classifier.logits(&self.in_precision(&xs)?)?;
+                let logits = classifier.logits(&xs)?;
                 loss += cross_entropy(&logits, &labels, 0.0)? * len as f64;
                 correct += count_correct(&logits, &labels)?;
             }
@@ -296,9 +298,10 @@ impl Trainer {
         Ok(Evaluation { loss: mean(&loss)?, accuracy: mean(&correct)?, images })
     }
 
-    /// Images in the kind that the recipe computes in: what is computed from them follows.
-    fn in_precision(&self, images: &Tensor) -> Result<Tensor> {
-        Ok(images.f_to_kind(self.recipe.precision.kind(self.net.device()))?)
+    /// What the recipe computes in. Images are given to the network in this kind, and what is
+    /// computed from them follows.
+    fn kind(&self) -> Kind {
+        self.recipe.precision.kind(self.net.device())
     }
 
     pub(super) fn begin_epoch(&mut self) -> Result<Running> {
@@ -376,7 +379,7 @@ impl Trainer {
             let step = self.history.epochs.len() * running.plan.batches() + running.next;
             tch::manual_seed(step_seed(self.recipe.seed, step as u64));
         }
-        let outputs = self.net.outputs(&self.in_precision(&images)?)?;
+        let outputs = self.net.outputs(&images.f_to_kind(self.kind())?)?;
         let loss = outputs.loss(&labels, self.recipe.label_smoothing)?;
         self.optimizer.step(&loss, learning_rate)?;
 
