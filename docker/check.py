@@ -58,8 +58,13 @@ class Kernel:
 
     def run(self, code):
         """Runs a cell; returns what went wrong, or None."""
+        self.error = None
         reply = self.ask("execute_request", {"code": code, "silent": False})
-        return None if reply["status"] == "ok" else f"{reply['ename']}: {reply['evalue']}"
+        if reply["status"] == "ok":
+            return None
+        # evcxr_jupyter's reply has no more than the status.
+        error = self.error or reply
+        return f"{error.get('ename')}: {error.get('evalue')}"
 
     def ask(self, kind, content):
         """Sends a request; returns the reply once all that belongs to it has come."""
@@ -80,6 +85,8 @@ class Kernel:
                 continue
             if answer["channel"] == "shell":
                 reply = answer["content"]
+            if answer["header"]["msg_type"] == "error":
+                self.error = answer["content"]
             idle |= answer["content"].get("execution_state") == "idle"
         return reply
 

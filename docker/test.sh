@@ -73,7 +73,7 @@ buildah)
     size() { buildah images --format '{{.Size}}' "$IMAGE"; }
     written() {
         local mounted
-        mounted=$(buildah inspect --type container --format '{{.MountPoint}}' "$NAME")
+        mounted=$(buildah mount "$NAME")
         du --summarize --human-readable "$(dirname "$mounted")/diff" | cut --fields=1
     }
     remove() {
