@@ -16,14 +16,14 @@ pub enum Bench {
     /// else should run meanwhile
     Kernel,
     /// Students at one JupyterHub on this machine, under both kernels; writes docs/results/class.md.
-    /// Takes hours, needs npm, and nothing else should run meanwhile
+    /// Takes an hour, needs npm, and nothing else should run meanwhile
     Class {
         /// How many students, one class after the other [default: 1 2 4 8 16]
         #[arg(long, value_name = "N", num_args = 1..)]
         students: Vec<u32>,
-        /// The kernels, googlenet or evcxr [default: both]
-        #[arg(long, value_name = "NAME", num_args = 1..)]
-        kernels: Vec<String>,
+        /// The same under evcxr_jupyter, where each student compiles the library [default: 1 2 4]
+        #[arg(long, value_name = "N", num_args = 1..)]
+        evcxr: Vec<u32>,
     },
     /// Training and evaluation beside PyTorch; writes docs/results/train-cpu.md or train-cuda.md.
     /// Takes minutes, and nothing else should run meanwhile
@@ -75,11 +75,13 @@ impl Bench {
     fn program(&self) -> Vec<String> {
         let (program, options) = match self {
             Bench::Kernel => ("kernel", Vec::new()),
-            Bench::Class { students, kernels } => {
-                let numbers = students.iter().map(u32::to_string).collect();
-                let options = [("--students", numbers), ("--kernels", kernels.clone())];
-                let given = options.into_iter().filter(|(_, values)| !values.is_empty());
-                ("class", given.flat_map(|(name, values)| [vec![name.into()], values]).collect())
+            Bench::Class { students, evcxr } => {
+                let given = [("--students", students), ("--evcxr", evcxr)];
+                let options = given.into_iter().filter(|(_, numbers)| !numbers.is_empty());
+                let words = |(name, numbers): (&str, &Vec<u32>)| {
+                    std::iter::once(name.into()).chain(numbers.iter().map(u32::to_string)).collect()
+                };
+                ("class", options.map(words).collect())
             }
             Bench::Train { device, short } => {
                 let device = match device {
@@ -132,7 +134,7 @@ mod tests {
             Bench::Accuracy { data: "d".into(), network: "cifar".into(), epochs: 2, seeds: 3 };
         let options = ["--data", "d", "--network", "cifar", "--epochs", "2", "--seeds", "3"];
         assert_eq!(accuracy.program()[1..], options);
-        let class = Bench::Class { students: vec![1, 2], kernels: Vec::new() };
+        let class = Bench::Class { students: vec![1, 2], evcxr: Vec::new() };
         assert_eq!(class.program(), ["xtask/bench_class.py", "--students", "1", "2"]);
     }
 }
