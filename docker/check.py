@@ -58,16 +58,14 @@ class Kernel:
 
     def run(self, code):
         """Runs a cell; returns what went wrong, or None."""
-        self.error = None
         reply = self.ask("execute_request", {"code": code, "silent": False})
-        if reply["status"] == "ok":
-            return None
-        # evcxr_jupyter's reply has no more than the status.
-        error = self.error or reply
-        return f"{error.get('ename')}: {error.get('evalue')}"
+        return None if reply["status"] == "ok" else f"{reply['ename']}: {reply['evalue']}"
 
     def ask(self, kind, content):
-        """Sends a request; returns the reply once all that belongs to it has come."""
+        """Sends a request; returns the reply once all that belongs to it has come.
+
+        Of an error, evcxr_jupyter's reply has the status alone: the rest is taken from its message.
+        """
         header = {
             "msg_id": uuid.uuid4().hex,
             "msg_type": kind,
@@ -78,7 +76,7 @@ class Kernel:
         }
         message = {"header": header, "parent_header": {}, "metadata": {}, "content": content}
         self.socket.send(json.dumps(message | {"channel": "shell", "buffers": []}))
-        reply, idle = None, False
+        reply, error, idle = None, {}, False
         while reply is None or not idle:
             answer = json.loads(self.socket.recv())
             if answer["parent_header"].get("msg_id") != header["msg_id"]:
@@ -86,9 +84,9 @@ class Kernel:
             if answer["channel"] == "shell":
                 reply = answer["content"]
             if answer["header"]["msg_type"] == "error":
-                self.error = answer["content"]
+                error = answer["content"]
             idle |= answer["content"].get("execution_state") == "idle"
-        return reply
+        return error | reply
 
     def end(self):
         self.socket.close()

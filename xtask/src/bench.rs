@@ -136,5 +136,7 @@ mod tests {
         assert_eq!(accuracy.program()[1..], options);
         let class = Bench::Class { students: vec![1, 2], evcxr: Vec::new() };
         assert_eq!(class.program(), ["xtask/bench_class.py", "--students", "1", "2"]);
+        let upstreams = Bench::Class { students: Vec::new(), evcxr: vec![4] };
+        assert_eq!(upstreams.program(), ["xtask/bench_class.py", "--evcxr", "4"]);
     }
 }
