@@ -11,13 +11,17 @@ fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     let libtorch = env::var_os("DEP_TCH_LIBTORCH_LIB").expect("torch-sys says where libtorch is");
     let include = Path::new(&libtorch).with_file_name("include");
-    println!("cargo::rerun-if-changed=src/model/cpu");
+    for changed in ["src/native.h", "src/model/cpu", "src/train/optimizer.cpp"] {
+        println!("cargo::rerun-if-changed={changed}");
+    }
     let sources = Path::new("src/model/cpu");
     build()
+        .include("src")
         .include(&include)
         .include(include.join("torch/csrc/api/include"))
         .files(["fused.cpp", "max_pool.cpp", "dispatch.cpp"].map(|file| sources.join(file)))
-        .compile("googlenet_cpu");
+        .file("src/train/optimizer.cpp")
+        .compile("googlenet_native");
     for (level, flags) in levels() {
         let mut kernels = build();
         kernels.define("LEVEL", level).file(sources.join("kernels.cpp"));
@@ -26,7 +30,7 @@ fn main() {
         });
         // One file, several objects.
         let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo gives a folder")).join(level);
-        kernels.out_dir(&out).compile(&format!("googlenet_cpu_{level}"));
+        kernels.out_dir(&out).compile(&format!("googlenet_native_{level}"));
     }
     println!("cargo::rustc-link-arg=-Wl,-rpath,{}", libtorch.display());
     println!("cargo::rustc-link-arg=-Wl,--no-as-needed");

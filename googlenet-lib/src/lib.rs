@@ -38,6 +38,7 @@ pub mod error;
 mod file;
 pub mod look;
 pub mod model;
+mod native;
 pub mod notebook;
 pub mod plot;
 pub mod spec;

@@ -1,14 +1,15 @@
 //! What follows a convolution in one pass over the memory, and maximum pooling, on a CPU: see
 //! `cpu/fused.cpp` and `cpu/max_pool.cpp`.
 
-use std::ffi::{CStr, c_char, c_void};
+use std::ffi::{c_char, c_void};
 use std::ptr;
 
-use tch::{Device, Kind, TchError, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use super::conv::BatchNorm;
+use crate::Result;
+use crate::native::{check, pointer};
 use crate::spec::PoolSpec;
-use crate::{Error, Result};
 
 /// So many channels of one input, which go to one output. Pieces of an input lie side by side in it
 /// in their order, and so do those of an output.
@@ -121,21 +122,6 @@ pub(crate) fn max_pool(xs: &Tensor, spec: PoolSpec) -> Result<Tensor> {
     })?;
     // SAFETY: a new tensor, which is ours.
     Ok(unsafe { Tensor::from_ptr(output.cast()) })
-}
-
-/// The error that a call ended with, if it did.
-fn check(problem: *mut c_char) -> Result<()> {
-    if problem.is_null() {
-        return Ok(());
-    }
-    // SAFETY: a string that strdup made, which is ours.
-    let text = unsafe { CStr::from_ptr(problem) }.to_string_lossy().into_owned();
-    unsafe { libc::free(problem.cast()) };
-    Err(Error::from(TchError::Torch(text)))
-}
-
-fn pointer(tensor: &Tensor) -> *const c_void {
-    tensor.as_ptr().cast()
 }
 
 fn raw(piece: &Piece<'_>) -> RawPiece {
@@ -281,9 +267,14 @@ mod tests {
     fn max_pool_is_libtorchs() {
         let pool =
             |kernel, stride, padding, ceil_mode| PoolSpec { kernel, stride, padding, ceil_mode };
-        for spec in
-            [pool(3, 1, 1, false), pool(3, 2, 1, false), pool(3, 2, 0, true), pool(2, 2, 0, false)]
-        {
+        for spec in [
+            pool(3, 1, 1, false),
+            pool(3, 2, 1, false),
+            pool(3, 2, 0, true),
+            pool(2, 2, 0, false),
+            pool(6, 1, 3, false),
+            pool(7, 3, 2, true),
+        ] {
             for kind in [Kind::Float, Kind::BFloat16] {
                 // Few different values, so that many windows have more than one greatest.
                 let input = (values(&[5, 19, 9, 8], 0.0) * 2.0).round().to_kind(kind);
@@ -301,11 +292,26 @@ mod tests {
                 });
                 let (found, gradient) = run(kind, &|xs| max_pool(xs, spec).unwrap());
                 assert_eq!(found, wanted, "{spec:?} {kind:?}");
+                let undifferentiated = no_grad(|| max_pool(&input, spec).unwrap());
+                assert_eq!(undifferentiated.to_kind(Kind::Double), wanted, "{spec:?} {kind:?}");
                 let error = (gradient - &wanted_gradient).abs().max().double_value(&[]);
                 let greatest = wanted_gradient.abs().max().double_value(&[]);
                 let rounding = if kind == Kind::Float { 1e-6 } else { 1.0 / 256.0 };
                 assert!(error <= rounding * greatest, "{spec:?} {kind:?}: {error} of {greatest}");
             }
+        }
+    }
+
+    #[test]
+    fn max_pool_keeps_what_is_not_a_number() {
+        let spec = PoolSpec { kernel: 3, stride: 1, padding: 1, ceil_mode: false };
+        for place in [0, 7, 12, 24] {
+            let input = values(&[1, 1, 5, 5], 0.0).to_kind(Kind::Float);
+            let _ = input.view(-1).narrow(0, place, 1).fill_(f64::NAN);
+            let wanted = input.max_pool2d([3; 2], [1; 2], [1; 2], [1, 1], false).isnan();
+            let _ = input.set_requires_grad(true);
+            assert_eq!(max_pool(&input, spec).unwrap().isnan(), wanted, "NaN at {place}");
+            assert_eq!(no_grad(|| max_pool(&input, spec).unwrap()).isnan(), wanted);
         }
     }
 

@@ -1,12 +1,40 @@
 //! Optimizers that work on all parameters at once.
 //!
 //! The parameters are laid out in one flat buffer, of which each weight becomes a view; a step is
-//! then a handful of operations, whatever the number of layers. Weights that decay come first.
+//! then two passes over the memory, whatever the number of layers: one over the weights that decay,
+//! which come first, and one over the others.
+
+use std::ffi::{c_char, c_void};
 
 use tch::{Tensor, nn, no_grad};
 
 use super::recipe::{OptimizerSpec, Recipe};
+use crate::native::{check, pointer};
 use crate::{Error, Result};
+
+unsafe extern "C" {
+    fn googlenet_sgd(
+        weights: *const c_void,
+        gradient: *const c_void,
+        velocity: *const c_void,
+        learning_rate: f64,
+        weight_decay: f64,
+        momentum: f64,
+    ) -> *mut c_char;
+
+    fn googlenet_adam(
+        weights: *const c_void,
+        gradient: *const c_void,
+        mean: *const c_void,
+        square: *const c_void,
+        step: i64,
+        learning_rate: f64,
+        weight_decay: f64,
+        beta_1: f64,
+        beta_2: f64,
+        epsilon: f64,
+    ) -> *mut c_char;
+}
 
 /// An optimizer and its state.
 #[derive(Debug)]
@@ -114,37 +142,54 @@ impl Optimizer {
 
     fn update(&mut self, gradient: &Tensor, learning_rate: f64) -> Result<()> {
         self.steps += 1;
-        let mut weights = self.flat.f_narrow(0, 0, self.decayed)?;
-        match self.spec {
-            OptimizerSpec::Sgd { momentum } => {
-                if self.weight_decay > 0.0 {
-                    let mut part = gradient.f_narrow(0, 0, self.decayed)?;
-                    let _ = part.f_add_(&(&weights * self.weight_decay))?;
-                }
-                let velocity = &mut self.state[0];
-                let _ = velocity.f_mul_scalar_(momentum)?.f_add_(gradient)?;
-                let step =
-                    (&*velocity * momentum).f_add_(gradient)?.f_mul_scalar_(-learning_rate)?;
-                let _ = self.flat.f_add_(&step)?;
-            }
-            OptimizerSpec::Adam { beta_1, beta_2, epsilon } => {
-                if self.weight_decay > 0.0 {
-                    let _ = weights.f_mul_scalar_(1.0 - learning_rate * self.weight_decay)?;
-                }
-                let [mean, square] = self.state.as_mut_slice() else {
-                    unreachable!("Adam is made with two states")
-                };
-                let _ = mean.f_lerp_(gradient, 1.0 - beta_1)?;
-                let _ = square.f_lerp_(&gradient.f_square()?, 1.0 - beta_2)?;
-                let bias_1 = 1.0 - beta_1.powi(self.steps);
-                let bias_2 = 1.0 - beta_2.powi(self.steps);
-                let mut root = square.f_sqrt()?.f_div_scalar_(bias_2.sqrt())?;
-                let root = root.f_add_scalar_(epsilon)?;
-                let step = (&*mean * (-learning_rate / bias_1)).f_div_(&root)?;
-                let _ = self.flat.f_add_(&step)?;
+        let rest = self.flat.numel() as i64 - self.decayed;
+        for (start, count, weight_decay) in
+            [(0, self.decayed, self.weight_decay), (self.decayed, rest, 0.0)]
+        {
+            if count > 0 {
+                self.update_part(gradient, learning_rate, start, count, weight_decay)?;
             }
         }
         Ok(())
+    }
+
+    /// The step of `count` values of the flat buffer from `start` on.
+    fn update_part(
+        &self,
+        gradient: &Tensor,
+        learning_rate: f64,
+        start: i64,
+        count: i64,
+        weight_decay: f64,
+    ) -> Result<()> {
+        let part = |tensor: &Tensor| tensor.f_narrow(0, start, count);
+        let (weights, gradient) = (part(&self.flat)?, part(gradient)?);
+        let state = self.state.iter().map(part).collect::<std::result::Result<Vec<_>, _>>()?;
+        // SAFETY: the tensors live until the call returns, and libtorch checks them.
+        check(unsafe {
+            match self.spec {
+                OptimizerSpec::Sgd { momentum } => googlenet_sgd(
+                    pointer(&weights),
+                    pointer(&gradient),
+                    pointer(&state[0]),
+                    learning_rate,
+                    weight_decay,
+                    momentum,
+                ),
+                OptimizerSpec::Adam { beta_1, beta_2, epsilon } => googlenet_adam(
+                    pointer(&weights),
+                    pointer(&gradient),
+                    pointer(&state[0]),
+                    pointer(&state[1]),
+                    i64::from(self.steps),
+                    learning_rate,
+                    weight_decay,
+                    beta_1,
+                    beta_2,
+                    epsilon,
+                ),
+            }
+        })
     }
 }
 

@@ -73,55 +73,116 @@ void backward(const T *__restrict x, int64_t x_stride, const T *__restrict g, in
     }
 }
 
+// What one place of a window reads, and the number of the place.
+template <typename T> struct Source {
+  const T *values;
+  const uint8_t *places;
+  uint8_t place;
+};
+
+// A value that came from `load` unchanged: nothing is rounded.
+inline void restore(float *p, int64_t i, float value) { p[i] = value; }
+inline void restore(bf16 *p, int64_t i, float value) {
+  uint32_t bits;
+  __builtin_memcpy(&bits, &value, sizeof bits);
+  p[i].bits = static_cast<uint16_t>(bits >> 16);
+}
+
+// The greatest of three and its place, the first of equal ones. What is not a number is kept.
+template <bool PLACES, typename T>
+inline void greatest_of_three(Source<T> a, Source<T> b, Source<T> c, int64_t count, T *y,
+                              uint8_t *places) {
+#pragma GCC ivdep
+  for (int64_t i = 0; i < count; ++i) {
+    float first = load(a.values, i), second = load(b.values, i), third = load(c.values, i);
+    bool not_first = (second > first) | (second != second);
+    float greater = not_first ? second : first;
+    bool is_third = (third > greater) | (third != third);
+    restore(y, i, is_third ? third : greater);
+    if (PLACES) {
+      uint8_t of_first = a.places[i] + a.place, of_second = b.places[i] + b.place;
+      uint8_t of_third = c.places[i] + c.place;
+      uint8_t of_greater = not_first ? of_second : of_first;
+      places[i] = is_third ? of_third : of_greater;
+    }
+  }
+}
+
 inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
-// Keeps the greater of what is there and of x, and where it stands. What is not a number is kept.
-template <typename T>
-inline void keep_greater(const T *__restrict x, int64_t channels, uint8_t place,
-                         float *__restrict best, uint8_t *__restrict places) {
-  for (int64_t c = 0; c < channels; ++c) {
-    float value = load(x, c);
-    bool greater = value > best[c] || value != value;
-    best[c] = greater ? value : best[c];
-    places[c] = greater ? place : places[c];
+// The same of any number. The last is read again where there are not three: nothing is above itself.
+template <bool PLACES, typename T>
+void greatest(const Source<T> *sources, int64_t length, int64_t count, T *y, uint8_t *places) {
+  int64_t last = length - 1;
+  greatest_of_three<PLACES>(sources[0], sources[least(1, last)], sources[least(2, last)], count, y,
+                            places);
+  for (int64_t next = 3; next <= last; next += 2)
+    greatest_of_three<PLACES>(Source<T>{y, places, 0}, sources[next], sources[least(next + 1, last)],
+                              count, y, places);
+}
+
+// The greatest values within each line of pixels of a window, for all windows beside each other.
+template <bool PLACES, typename T>
+void pool_across(const Window &w, const T *x, T *y, uint8_t *places, const uint8_t *zeros) {
+  int64_t windows = 0;
+  for (int64_t column = 0; column < w.out_width; column += windows) {
+    int64_t left = column * w.stride - w.padding;
+    int64_t from = left < 0 ? -left : 0, to = least(w.kernel, w.width - left);
+    windows = 1;
+    // Neighbours that lie in the image are one long row.
+    if (w.stride == 1 && from == 0 && to == w.kernel)
+      windows = least(w.width - w.kernel - left, w.out_width - 1 - column) + 1;
+    Source<T> sources[MAX_KERNEL];
+    for (int64_t j = from; j < to; ++j)
+      sources[j - from] = {x + (left + j) * w.channels, zeros, static_cast<uint8_t>(j)};
+    greatest<PLACES>(sources, to - from, windows * w.channels, y + column * w.channels,
+                     places + column * w.channels);
   }
 }
 
-// Adds the gradient where the maximum stood at this place.
-template <typename T>
-inline void add_where(const T *__restrict g, const uint8_t *__restrict places, int64_t channels,
-                      uint8_t place, float *__restrict sums) {
-  for (int64_t c = 0; c < channels; ++c) {
-    float gradient = load(g, c);
-    sums[c] += places[c] == place ? gradient : 0.0f;
-  }
-}
-
-template <typename T>
-inline void put(const float *__restrict from, int64_t channels, T *__restrict to) {
-  for (int64_t c = 0; c < channels; ++c)
-    store(to, c, from[c]);
-}
-
-template <typename T>
-void pool_forward(const Window &w, const T *x, T *y, uint8_t *places, float *best, int64_t first,
-                  int64_t last) {
+template <bool PLACES, typename T>
+void pool_lines(const Window &w, const T *x, T *y, uint8_t *places, T *lines, uint8_t *line_places,
+                const uint8_t *zeros, int64_t first, int64_t last) {
+  int64_t length = w.out_width * w.channels;
+  // The input's line, counted through all images, that `lines` holds at each place.
+  int64_t held[MAX_KERNEL];
+  for (int64_t &line : held)
+    line = -1;
   for (int64_t line = first; line < last; ++line) {
-    const T *image = x + line / w.out_height * w.height * w.width * w.channels;
-    int64_t top = line % w.out_height * w.stride - w.padding;
-    for (int64_t column = 0; column < w.out_width; ++column) {
-      int64_t left = column * w.stride - w.padding;
-      int64_t at = (line * w.out_width + column) * w.channels;
-      for (int64_t c = 0; c < w.channels; ++c) {
-        best[c] = -__builtin_inff();
-        places[at + c] = 0;
-      }
-      for (int64_t i = top < 0 ? -top : 0; i < least(w.kernel, w.height - top); ++i)
-        for (int64_t j = left < 0 ? -left : 0; j < least(w.kernel, w.width - left); ++j)
-          keep_greater(image + ((top + i) * w.width + left + j) * w.channels, w.channels,
-                       static_cast<uint8_t>(i * w.kernel + j), best, places + at);
-      put(best, w.channels, y + at);
+    int64_t image = line / w.out_height, top = line % w.out_height * w.stride - w.padding;
+    int64_t from = top < 0 ? -top : 0, to = least(w.kernel, w.height - top);
+    Source<T> sources[MAX_KERNEL];
+    for (int64_t i = from; i < to; ++i) {
+      int64_t row = image * w.height + top + i, slot = row % w.kernel;
+      if (held[slot] != row)
+        pool_across<PLACES>(w, x + row * w.width * w.channels, lines + slot * length,
+                            line_places + slot * length, zeros);
+      held[slot] = row;
+      sources[i - from] = {lines + slot * length, line_places + slot * length,
+                           static_cast<uint8_t>(i * w.kernel)};
     }
+    greatest<PLACES>(sources, to - from, length, y + line * length, places + line * length);
+  }
+}
+
+template <typename T>
+void pool_forward(const Window &w, const T *x, T *y, uint8_t *places, T *lines,
+                  uint8_t *line_places, const uint8_t *zeros, int64_t first, int64_t last) {
+  if (places)
+    pool_lines<true>(w, x, y, places, lines, line_places, zeros, first, last);
+  else
+    pool_lines<false>(w, x, y, places, lines, line_places, zeros, first, last);
+}
+
+// Adds those values of three that were the greatest of their windows.
+template <typename T>
+inline void add_where(Source<T> a, Source<T> b, Source<T> c, int64_t count, float *__restrict sums) {
+  for (int64_t i = 0; i < count; ++i) {
+    float first = load(a.values, i), second = load(b.values, i), third = load(c.values, i);
+    float of_first = a.places[i] == a.place ? first : 0.0f;
+    float of_second = b.places[i] == b.place ? second : 0.0f;
+    float of_third = c.places[i] == c.place ? third : 0.0f;
+    sums[i] += of_first + of_second + of_third;
   }
 }
 
@@ -133,8 +194,8 @@ void pool_backward(const Window &w, const T *g, const uint8_t *places, T *dx, fl
     int64_t row = line % w.height + w.padding;
     for (int64_t pixel = 0; pixel < w.width; ++pixel) {
       int64_t column = pixel + w.padding;
-      for (int64_t c = 0; c < w.channels; ++c)
-        sums[c] = 0.0f;
+      Source<T> sources[MAX_KERNEL * MAX_KERNEL + 2];
+      int64_t length = 0;
       // This pixel's places in the windows that hold it.
       for (int64_t i = row % w.stride; i < w.kernel && i <= row; i += w.stride)
         for (int64_t j = column % w.stride; j < w.kernel && j <= column; j += w.stride) {
@@ -142,9 +203,17 @@ void pool_backward(const Window &w, const T *g, const uint8_t *places, T *dx, fl
           if (above >= w.out_height || beside >= w.out_width)
             continue;
           int64_t at = (image + above * w.out_width + beside) * w.channels;
-          add_where(g + at, places + at, w.channels, static_cast<uint8_t>(i * w.kernel + j), sums);
+          sources[length++] = {g + at, places + at, static_cast<uint8_t>(i * w.kernel + j)};
         }
-      put(sums, w.channels, dx + (line * w.width + pixel) * w.channels);
+      // Up to a multiple of three with a place that no window has.
+      for (int64_t i = 0; i < 2; ++i)
+        sources[length + i] = {g, places, NO_PLACE};
+      for (int64_t c = 0; c < w.channels; ++c)
+        sums[c] = 0.0f;
+      for (int64_t i = 0; i < length; i += 3)
+        add_where(sources[i], sources[i + 1], sources[i + 2], w.channels, sums);
+      for (int64_t c = 0; c < w.channels; ++c)
+        store(dx + (line * w.width + pixel) * w.channels, c, sums[c]);
     }
   }
 }

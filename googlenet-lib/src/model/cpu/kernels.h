@@ -25,6 +25,10 @@ struct Window {
   int64_t kernel, stride, padding;
 };
 
+// The largest window of a pooling. A place in it is one byte, and one byte is none.
+constexpr int64_t MAX_KERNEL = 15;
+constexpr uint8_t NO_PLACE = 255;
+
 template <typename T> struct Kernels {
   // Adds the distance of every channel's values from `shift`, and its square, to `sums` and `squares`.
   void (*statistics)(const T *x, int64_t stride, int64_t rows, int64_t channels, const float *shift,
@@ -39,11 +43,13 @@ template <typename T> struct Kernels {
   // dx = gradient * a + (x - mean) * b + d, with the gradient before the floor.
   void (*backward)(const T *x, int64_t x_stride, const T *g, int64_t g_stride, T *dx, int64_t rows,
                    int64_t channels, Way way, const float *a, const float *b, const float *d);
-  // The greatest values and their places in the window, for the output's lines of pixels from `first`
-  // to `last`, counted through all images. `best` has room for a number for each channel.
-  void (*pool_forward)(const Window &window, const T *x, T *y, uint8_t *places, float *best,
-                       int64_t first, int64_t last);
-  // The gradient of the input's lines of pixels from `first` to `last`. `sums` has room as `best` has.
+  // The greatest values and, unless `places` is null, their places in the window, for the output's
+  // lines of pixels from `first` to `last`, counted through all images. `lines` and `line_places` have
+  // room for as many of the output's lines as the window is high, `zeros` holds one.
+  void (*pool_forward)(const Window &window, const T *x, T *y, uint8_t *places, T *lines,
+                       uint8_t *line_places, const uint8_t *zeros, int64_t first, int64_t last);
+  // The gradient of the input's lines of pixels from `first` to `last`. `sums` has room
+  // for a number for each channel.
   void (*pool_backward)(const Window &window, const T *g, const uint8_t *places, T *dx, float *sums,
                         int64_t first, int64_t last);
 };

@@ -4,41 +4,35 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <cstring>
-#include <exception>
 
 #include <ATen/Parallel.h>
 #include <ATen/TensorIterator.h>
 
 #include "kernels.h"
+#include "native.h"
 
 namespace rows {
 
 using at::Tensor;
+using native::problem_of;
 
 template <typename T> T *pointer(const Tensor &x) { return static_cast<T *>(x.data_ptr()); }
 
 inline Tensor channels_last(const Tensor &x) { return x.contiguous(at::MemoryFormat::ChannelsLast); }
 
-// A new tensor with its values where channels-last tensors have them.
-inline Tensor empty_rows(const Tensor &like, int64_t channels, int64_t height, int64_t width) {
-  return at::empty({like.size(0), channels, height, width}, like.options(),
+// A new tensor of so many images with its values where channels-last tensors have them.
+inline Tensor empty_rows(const Tensor &like, int64_t channels, int64_t height, int64_t width,
+                         at::ScalarType kind) {
+  return at::empty({like.size(0), channels, height, width}, like.options().dtype(kind),
                    at::MemoryFormat::ChannelsLast);
+}
+inline Tensor empty_rows(const Tensor &like, int64_t channels, int64_t height, int64_t width) {
+  return empty_rows(like, channels, height, width, like.scalar_type());
 }
 
 // Calls `work` with a value of the type that `x` holds: float32, else bfloat16.
 template <typename F> auto by_kind(const Tensor &x, F work) {
   return x.scalar_type() == at::kFloat ? work(float()) : work(bf16());
-}
-
-// Calls `work`. Returns null, or what went wrong, to be freed.
-template <typename F> char *problem_of(F work) {
-  try {
-    work();
-    return nullptr;
-  } catch (const std::exception &error) {
-    return strdup(error.what());
-  }
 }
 
 inline void refuse_second_derivative() {
