@@ -127,6 +127,20 @@ def test_short_form(run, tmp_path):
     assert (tmp_path / "train-cpu.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.usefixtures("example")
+def test_a_run_that_breaks_off_keeps_what_it_measured(bench, target, root, monkeypatch, tmp_path):
+    measured = json.loads((root / "docs" / "results" / "train-cpu.json").read_text())
+    monkeypatch.setattr(bench, "ceilings", lambda *_: measured["ceilings"])
+    monkeypatch.setattr(bench, "work", lambda *of: measured["work"][" ".join(of)])
+    sides = iter([measured["cases"][0]["sides"]])
+    monkeypatch.setattr(bench, "measure", lambda *_: next(sides))
+    with pytest.raises(StopIteration):
+        bench.run("cpu", True, target / "examples" / "bench", tmp_path)
+    said = (tmp_path / "train-cpu.md").read_text()
+    assert "**Broken off after 1 of 6 cases**" in said
+    assert sum(line.startswith("| SEED ") for line in said.splitlines()) == len(SIDES)
+
+
 def test_a_recipe_is_followed_on_both_sides(bench, example, drawn_cifar10, tmp_path):
     import bench_accuracy
 
@@ -147,17 +161,11 @@ def test_a_crop_moves_and_mirrors_and_no_more(bench):
 
     torch.manual_seed(0)
     images = torch.arange(4 * 3 * 8 * 8, dtype=torch.float32).view(4, 3, 8, 8)
-    still = bench_accuracy.augmented(images, {"pad": 0, "flip": False})
-    assert torch.equal(still, images)
-    mirrored = bench_accuracy.augmented(images.repeat(8, 1, 1, 1), {"pad": 0, "flip": True})
-    turned = images.flip(3)
-    seen = {
-        "as it is" if torch.equal(one, images[i % 4]) else "mirrored"
-        for i, one in enumerate(mirrored)
-        if torch.equal(one, images[i % 4]) or torch.equal(one, turned[i % 4])
-    }
-    assert seen == {"as it is", "mirrored"}
-    moved = bench_accuracy.augmented(images, {"pad": 2, "flip": False})
+    some = torch.tensor([False, True, True, False])
+    none = torch.zeros(4, dtype=torch.bool)
+    mirrored = bench_accuracy.augmented(images, 0, some)
+    assert torch.equal(mirrored, torch.where(some.view(4, 1, 1, 1), images.flip(3), images))
+    moved = bench_accuracy.augmented(images, 2, none)
     padded = torch.nn.functional.pad(images, (2,) * 4, mode="reflect")
     for one, whole in zip(moved, padded, strict=True):
         windows = [whole[:, i : i + 8, j : j + 8] for i in range(5) for j in range(5)]

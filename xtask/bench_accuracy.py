@@ -56,15 +56,14 @@ def resized(images, size):
     return F.interpolate(images, (size, size), mode="bilinear", antialias=True)
 
 
-def augmented(images, augment):
-    """Each moved by up to `pad` pixels, with its edges mirrored, and half of them mirrored."""
-    pad, height, width = augment["pad"], *images.shape[2:]
+def augmented(images, pad, mirrored):
+    """Each moved by up to `pad` pixels, its edges reflected, and mirrored where told."""
+    height, width = images.shape[2:]
     padded = F.pad(images, (pad,) * 4, mode="reflect")
     count = len(images)
     top, left = (torch.randint(0, 2 * pad + 1, (count, 1)) for _ in range(2))
     rows, columns = top + torch.arange(height), left + torch.arange(width)
-    if augment["flip"]:
-        columns = torch.where(torch.rand(count, 1) < 0.5, columns.flip(1), columns)
+    columns = torch.where(mirrored.view(-1, 1), columns.flip(1), columns)
     image = torch.arange(count).view(-1, 1, 1, 1)
     channel = torch.arange(3).view(1, -1, 1, 1)
     return padded[image, channel, rows.view(count, 1, -1, 1), columns.view(count, 1, 1, -1)]
@@ -113,6 +112,9 @@ class PyTorch:
         images, labels = self.train_set
         batch, epochs = self.recipe["batch"], self.recipe["epochs"]
         steps = len(images) // batch
+        augment = self.recipe["augment"]
+        # In every other epoch from the first on, and the others in those between.
+        mirrored = torch.rand(len(images)) < 0.5
         began = time.perf_counter()
         self.net.train()
         for epoch in range(epochs):
@@ -122,7 +124,8 @@ class PyTorch:
                     group["lr"] = self.recipe["learning_rate"] * factor(
                         self.recipe["schedule"], progress
                     )
-                xs = augmented(images[chosen], self.recipe["augment"])
+                flips = (mirrored[chosen] ^ (epoch % 2 == 1)) & augment["flip"]
+                xs = augmented(images[chosen], augment["pad"], flips)
                 loss = F.cross_entropy(
                     self.logits(self.input(xs, self.size(progress))),
                     labels[chosen],

@@ -51,6 +51,13 @@ def row(found, case, name):
     return begin + "| " + " | ".join(cells) + " |"
 
 
+def unfinished(found):
+    """Which says that cases are missing."""
+    done, planned = len(found["cases"]), found["planned"]
+    if done < planned:
+        yield f"- **Broken off after {done} of {planned} cases**"
+
+
 def skipped(found):
     """What was skipped and why, each reason once."""
     reasons = {}
@@ -113,6 +120,7 @@ def text(found, chart):
         "- Ceiling, measured in the same run: matrix product "
         f"{ceilings['float32'] / 1e9:,.0f} GFLOP/s in float32, {ceilings['bf16'] / 1e9:,.0f} in "
         f"bf16; copy {ceilings['copy'] / 1e9:,.1f} GB/s, read and written",
+        *unfinished(found),
         *skipped(found),
         "",
         f"![Images a second beside PyTorch eager]({chart})",

@@ -264,19 +264,23 @@ def run(device, short, ours, out, without=None):
         "work": {f"{n} {p}": work(n, p) for n in NAMES for p in PHASES},
     }
     programs = programs_of(ours, short, without)
-    found["cases"] = [
-        {
-            "network": case.network,
-            "batch": case.batch,
-            "steps": case.steps,
-            "phase": case.phase,
-            "sides": measure(case, device, programs, rounds, least),
-        }
-        for case in cases(device, short)
-    ]
-    found["minutes"] = (time.monotonic() - began) / 60
+    planned = cases(device, short)
+    found["planned"] = len(planned)
+    found["cases"] = []
     out.mkdir(parents=True, exist_ok=True)
-    report(found, ours, out)
+    for case in planned:
+        found["cases"].append(
+            {
+                "network": case.network,
+                "batch": case.batch,
+                "steps": case.steps,
+                "phase": case.phase,
+                "sides": measure(case, device, programs, rounds, least),
+            }
+        )
+        found["minutes"] = (time.monotonic() - began) / 60
+        # Where a later case fails, what was measured is kept; the report says how many there are.
+        report(found, ours, out)
     return found
 
 

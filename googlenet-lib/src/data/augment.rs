@@ -1,8 +1,9 @@
 //! The random choices of one epoch: the order of the images, and how each is moved and mirrored.
 
 use crate::{Error, Result};
-use rand::Rng;
 use rand::seq::SliceRandom;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor};
 
@@ -13,7 +14,10 @@ pub struct Augment {
     /// the image mirrored there. In the field's words: padded by reflection, then cropped at random
     /// to its old size. 0 moves nothing.
     pub pad: i64,
-    /// Half of the images, drawn at random, are mirrored left to right.
+    /// Each image is mirrored left to right in every other epoch; which of them are in the first is
+    /// drawn at random. Two epochs show both sides of each image, where a draw in every epoch would
+    /// show half of them the same side twice (K. Jordan, *94% on CIFAR-10 in 3.29 Seconds on a Single
+    /// GPU*, 2024, <https://arxiv.org/abs/2404.00498>).
     pub flip: bool,
 }
 
@@ -37,9 +41,9 @@ pub struct EpochPlan {
 }
 
 impl EpochPlan {
-    /// Draws an epoch over `n` images in batches of `batch`. Every image comes once, except those
-    /// of a last batch that is not whole: it is left out. Fewer images than `batch` are one smaller
-    /// batch.
+    /// Draws an epoch, counted from 0, over `n` images in batches of `batch`. It follows from `seed`
+    /// and its number alone. Every image comes once, except those of a last batch that is not whole:
+    /// it is left out. Fewer images than `batch` are one smaller batch.
     ///
     /// # Errors
     /// [`Error::Invalid`] where `n` or `batch` is less than 1, or `augment.pad` is negative;
@@ -48,7 +52,8 @@ impl EpochPlan {
         n: usize,
         batch: i64,
         augment: Augment,
-        rng: &mut impl Rng,
+        seed: u64,
+        epoch: u64,
         device: Device,
     ) -> Result<Self> {
         if n == 0 {
@@ -58,11 +63,19 @@ impl EpochPlan {
             return Err(Error::invalid("the batch size", batch, "give 1 or more"));
         }
         augment.check()?;
-        let mut order: Vec<i64> = (0..n as i64).collect();
-        order.shuffle(rng);
-        let mut choices = order;
-        for range in [2 * augment.pad, 2 * augment.pad, i64::from(augment.flip)] {
+        let mut rng = generator(seed, u64::MAX - epoch);
+        let mut choices: Vec<i64> = (0..n as i64).collect();
+        choices.shuffle(&mut rng);
+        for range in [2 * augment.pad; 2] {
             choices.extend((0..n).map(|_| rng.random_range(0..=range)));
+        }
+        let mut in_first = generator(seed, 0);
+        let mirrored: Vec<bool> = (0..n)
+            .map(|_| augment.flip && in_first.random_bool(0.5) == epoch.is_multiple_of(2))
+            .collect();
+        choices.extend_from_within(..n);
+        for choice in &mut choices[3 * n..] {
+            *choice = i64::from(mirrored[*choice as usize]);
         }
         let choices = Tensor::f_from_slice(&choices)?.f_view([4, n as i64])?.f_to_device(device)?;
         Ok(EpochPlan { choices, images: n, batch: batch.min(n as i64), augment })
@@ -108,6 +121,14 @@ impl EpochPlan {
             batch.f_select(0, 3)?,
         ])
     }
+}
+
+/// The draws of a run are independent of each other: each has a number of its own. A trainer's steps
+/// count from 1 upwards, its epochs from the highest number downwards.
+pub(crate) fn generator(seed: u64, number: u64) -> ChaCha8Rng {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream(number);
+    rng
 }
 
 impl Augment {

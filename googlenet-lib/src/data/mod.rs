@@ -11,14 +11,13 @@
 //!
 //! ```
 //! use googlenet_lib::data::{Augment, Batches, EpochPlan, Normalize, Shapes10};
-//! use rand::SeedableRng;
 //!
 //! let shapes = Shapes10::generate(256, 64, 1)?;
 //! let augment = Augment { pad: 4, flip: true };
 //! let train = Batches::new(&shapes.train, &Normalize::of(&shapes.train)?, augment)?;
 //!
-//! let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(1);
-//! let plan = EpochPlan::new(shapes.train.len(), 128, augment, &mut rng, shapes.train.device())?;
+//! let (seed, epoch) = (1, 0);
+//! let plan = EpochPlan::new(shapes.train.len(), 128, augment, seed, epoch, shapes.train.device())?;
 //! for index in 0..plan.batches() {
 //!     let (images, labels) = train.train(&plan, index, None)?;
 //!     assert_eq!(images.size(), [128, 3, 32, 32]);
@@ -41,6 +40,7 @@ mod shapes10;
 mod source;
 mod unpack;
 
+pub(crate) use augment::generator;
 pub use augment::{Augment, EpochPlan};
 pub use batches::Batches;
 pub use cifar10::Cifar10;

@@ -6,7 +6,7 @@
 //! | --- | --- |
 //! | `weights.safetensors` | the network's variables, as [`GoogLeNet::save`] writes them |
 //! | `optimizer.safetensors` | `state.0`, and for Adam `state.1`: one row over all parameters each |
-//! | `run.json` | spec, recipe, history, random state, place in the schedule and in the epoch |
+//! | `run.json` | spec, recipe, history, place in the schedule and in the epoch |
 //! | `manifest.json` | size and sha256 of the other three |
 //!
 //! It is written under another name, forced to the disk and renamed, so that one that bears its
@@ -17,7 +17,6 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use rand_chacha::ChaCha8Rng;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -32,7 +31,7 @@ use crate::spec::NetworkSpec;
 use crate::{Error, Result};
 
 /// Version of what the files hold. A library that writes something else counts it up.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 const NAME: &str = "checkpoint-";
 const UNFINISHED: &str = ".unfinished";
 
@@ -48,8 +47,6 @@ struct Run {
     normalize: Normalize,
     history: History,
     optimizer_steps: i32,
-    /// At the start of the running epoch, if there is one, else of the next.
-    rng: ChaCha8Rng,
     running: Option<Running>,
 }
 
@@ -130,7 +127,6 @@ impl Trainer {
             normalize: self.normalize,
             history: self.history.clone(),
             optimizer_steps,
-            rng: self.running.as_ref().map_or(&self.rng, |running| &running.rng).clone(),
             running: match &self.running {
                 Some(running) => Some(Running {
                     steps_done: running.next,
@@ -182,7 +178,6 @@ impl Trainer {
         let state: Vec<Tensor> = state.into_iter().map(|(_, tensor)| tensor).collect();
         trainer.optimizer.restore(&state, run.optimizer_steps)?;
         trainer.history = History { device: trainer.history.device, ..run.history };
-        trainer.rng = run.rng;
         if let Some(stopped) = run.running {
             let mut running = trainer.begin_epoch()?;
             let whole = trainer.history.epochs.len() * running.steps();

@@ -28,7 +28,7 @@ pub struct Recipe {
     /// What activations and gradients are computed in; weights and statistics are float32 always.
     #[serde(default)]
     pub precision: Precision,
-    /// Random crops and flips.
+    /// Random crops, and flips in every other epoch.
     pub augment: Augment,
     /// Image sizes along the way; empty for the network's own size from start to end.
     pub sizes: Vec<SizeStep>,

@@ -4,8 +4,7 @@ use std::borrow::Borrow;
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-use rand::{RngCore, SeedableRng};
-use rand_chacha::ChaCha8Rng;
+use rand::RngCore;
 use tch::{Device, Kind, Tensor, no_grad};
 
 use super::history::{Epoch, History, Step};
@@ -13,7 +12,7 @@ use super::live::Live;
 use super::observer::{Observer, StepReport};
 use super::optimizer::Optimizer;
 use super::recipe::Recipe;
-use crate::data::{Batches, Dataset, EpochPlan, ImageSet, Normalize};
+use crate::data::{Batches, Dataset, EpochPlan, ImageSet, Normalize, generator};
 use crate::look::{Classifier, Predictions};
 use crate::model::{GoogLeNet, cross_entropy};
 use crate::plot::{self, Picture};
@@ -41,7 +40,6 @@ pub struct Trainer {
     pub(super) normalize: Normalize,
     /// Size of the images if it is not the data set's own.
     size: Option<i64>,
-    pub(super) rng: ChaCha8Rng,
     pub(super) running: Option<Running>,
     pub(super) history: History,
 }
@@ -49,8 +47,6 @@ pub struct Trainer {
 /// An epoch that has begun. It outlives a stop, and the next `fit` goes on in it.
 #[derive(Debug)]
 pub(super) struct Running {
-    /// The generator as it was before it drew the plan.
-    pub(super) rng: ChaCha8Rng,
     plan: EpochPlan,
     pub(super) next: usize,
     /// Loss of every step, on the device.
@@ -189,7 +185,6 @@ impl Trainer {
             train: prepare(&data.train)?,
             test: prepare(&data.test)?,
             optimizer: Optimizer::new(net.variables(), &recipe)?,
-            rng: ChaCha8Rng::seed_from_u64(recipe.seed),
             running: None,
             classes: data.classes,
             normalize,
@@ -304,14 +299,14 @@ impl Trainer {
         self.recipe.precision.kind(self.net.device())
     }
 
-    pub(super) fn begin_epoch(&mut self) -> Result<Running> {
+    pub(super) fn begin_epoch(&self) -> Result<Running> {
         let device = self.net.device();
-        let rng = self.rng.clone();
         let plan = EpochPlan::new(
             self.train.len(),
             self.recipe.batch,
             self.recipe.augment,
-            &mut self.rng,
+            self.recipe.seed,
+            self.history.epochs.len() as u64,
             device,
         )?;
         Ok(Running {
@@ -321,7 +316,6 @@ impl Trainer {
             size: self.size,
             seconds: 0.0,
             next: 0,
-            rng,
             plan,
         })
     }
@@ -377,7 +371,7 @@ impl Trainer {
             // Set at every step, the generator needs no place in a checkpoint: libtorch has no way
             // to read its state from Rust.
             let step = self.history.epochs.len() * running.plan.batches() + running.next;
-            tch::manual_seed(step_seed(self.recipe.seed, step as u64));
+            tch::manual_seed(generator(self.recipe.seed, step as u64 + 1).next_u64() as i64);
         }
         let outputs = self.net.outputs(&images.f_to_kind(self.kind())?)?;
         let loss = outputs.loss(&labels, self.recipe.label_smoothing)?;
@@ -434,13 +428,6 @@ impl Trainer {
         });
         Ok(())
     }
-}
-
-/// A seed for one step of a run: neighbouring steps and seeds have nothing in common.
-fn step_seed(seed: u64, step: u64) -> i64 {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    rng.set_stream(step + 1);
-    rng.next_u64() as i64
 }
 
 /// How many of these logits (N, classes) are highest at their label (N); shape (1), on the device.
