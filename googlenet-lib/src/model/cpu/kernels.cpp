@@ -136,7 +136,7 @@ void pool_across(const Window &w, const T *x, T *y, uint8_t *places, const uint8
     for (int64_t j = from; j < to; ++j)
       sources[j - from] = {x + (left + j) * w.channels, zeros, static_cast<uint8_t>(j)};
     greatest<PLACES>(sources, to - from, windows * w.channels, y + column * w.channels,
-                     places + column * w.channels);
+                     PLACES ? places + column * w.channels : nullptr);
   }
 }
 
@@ -161,7 +161,8 @@ void pool_lines(const Window &w, const T *x, T *y, uint8_t *places, T *lines, ui
       sources[i - from] = {lines + slot * length, line_places + slot * length,
                            static_cast<uint8_t>(i * w.kernel)};
     }
-    greatest<PLACES>(sources, to - from, length, y + line * length, places + line * length);
+    greatest<PLACES>(sources, to - from, length, y + line * length,
+                     PLACES ? places + line * length : nullptr);
   }
 }
 
