@@ -103,7 +103,7 @@ pub(crate) fn fused(inputs: &[Tensor], pieces: &[Piece<'_>]) -> Result<Vec<Tenso
     Ok(raw_outputs.into_iter().map(|tensor| unsafe { Tensor::from_ptr(tensor.cast()) }).collect())
 }
 
-/// The largest window of [`max_pool`]: a place in it is one byte.
+/// The largest window of [`max_pool`]: a place in it is one byte. `cpu/kernels.h` has the same.
 pub(crate) const MAX_KERNEL: i64 = 15;
 
 /// Maximum over a sliding window of (N, C, H, W), differentiated as usual, once.

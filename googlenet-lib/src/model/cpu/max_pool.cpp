@@ -85,6 +85,7 @@ extern "C" {
 char *googlenet_max_pool(const Tensor *input, int64_t kernel, int64_t stride, int64_t padding,
                          int32_t ceil_mode, Tensor **output) {
   return problem_of([&] {
+    TORCH_CHECK(kernel <= MAX_KERNEL, "a window of ", kernel, " is larger than ", MAX_KERNEL);
     Window window = window_of(*input, kernel, stride, padding, ceil_mode != 0);
     bool differentiated = at::GradMode::is_enabled() && input->requires_grad();
     *output = new Tensor(differentiated ? MaxPool::apply(*input, window)
