@@ -12,7 +12,8 @@ from safetensors import safe_open
 @pytest.fixture
 def train(example):
     def run(*args):
-        return example("train", "--cpu", *args)
+        device = () if "--device" in args else ("--device", "cpu")
+        return example("train", *device, *args)
 
     return run
 
@@ -48,11 +49,12 @@ def test_it_trains_and_writes_history_plot_and_weights(train, drawn_cifar10, tmp
 
 @pytest.mark.timeout(300)
 def test_it_goes_on_where_it_was_killed(train, drawn_cifar10, tmp_path, target):
-    """Killed after its first epoch and resumed, it gives the weights of a run without a break."""
+    """Killed in an epoch and resumed, it gives the weights of a run without a break."""
     some = ("--train-images", 512, "--test-images", 128)
     begin = ("--data", drawn_cifar10, *some, "--epochs", 3, "--batch", 64)
     train(*begin, "--out", tmp_path / "straight")
-    command = [target / "examples" / "train", "--cpu", *begin, "--out", tmp_path / "killed"]
+    often = ("--checkpoint-every", 0, "--out", tmp_path / "killed")
+    command = [target / "examples" / "train", "--device", "cpu", *begin, *often]
     with subprocess.Popen([str(a) for a in command], stdout=subprocess.PIPE, text=True) as process:
         for _ in range(600):
             if list((tmp_path / "killed").glob("checkpoints/checkpoint-??????")):
@@ -81,6 +83,9 @@ def test_it_goes_on_where_it_was_killed(train, drawn_cifar10, tmp_path, target):
         (["--spec", "paper", "--recipe", "fast"], "takes 224x224 only"),
         (["--resume"], "there is no such folder"),
         (["--resume", "--epochs", "3"], "cannot be used with"),
+        (["--device", "gpu"], "device is gpu: give cpu, cuda, cuda:N"),
+        (["--device", "mps"], "device is mps: this libtorch has no Metal"),
+        (["--device", "cuda:99"], "device is cuda:99: "),
     ],
 )
 def test_bad_input_is_one_clear_error(train, drawn_cifar10, tmp_path, args, expected):

@@ -14,9 +14,10 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use clap::{Parser, ValueEnum};
 use googlenet_lib::data::ImageSet;
+use googlenet_lib::device;
 use googlenet_lib::prelude::*;
 use serde::Deserialize;
 use serde_json::json;
@@ -114,18 +115,15 @@ impl Task {
         let spec = spec::by_name(&self.network)?.without_dropout();
         let device = match self.device {
             On::Cpu => Device::Cpu,
-            On::Cuda => best_device(),
+            On::Cuda => device::named("cuda")?,
         };
-        ensure!(
-            device.is_cuda() == matches!(self.device, On::Cuda),
-            "libtorch finds no GPU: measure with --device cpu"
-        );
         let mut net = GoogLeNet::new(&spec, device)?;
         net.load(self.folder.join("weights.safetensors"))?;
         let classes = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
         let data = Dataset::new("random bytes", &classes, train, test)?;
         let precision = match self.precision {
-            Computed::Float32 => Precision::Float32,
+            // What PyTorch's float32 is, too.
+            Computed::Float32 => Precision::TensorFloat32,
             Computed::Bf16 => Precision::BFloat16,
         };
         let recipe = Recipe::seed().with_batch(self.batch).with_precision(precision);

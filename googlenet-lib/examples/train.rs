@@ -1,20 +1,22 @@
 //! Trains a network on CIFAR-10 and writes its history, loss plot and weights, and a checkpoint
-//! after every epoch. With `--resume` it goes on from the last one.
+//! every 30 seconds and at the end. With `--resume` it goes on from the last one.
 //!
 //!     cargo run --example train -- \
 //!         --data DIR --spec compact --epochs 6 --out runs/x
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use clap::{Parser, ValueEnum};
+use googlenet_lib::device;
 use googlenet_lib::prelude::*;
 use googlenet_lib::train::has_checkpoint;
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// Trains a network on CIFAR-10 and writes history.json, loss.png, loss.svg and model.safetensors,
-/// and a checkpoint after every epoch.
+/// and a checkpoint every 30 seconds and at the end.
 #[derive(Parser)]
 struct Args {
     /// Directory with CIFAR-10's binary files; without it, CIFAR10_DIR, your cache, or a download.
@@ -44,9 +46,19 @@ struct Args {
     /// Test on this many images only.
     #[arg(long)]
     test_images: Option<usize>,
-    /// Use the CPU even if there is a GPU.
-    #[arg(long)]
+    /// Where to compute: cpu, cuda, cuda:N or mps. Without it, GOOGLENET_DEVICE, else the first GPU,
+    /// else the CPU.
+    #[arg(long, value_name = "NAME")]
+    device: Option<String>,
+    /// The same as --device cpu.
+    #[arg(long, conflicts_with = "device")]
     cpu: bool,
+    /// What to compute in, if not the recipe's own; with --resume, if not what the run began in.
+    #[arg(long)]
+    precision: Option<Computed>,
+    /// Seconds of training between two checkpoints: what a killed process may lose.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    checkpoint_every: u64,
     /// Folder for the results.
     #[arg(long)]
     out: PathBuf,
@@ -63,6 +75,27 @@ enum RecipeName {
     Seed,
     Steady,
     Fast,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Computed {
+    Float32,
+    /// float32, in which a GPU's convolutions round their inputs
+    Tf32,
+    Bf16,
+    /// bf16 where the device has it, else float32
+    Fastest,
+}
+
+impl Computed {
+    fn precision(self) -> Precision {
+        match self {
+            Computed::Float32 => Precision::Float32,
+            Computed::Tf32 => Precision::TensorFloat32,
+            Computed::Bf16 => Precision::BFloat16,
+            Computed::Fastest => Precision::Fastest,
+        }
+    }
 }
 
 fn main() -> anyhow::Result<()> {
@@ -85,10 +118,17 @@ fn main() -> anyhow::Result<()> {
         args.train_images.unwrap_or(data.train.len()),
         args.test_images.unwrap_or(data.test.len()),
     )?;
-    let device = if args.cpu { Device::Cpu } else { best_device() };
-    let mut run = match args.resume {
-        true => Trainer::resume(&checkpoints, &data, device)?,
-        false => begin(&args, &data, device)?,
+    let device = match &args.device {
+        Some(name) => device::named(name)?,
+        None if args.cpu => Device::Cpu,
+        None => try_best_device()?,
+    };
+    let mut run = match (args.resume, args.precision) {
+        (true, Some(computed)) => {
+            Trainer::resume_in(&checkpoints, &data, device, computed.precision())?
+        }
+        (true, None) => Trainer::resume(&checkpoints, &data, device)?,
+        (false, _) => begin(&args, &data, device)?,
     };
     let History { network, parameters, recipe, epochs, .. } = run.history();
     println!(
@@ -102,15 +142,15 @@ fn main() -> anyhow::Result<()> {
     if done > 0 {
         println!("{done} of {last} epochs are done");
     }
-    let mut bar = Bar::new(last);
+    let between = Duration::from_secs(args.checkpoint_every);
+    let mut bar = Bar::new(last, Instant::now() + between);
     let mut fit = run.fit_with(Epochs(0), &mut bar)?;
-    for _ in done..last {
-        fit = run.fit_with(Epochs(1), &mut bar)?;
+    // An epoch that is stopped for a checkpoint is finished by the next call.
+    while (fit.history.epochs.len() as u32) < last {
+        let left = last - fit.history.epochs.len() as u32;
+        fit = run.fit_with(Epochs(left), &mut bar)?;
         run.checkpoint(&checkpoints)?;
-        if fit.stopped {
-            println!("stopped: go on with --resume");
-            break;
-        }
+        bar.due = Instant::now() + between;
     }
 
     let plot = fit.plot()?;
@@ -140,22 +180,25 @@ fn begin(args: &Args, data: &Dataset, device: Device) -> anyhow::Result<Trainer>
     recipe.batch = args.batch.unwrap_or(recipe.batch);
     recipe.learning_rate = args.learning_rate.unwrap_or(recipe.learning_rate);
     recipe.seed = args.seed.unwrap_or(0);
+    recipe.precision = args.precision.map_or(recipe.precision, Computed::precision);
     manual_seed(recipe.seed as i64);
     Ok(Trainer::new(GoogLeNet::new(&spec, device)?, data, recipe)?)
 }
 
-/// A progress bar for the running epoch, and a line for each complete one.
+/// A progress bar for the running epoch, and a line for each complete one. It stops the training when
+/// a checkpoint is due.
 struct Bar {
     bar: ProgressBar,
+    due: Instant,
     /// Number of the run's last epoch.
     last: u32,
 }
 
 impl Bar {
-    fn new(last: u32) -> Bar {
+    fn new(last: u32, due: Instant) -> Bar {
         let style = ProgressStyle::with_template("{prefix} {wide_bar} {pos}/{len} {msg} {eta}")
             .expect("the template is well formed");
-        Bar { bar: ProgressBar::no_length().with_style(style), last }
+        Bar { bar: ProgressBar::no_length().with_style(style), due, last }
     }
 }
 
@@ -171,7 +214,7 @@ impl Observer for Bar {
             self.bar
                 .set_message(format!("loss {loss:.3}  {:.0} images/s", report.images_per_second));
         }
-        ControlFlow::Continue(())
+        if Instant::now() < self.due { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     }
 
     fn epoch(&mut self, history: &History) {

@@ -46,6 +46,9 @@ mod table;
 pub mod train;
 
 pub use error::{Error, Result};
+/// The bindings to libtorch that this crate is built on: cells name what it offers beyond the prelude
+/// as `googlenet_lib::tch`.
+pub use tch;
 
 /// A number of things in words: `1 epoch`, `2 epochs`.
 fn counted<N: std::fmt::Display>(number: N, noun: &str) -> String {
@@ -60,7 +63,7 @@ pub mod prelude {
     pub use crate::data::{
         Augment, Cifar10, Dataset, Image, ImageFolder, Shapes10, Split, cifar10_or_shapes10,
     };
-    pub use crate::device::{best_device, describe};
+    pub use crate::device::{best_device, describe, try_best_device};
     pub use crate::error::{Error, Result};
     pub use crate::look::{self, Classifier};
     pub use crate::model::{GoogLeNet, Outputs, cross_entropy};

@@ -115,6 +115,27 @@ fn an_epoch_that_was_stopped_is_finished_after_a_resume() {
 }
 
 #[test]
+fn a_run_goes_on_in_its_own_precision_or_in_another_that_is_asked_for() {
+    let _alone = alone();
+    for (begun, other) in
+        [(Precision::BFloat16, Precision::Float32), (Precision::Float32, Precision::BFloat16)]
+    {
+        let dir = tempfile::tempdir().unwrap();
+        start(Recipe::steady().with_precision(begun)).checkpoint(dir.path()).unwrap();
+        assert_eq!(resume(dir.path()).unwrap().history().recipe.precision, begun);
+        let mut changed = Trainer::resume_in(dir.path(), data(), Device::Cpu, other).unwrap();
+        assert_eq!(changed.history().recipe.precision, other);
+        changed.fit(Epochs(1)).unwrap();
+        changed.checkpoint(dir.path()).unwrap();
+        assert_eq!(resume(dir.path()).unwrap().history().recipe.precision, other);
+    }
+    let dir = tempfile::tempdir().unwrap();
+    start(Recipe::steady().with_precision(Precision::Float32)).checkpoint(dir.path()).unwrap();
+    let fastest = Trainer::resume_in(dir.path(), data(), Device::Cpu, Precision::Fastest).unwrap();
+    assert_eq!(fastest.history().recipe.precision, Precision::Fastest.on(Device::Cpu));
+}
+
+#[test]
 fn a_checkpoint_before_the_first_step_and_only_one_is_kept() {
     let _alone = alone();
     let dir = tempfile::tempdir().unwrap();

@@ -125,6 +125,29 @@ fn bf16_learns_as_float32_does() {
 }
 
 #[test]
+fn the_size_of_a_test_batch_changes_no_result() {
+    let data = colours(320, 50);
+    let evaluate = |test_batch: i64| {
+        manual_seed(3);
+        let recipe = Recipe { test_batch, ..recipe() };
+        assert!(recipe.test_flip);
+        let run = Trainer::new(small(), &data, recipe).unwrap();
+        let predictions = run.predictions().unwrap();
+        let test = run.evaluate().unwrap();
+        assert_eq!(predictions.accuracy(), test.accuracy);
+        test
+    };
+    let whole = evaluate(100);
+    for test_batch in [1, 2, 7, 256] {
+        let test = evaluate(test_batch);
+        assert!((test.loss - whole.loss).abs() < 1e-5, "{test_batch}: {test} and {whole}");
+        assert_eq!(test.accuracy, whole.accuracy, "{test_batch}");
+    }
+    let error = Trainer::new(small(), &data, Recipe { test_batch: 0, ..recipe() }).unwrap_err();
+    assert!(error.to_string().starts_with("test_batch of recipe steady is 0"), "{error}");
+}
+
+#[test]
 fn a_history_says_what_was_the_fastest() {
     let run = run(recipe().with_precision(Precision::Fastest));
     let used = run.history().recipe.precision;
@@ -132,9 +155,15 @@ fn a_history_says_what_was_the_fastest() {
     assert_ne!(used, Precision::Fastest);
     // A history from before there was a choice.
     let mut old = serde_json::to_value(recipe()).unwrap();
-    old.as_object_mut().unwrap().remove("precision").unwrap();
+    for since in ["precision", "test_batch"] {
+        old.as_object_mut().unwrap().remove(since).unwrap();
+    }
     let old: Recipe = serde_json::from_value(old).unwrap();
     assert_eq!(old.precision, Precision::Float32);
+    assert_eq!(old.test_batch, Recipe::steady().test_batch);
+    // Only a GPU has TF32.
+    assert_eq!(Precision::TensorFloat32.on(Device::Cpu), Precision::Float32);
+    assert_eq!(Precision::TensorFloat32.on(Device::Cuda(0)), Precision::TensorFloat32);
 }
 
 #[test]

@@ -29,6 +29,8 @@ const CARGO: &str = "GOOGLENET_KERNEL_CARGO";
 /// Set by the kernel, if the reader has set it: cargo's own home.
 const HOME: &str = "GOOGLENET_KERNEL_CARGO_HOME";
 const CARGO_HOME: &str = "CARGO_HOME";
+/// Cargo's own, before all of its configurations: whether the network is left alone.
+const NET_OFFLINE: &str = "CARGO_NET_OFFLINE";
 /// Set for cargo: where its call of rustc is written.
 const RECORD: &str = "GOOGLENET_KERNEL_RECORD";
 /// Set by evcxr: where it reads which file was made.
@@ -170,6 +172,12 @@ fn cargo(program: &Path, arguments: &[OsString]) -> Result<Never> {
         std::process::exit(output.status.code().unwrap_or(101));
     }
     if metadata {
+        // evcxr says by an argument whether the network may be asked. What it has written into the
+        // configuration of this folder is what held for the last cell that was compiled.
+        let offline = arguments.iter().any(|argument| argument == "--offline");
+        if !offline && std::env::var_os(NET_OFFLINE).is_none() {
+            command.env(NET_OFFLINE, "false");
+        }
         std::process::exit(keeping_versions(&mut command)?);
     }
     let builds = arguments.iter().any(|argument| argument == "build")
@@ -364,16 +372,20 @@ fn key(here: &Path, arguments: &[OsString], target: &Path) -> Result<u64> {
 /// written it beside the cell.
 fn sources(here: &Path, target: &Path) -> Result<Vec<PathBuf>> {
     let list = target.parent().context("a target of no folder")?.join("libctx.d");
-    let text = fs::read_to_string(&list)?;
-    let (_, sources) = text.split_once(": ").context("a list without a target")?;
     let cell = here.join(CELL);
+    Ok(listed(&list)?.into_iter().filter(|name| *name != cell).collect())
+}
+
+/// The files that a list of cargo's names, each once.
+///
+/// # Errors
+/// A list that is not there or is none.
+pub fn listed(list: &Path) -> Result<Vec<PathBuf>> {
+    let text = fs::read_to_string(list)?;
+    let (_, sources) = text.split_once(": ").context("a list without a target")?;
     // A space within a name has a backslash before it.
     let names = sources.trim().replace("\\ ", "\0");
-    Ok(names
-        .split_whitespace()
-        .map(|name| PathBuf::from(name.replace('\0', " ")))
-        .filter(|name| *name != cell)
-        .collect())
+    Ok(names.split_whitespace().map(|name| PathBuf::from(name.replace('\0', " "))).collect())
 }
 
 fn modified(file: &Path) -> Result<SystemTime> {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use crate::kernelspec::Installed;
-use crate::template::{Home, Key, Standing, Template, rustc};
+use crate::template::{Home, Key, Standing, Template, from_the_future, rustc};
 
 const RUST: &str = env!("CARGO_PKG_RUST_VERSION");
 const INSTALL_RUST: &str =
@@ -118,20 +118,59 @@ fn torch(folder: Option<&Path>) -> Result<String, String> {
     Ok(format!("{number}, {cuda}, in {}", folder.display()))
 }
 
-/// The GPUs that CUDA sees. Having none is no fault: the lab runs on a CPU.
+/// The GPUs that cells can use. Having none is no fault: cells then run on the CPU.
 fn gpu(libtorch: Option<&Path>) -> Result<String, String> {
-    let with_cuda = libtorch.is_some_and(|folder| folder.join("lib/libtorch_cuda.so").is_file());
-    if !with_cuda {
+    let Some(libtorch) = libtorch.filter(|folder| folder.join(CUDA_HALF).is_file()) else {
         return Ok("none that this libtorch could use; cells run on the CPU".to_owned());
-    }
-    let names = match gpu_names() {
-        Ok(names) => names,
-        Err(_) => return Ok("no NVIDIA driver; cells run on the CPU".to_owned()),
     };
-    if names.is_empty() {
-        return Err("the NVIDIA driver finds no GPU: see what nvidia-smi says".to_owned());
+    let names = gpu_names().unwrap_or_default();
+    let usable = usable_gpus(libtorch)?;
+    match (usable, names.len()) {
+        (0, 0) => Ok("none that the NVIDIA driver knows; cells run on the CPU".to_owned()),
+        (0, _) => Err(format!(
+            "the NVIDIA driver has {}, and libtorch can use none: in a cell, \
+             googlenet_lib::device::named(\"cuda\")? says why",
+            names.join(", ")
+        )),
+        _ => Ok(names.into_iter().take(usable).collect::<Vec<_>>().join(", ")),
     }
-    Ok(names.join(", "))
+}
+
+/// In libtorch's folder: what is needed to use a GPU.
+const CUDA_HALF: &str = "lib/libtorch_cuda.so";
+
+/// How many GPUs libtorch can use. It is asked in a process of its own, which may fail.
+fn usable_gpus(libtorch: &Path) -> Result<usize, String> {
+    let this = std::env::current_exe().map_err(|error| error.to_string())?;
+    let asked = Command::new(this).arg("count-gpus").arg("--libtorch").arg(libtorch).output();
+    let asked = asked.map_err(|error| format!("libtorch cannot be asked: {error}"))?;
+    let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+    match said(&asked.stdout).parse() {
+        Ok(count) if asked.status.success() => Ok(count),
+        _ => Err(format!(
+            "libtorch's CUDA half does not load, so that cells run on the CPU: {}",
+            said(&asked.stderr)
+        )),
+    }
+}
+
+/// The process that [`usable_gpus`] starts: prints the number.
+///
+/// # Errors
+/// A libtorch that does not load.
+pub fn count_gpus(libtorch: &Path) -> anyhow::Result<()> {
+    /// `torch::cuda::device_count()`.
+    const COUNT: &[u8] = b"_ZN5torch4cuda12device_countEv";
+    let core = libtorch.join("lib/libtorch_cpu.so");
+    // SAFETY: as when a cell is loaded: initialisers of libtorch's own, and a function that takes
+    // nothing and returns a number. The CUDA half comes first: libtorch looks for it once.
+    unsafe {
+        let core = libloading::Library::new(core)?;
+        let _half = libloading::Library::new(libtorch.join(CUDA_HALF))?;
+        let count = core.get::<unsafe extern "C" fn() -> usize>(COUNT)?;
+        println!("{}", count());
+    }
+    Ok(())
 }
 
 fn gpu_names() -> Result<Vec<String>, libloading::Error> {
@@ -168,6 +207,9 @@ fn library(installed: Option<&Installed>) -> Result<String, String> {
     let again = "run googlenet-kernel prepare, or wait for it in the first cell";
     match template.standing(&key) {
         Standing::Ready => {
+            if let Some(file) = template.from_the_future() {
+                return Err(from_the_future(&file));
+            }
             Ok(format!("{} is prepared in {}", library.display(), template.folder().display()))
         }
         Standing::Missing => Err(format!("{} is not prepared: {again}", library.display())),

@@ -8,6 +8,7 @@ mod doctor;
 mod files;
 mod frame;
 mod history;
+mod inputs;
 mod kernelspec;
 mod live;
 mod markers;
@@ -83,6 +84,12 @@ enum Action {
         #[arg(long)]
         library: PathBuf,
     },
+    /// Print how many GPUs libtorch can use
+    #[command(hide = true)]
+    CountGpus {
+        #[arg(long)]
+        libtorch: PathBuf,
+    },
     /// End what a session has started, and remove its directory
     #[command(hide = true)]
     RemoveSession { folder: PathBuf },
@@ -134,6 +141,7 @@ fn act(action: Action) -> Result<ExitCode> {
             Template::of(&home, &library).prepare(&home, &Key::of(&library)?, &say)?;
         }
         Action::Doctor => return Ok(doctor::examine()),
+        Action::CountGpus { libtorch } => doctor::count_gpus(&libtorch)?,
         Action::BuildTemplate { library } => {
             find_standard_library()?;
             cargo::stand_before(&Home::find()?.cache, set_variable)?;

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use evcxr::{CommandContext, EvalContext};
@@ -19,12 +19,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::cargo;
 use crate::files;
+use crate::inputs::{Change, Inputs};
 use crate::prelink;
 
 /// In the folder of the cells, and in a template: what is compiled.
 const TARGET: &str = "target";
-const RUST_UPDATED: &str = "Rust was updated";
-const KERNEL_UPDATED: &str = "the kernel was updated";
 
 /// The directories of this kernel.
 #[derive(Debug, Clone)]
@@ -65,14 +64,20 @@ impl Home {
 pub struct Key {
     /// The crate, by its folder.
     pub library: PathBuf,
-    /// Its files, as a hash.
-    pub sources: u64,
     /// `rustc -Vv`.
     pub rustc: String,
     /// The version of this kernel and of evcxr.
     pub kernel: String,
     /// Where libtorch lies, and which one it is.
     pub libtorch: String,
+}
+
+/// What a template says of itself.
+#[derive(Debug, Serialize, Deserialize)]
+struct Made {
+    #[serde(flatten)]
+    key: Key,
+    inputs: Inputs,
 }
 
 impl Key {
@@ -88,19 +93,11 @@ impl Key {
             library.display()
         );
         let library = library.canonicalize()?;
-        let mut hasher = DefaultHasher::new();
-        for file in sources(&library)? {
-            file.strip_prefix(&library).unwrap_or(&file).hash(&mut hasher);
-            let bytes =
-                fs::read(&file).with_context(|| format!("{} cannot be read", file.display()))?;
-            bytes.hash(&mut hasher);
-        }
         let libtorch = std::env::var("LIBTORCH").unwrap_or_default();
         let version = Path::new(&libtorch).join("version.py");
         let version = fs::read_to_string(version).unwrap_or_default();
         Ok(Key {
             library,
-            sources: hasher.finish(),
             rustc: rustc_version()?.to_owned(),
             kernel: format!("{} on evcxr 0.22", env!("CARGO_PKG_VERSION")),
             libtorch: format!("{libtorch} {version}"),
@@ -131,25 +128,6 @@ fn rustc_version() -> Result<&'static str> {
     Ok(VERSION.get_or_init(|| version))
 }
 
-/// What a crate is compiled from, in order.
-fn sources(library: &Path) -> Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    let workspace = library.parent().map(|parent| parent.join("Cargo.lock"));
-    for file in
-        ["Cargo.toml", "build.rs"].map(|file| library.join(file)).into_iter().chain(workspace)
-    {
-        if file.is_file() {
-            files.push(file);
-        }
-    }
-    walk(&library.join("src"), &mut |path, _| {
-        files.push(path.to_path_buf());
-        Ok(())
-    })?;
-    files.sort();
-    Ok(files)
-}
-
 /// A prepared build directory.
 #[derive(Debug)]
 pub struct Template {
@@ -163,11 +141,42 @@ pub enum Standing {
     Ready,
     /// There is none.
     Missing,
-    /// The crate, the compiler or libtorch is another than it was.
-    Stale(&'static str),
+    /// It was made of something else.
+    Stale(Stale),
+}
+
+/// What is another than it was.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Stale {
+    /// The compiler.
+    Rust,
+    /// This program.
+    Kernel,
+    /// The library's own library.
+    Libtorch,
+    /// What cargo looked at.
+    Input(Change),
+}
+
+impl std::fmt::Display for Stale {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Stale::Rust => f.write_str("Rust was updated"),
+            Stale::Kernel => f.write_str("the kernel was updated"),
+            Stale::Libtorch => f.write_str("libtorch is another"),
+            Stale::Input(change) => change.fmt(f),
+        }
+    }
 }
 
 const KEY: &str = "template.json";
+
+impl Made {
+    /// None in a folder that is no whole template.
+    fn read(folder: &Path) -> Option<Made> {
+        serde_json::from_slice(&fs::read(folder.join(KEY)).ok()?).ok()
+    }
+}
 
 impl Template {
     /// The place of the template of a crate.
@@ -177,19 +186,23 @@ impl Template {
 
     /// Whether it fits the key.
     pub fn standing(&self, key: &Key) -> Standing {
-        let Ok(text) = fs::read_to_string(self.folder.join(KEY)) else { return Standing::Missing };
-        let Ok(made) = serde_json::from_str::<Key>(&text) else { return Standing::Missing };
-        if made == *key {
-            Standing::Ready
-        } else if made.rustc != key.rustc {
-            Standing::Stale(RUST_UPDATED)
-        } else if made.libtorch != key.libtorch {
-            Standing::Stale("libtorch is another")
-        } else if made.kernel != key.kernel {
-            Standing::Stale(KERNEL_UPDATED)
+        let Some(made) = Made::read(&self.folder) else { return Standing::Missing };
+        if made.key.rustc != key.rustc {
+            Standing::Stale(Stale::Rust)
+        } else if made.key.libtorch != key.libtorch {
+            Standing::Stale(Stale::Libtorch)
+        } else if made.key != *key {
+            Standing::Stale(Stale::Kernel)
         } else {
-            Standing::Stale("the library was changed")
+            made.inputs
+                .change()
+                .map_or(Standing::Ready, |change| Standing::Stale(Stale::Input(change)))
         }
+    }
+
+    /// A file of the library whose time has not come: with it, every session compiles the library.
+    pub fn from_the_future(&self) -> Option<PathBuf> {
+        Made::read(&self.folder)?.inputs.from_the_future().map(Path::to_owned)
     }
 
     /// The versions that it was built with.
@@ -214,11 +227,13 @@ impl Template {
         fs::create_dir_all(bench.join(".cargo"))
             .with_context(|| format!("{} cannot be made", bench.display()))?;
         let lock = wait_for(&self.folder.with_extension("lock"), say)?;
-        let reason = match self.standing(key) {
+        let stale = match self.standing(key) {
             Standing::Ready => return Ok(()),
-            Standing::Missing => "it was not prepared yet",
-            Standing::Stale(reason) => reason,
+            Standing::Missing => None,
+            Standing::Stale(stale) => Some(stale),
         };
+        let reason =
+            stale.as_ref().map_or("it was not prepared yet".to_owned(), ToString::to_string);
         let name = key.library.file_name().unwrap_or_default().to_string_lossy();
         say(&format!("Preparing {name} ({reason}). This takes minutes, once."));
         let start = Instant::now();
@@ -227,7 +242,7 @@ impl Template {
         let part = self.folder.with_extension("part");
         // Compiled in another way, or by another compiler, nothing is still good.
         let same = fs::read_to_string(&config).is_ok_and(|config| config == profile)
-            && ![RUST_UPDATED, KERNEL_UPDATED].contains(&reason);
+            && !matches!(stale, Some(Stale::Rust | Stale::Kernel));
         if !same {
             remove(&self.folder)?;
             remove(&part)?;
@@ -241,17 +256,31 @@ impl Template {
         let _ = fs::remove_file(part.join(KEY));
         drop_files(&part, &prelink::FILES)?;
         fs::create_dir_all(&part).with_context(|| format!("{} cannot be made", part.display()))?;
+        let began = SystemTime::now();
         build(&part, key, &lock, say)?;
+        let inputs = Inputs::of(&part, began)?;
+        if let Some(file) = inputs.from_the_future() {
+            say(&from_the_future(file));
+        }
         drop_files(&part, &["ctx-", "ctx.", "libctx.", "libctx-", "libcode_"])?;
         for own in ["src", cargo::CALL] {
             remove(&part.join(own))?;
         }
-        fs::write(part.join(KEY), serde_json::to_vec_pretty(key)?)?;
+        let made = Made { key: key.clone(), inputs };
+        fs::write(part.join(KEY), serde_json::to_vec_pretty(&made)?)?;
         fs::rename(&part, &self.folder)
             .with_context(|| format!("{} cannot be placed", self.folder.display()))?;
         say(&format!("Prepared {name} in {:.0} s.", start.elapsed().as_secs_f64()));
         Ok(())
     }
+}
+
+/// What a file of the library's means that is dated in the future.
+pub fn from_the_future(file: &Path) -> String {
+    format!(
+        "{} is dated in the future, so that cargo compiles the library in every session: touch it",
+        file.display()
+    )
 }
 
 /// How the library's own workspace compiles its dependencies, as a configuration of Cargo. evcxr
@@ -277,9 +306,8 @@ fn profile_of(library: &Path) -> Result<String> {
 fn remove_orphans(cache: &Path) {
     let Ok(entries) = fs::read_dir(cache) else { return };
     for bench in entries.flatten().map(|entry| entry.path()) {
-        let key = fs::read(bench.join("template").join(KEY)).ok();
-        let key = key.and_then(|bytes| serde_json::from_slice::<Key>(&bytes).ok());
-        if key.is_some_and(|key| !key.library.is_dir()) {
+        let made = Made::read(&bench.join("template"));
+        if made.is_some_and(|made| !made.key.library.is_dir()) {
             let _ = fs::remove_dir_all(&bench);
         }
     }
@@ -524,18 +552,8 @@ fn is_output(path: &Path) -> bool {
     ["rlib", "rmeta", "so", "dylib", "a", "o"].contains(&&*ending.to_string_lossy())
 }
 
-/// Walks over all files below a folder.
-fn walk(folder: &Path, file: &mut dyn FnMut(&Path, fs::FileType) -> Result<()>) -> Result<()> {
-    walk_all(folder, &mut |path, kind| {
-        if !kind.is_dir() {
-            file(path, kind)?;
-        }
-        Ok(true)
-    })
-}
-
 /// Walks over all files and folders below one; does not enter a folder for which `entry` says no.
-fn walk_all(
+pub fn walk_all(
     folder: &Path,
     entry: &mut dyn FnMut(&Path, fs::FileType) -> Result<bool>,
 ) -> Result<()> {
@@ -661,38 +679,44 @@ mod tests {
         assert!(used.path().exists());
     }
 
+    fn key(library: &Path) -> Key {
+        Key {
+            library: library.into(),
+            rustc: "1.95".into(),
+            kernel: "0.1".into(),
+            libtorch: "2.11".into(),
+        }
+    }
+
+    fn write_key(template: &Path, key: &Key) {
+        fs::create_dir_all(template).unwrap();
+        let made = Made { key: key.clone(), inputs: Inputs::default() };
+        fs::write(template.join(KEY), serde_json::to_vec(&made).unwrap()).unwrap();
+    }
+
     #[test]
-    fn a_key_changes_with_the_sources() {
+    fn only_a_crate_has_a_key() {
         let folder = tempfile::tempdir().unwrap();
-        fs::create_dir(folder.path().join("src")).unwrap();
+        let error = Key::of(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("is no crate"), "{error}");
         fs::write(folder.path().join("Cargo.toml"), "[package]").unwrap();
-        fs::write(folder.path().join("src/lib.rs"), "").unwrap();
-        let before = Key::of(folder.path()).unwrap();
-        assert_eq!(before, Key::of(folder.path()).unwrap());
-        fs::write(folder.path().join("src/lib.rs"), "// changed").unwrap();
-        assert_ne!(before, Key::of(folder.path()).unwrap());
-        let error = Key::of(&folder.path().join("src")).unwrap_err().to_string();
-        assert!(error.contains("src is no crate"), "{error}");
+        assert_eq!(Key::of(folder.path()).unwrap(), Key::of(folder.path()).unwrap());
     }
 
     #[test]
     fn a_template_that_does_not_fit_says_why() {
         let folder = tempfile::tempdir().unwrap();
         let template = Template { folder: folder.path().to_path_buf() };
-        let key = Key {
-            library: "/lib".into(),
-            sources: 1,
-            rustc: "1.95".into(),
-            kernel: "0.1".into(),
-            libtorch: "2.11".into(),
-        };
+        let key = key(Path::new("/lib"));
         assert_eq!(template.standing(&key), Standing::Missing);
-        fs::write(folder.path().join(KEY), serde_json::to_vec(&key).unwrap()).unwrap();
+        write_key(folder.path(), &key);
         assert_eq!(template.standing(&key), Standing::Ready);
         let updated = Key { rustc: "1.96".into(), ..key.clone() };
-        assert_eq!(template.standing(&updated), Standing::Stale("Rust was updated"));
-        let changed = Key { sources: 2, ..key };
-        assert_eq!(template.standing(&changed), Standing::Stale("the library was changed"));
+        assert_eq!(template.standing(&updated), Standing::Stale(Stale::Rust));
+        let other = Key { libtorch: "2.12".into(), ..key.clone() };
+        assert_eq!(template.standing(&other), Standing::Stale(Stale::Libtorch));
+        let kernel = Key { kernel: "0.2".into(), ..key };
+        assert_eq!(template.standing(&kernel), Standing::Stale(Stale::Kernel));
     }
 
     #[test]
@@ -711,18 +735,9 @@ mod tests {
     fn templates_of_libraries_that_are_no_more_are_removed() {
         let folder = tempfile::tempdir().unwrap();
         let home = home(folder.path());
-        let key = |library: &Path| Key {
-            library: library.into(),
-            sources: 1,
-            rustc: String::new(),
-            kernel: String::new(),
-            libtorch: String::new(),
-        };
         let gone = folder.path().join("gone");
         for library in [folder.path(), &gone] {
-            let template = home.bench(Some(library)).join("template");
-            fs::create_dir_all(&template).unwrap();
-            fs::write(template.join(KEY), serde_json::to_vec(&key(library)).unwrap()).unwrap();
+            write_key(&home.bench(Some(library)).join("template"), &key(library));
         }
         remove_orphans(&home.cache);
         assert!(home.bench(Some(folder.path())).exists());

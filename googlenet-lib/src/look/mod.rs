@@ -37,10 +37,11 @@ pub use gradients::{GradCam, GradientNorms, LayerGradient};
 pub use predictions::{Bin, Calibration, Confusion, Mistake, Mistakes, Predictions};
 
 use crate::data::{Augment, Batches, Image, ImageSet, Normalize};
-use crate::model::GoogLeNet;
+use crate::model::{Folded, GoogLeNet};
+use crate::train::Precision;
 use crate::{Error, Result};
 
-/// Images that pass the network at a time.
+/// Images that pass a network of the reader's own at a time.
 const BATCH: i64 = 128;
 
 /// A network with what it takes to use it on images: their normalisation, and names for its
@@ -50,9 +51,17 @@ pub struct Classifier<'a> {
     net: &'a GoogLeNet,
     normalize: Normalize,
     classes: Vec<String>,
-    flip: bool,
-    /// What it is computed in.
-    kind: Kind,
+    computed: Computed,
+}
+
+/// How a classifier computes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Computed {
+    /// Whether images are also seen mirrored, and the two logits averaged.
+    pub(crate) flip: bool,
+    /// Images that pass the network at a time, mirrored ones included.
+    pub(crate) batch: i64,
+    pub(crate) precision: Precision,
 }
 
 impl<'a> Classifier<'a> {
@@ -74,19 +83,18 @@ impl<'a> Classifier<'a> {
             ));
         }
         let classes = classes.iter().map(|class| class.as_ref().to_string()).collect();
-        Ok(Classifier { net, normalize, classes, flip: false, kind: Kind::Float })
+        let computed = Computed { flip: false, batch: BATCH, precision: Precision::Float32 };
+        Ok(Classifier { net, normalize, classes, computed })
     }
 
-    /// With one name for each class. With `flip`, images are also seen mirrored, and the two logits
-    /// averaged.
+    /// With one name for each class.
     pub(crate) fn of(
         net: &'a GoogLeNet,
         normalize: Normalize,
         classes: &[String],
-        flip: bool,
-        kind: Kind,
+        computed: Computed,
     ) -> Classifier<'a> {
-        Classifier { net, normalize, classes: classes.to_vec(), flip, kind }
+        Classifier { net, normalize, classes: classes.to_vec(), computed }
     }
 
     /// The `n` likeliest classes of an image, likeliest first; all of them if there are fewer.
@@ -118,23 +126,29 @@ impl<'a> Classifier<'a> {
         let images = batches.len() as i64;
         let mut rows = Vec::with_capacity(batches.len());
         no_grad(|| -> Result<()> {
-            for start in (0..images).step_by(BATCH as usize) {
-                let (xs, _) = batches.eval(start, BATCH.min(images - start), size)?;
-                rows.extend(probabilities(&self.logits(&xs)?)?);
+            let evaluator = self.evaluator()?;
+            for (start, len) in evaluator.batches(images) {
+                let (xs, _) = batches.eval(start, len, size)?;
+                rows.extend(probabilities(&evaluator.logits(&xs)?)?);
             }
             Ok(())
         })?;
         Predictions::new(self.classes.clone(), set.clone(), rows)
     }
 
+    /// The network as it is now, made ready for many batches.
+    pub(crate) fn evaluator(&self) -> Result<Evaluator<'_>> {
+        let Computed { precision, .. } = self.computed;
+        let device = self.net.device();
+        precision.tune(device)?;
+        let kind = precision.kind(device);
+        let net = no_grad(|| self.net.folded(kind))?;
+        Ok(Evaluator { net, kind, computed: self.computed })
+    }
+
     /// Logits (N, classes) of normalised images (N, C, H, W), in evaluation mode.
-    pub(crate) fn logits(&self, xs: &Tensor) -> Result<Tensor> {
-        let xs = xs.f_to_kind(self.kind)?;
-        let logits = self.net.forward_t(&xs, false)?;
-        if !self.flip {
-            return Ok(logits);
-        }
-        Ok((logits + self.net.forward_t(&xs.f_flip([3])?, false)?).f_div_scalar(2.0)?)
+    fn logits(&self, xs: &Tensor) -> Result<Tensor> {
+        self.evaluator()?.logits(xs)
     }
 
     /// A set on the network's device, and the size that its images are brought to.
@@ -169,6 +183,34 @@ impl<'a> Classifier<'a> {
                 format!("choose one of {}", some.join(", ")),
             )
         })
+    }
+}
+
+/// A network that classifies batch after batch, and does not change meanwhile.
+#[derive(Debug)]
+pub(crate) struct Evaluator<'a> {
+    net: Folded<'a>,
+    kind: Kind,
+    computed: Computed,
+}
+
+impl Evaluator<'_> {
+    /// Cuts this number of images into batches: the first image of each, and how many it has.
+    pub(crate) fn batches(&self, images: i64) -> impl Iterator<Item = (i64, i64)> + use<> {
+        let Computed { flip, batch, .. } = self.computed;
+        let batch = if flip { batch / 2 } else { batch }.max(1);
+        (0..images).step_by(batch as usize).map(move |start| (start, batch.min(images - start)))
+    }
+
+    /// Logits (N, classes) of normalised images (N, C, H, W). Images and their mirror images are one
+    /// batch.
+    pub(crate) fn logits(&self, xs: &Tensor) -> Result<Tensor> {
+        let xs = xs.f_to_kind(self.kind)?;
+        if !self.computed.flip {
+            return self.net.logits(&xs);
+        }
+        let both = self.net.logits(&Tensor::f_cat(&[&xs, &xs.f_flip([3])?], 0)?)?;
+        Ok(both.f_view([2, xs.size()[0], -1])?.f_mean_dim([0i64].as_slice(), false, None)?)
     }
 }
 

@@ -86,6 +86,14 @@ impl Conv {
         }
     }
 
+    /// The same in evaluation, without its normalisation, its weights in this kind.
+    pub(crate) fn folded(&self, kind: Kind) -> Result<Conv> {
+        let (weight, bias) = self.weights(false)?;
+        let bias = bias.map(|bias| bias.f_to_kind(kind)).transpose()?;
+        let Conv { stride, padding, relu, .. } = *self;
+        Ok(Conv { weight: weight.f_to_kind(kind)?, bias, norm: None, stride, padding, relu })
+    }
+
     /// What follows the convolution, for [`fused::fused`].
     pub(crate) fn piece(&self, input: usize, output: usize, train: bool) -> Piece<'_> {
         let norm = self.norm.as_ref().filter(|_| train);
@@ -98,18 +106,30 @@ impl Conv {
     }
 }
 
-/// The outputs of several pointwise convolutions of the same input side by side, as one convolution:
-/// the input is read once, and its gradient is written once.
-pub(crate) fn convolve_jointly(xs: &Tensor, convs: &[&Conv], train: bool) -> Result<Tensor> {
-    let (weights, biases): (Vec<_>, Vec<_>) = convs
-        .iter()
-        .map(|conv| conv.weights(train))
-        .collect::<Result<Vec<_>>>()?
-        .into_iter()
-        .unzip();
-    let biases: Vec<Tensor> = biases.into_iter().flatten().collect();
-    let bias = if biases.is_empty() { None } else { Some(Tensor::f_cat(&biases, 0)?) };
-    convolve(xs, &Tensor::f_cat(&weights, 0)?, bias.as_ref(), 1, 0)
+/// Several pointwise convolutions of the same input, whose outputs lie side by side, as one: the input
+/// is read once, and its gradient is written once.
+#[derive(Debug)]
+pub(crate) struct Joint {
+    weight: Tensor,
+    bias: Option<Tensor>,
+}
+
+impl Joint {
+    pub(crate) fn of(convs: &[&Conv], train: bool) -> Result<Joint> {
+        let (weights, biases): (Vec<_>, Vec<_>) = convs
+            .iter()
+            .map(|conv| conv.weights(train))
+            .collect::<Result<Vec<_>>>()?
+            .into_iter()
+            .unzip();
+        let biases: Vec<Tensor> = biases.into_iter().flatten().collect();
+        let bias = if biases.is_empty() { None } else { Some(Tensor::f_cat(&biases, 0)?) };
+        Ok(Joint { weight: Tensor::f_cat(&weights, 0)?, bias })
+    }
+
+    pub(crate) fn convolve(&self, xs: &Tensor) -> Result<Tensor> {
+        convolve(xs, &self.weight, self.bias.as_ref(), 1, 0)
+    }
 }
 
 /// Computed in the kind of the activations, whatever the kind of the weights.

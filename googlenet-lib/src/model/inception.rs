@@ -1,10 +1,10 @@
 //! The inception block: four branches that read the same input, concatenated over the channels
 //! (Figure 2 of the paper).
 
-use tch::Tensor;
 use tch::nn::Path;
+use tch::{Kind, Tensor};
 
-use super::conv::{Conv, convolve_jointly, max_pool};
+use super::conv::{Conv, Joint, max_pool};
 use super::fused::{self, Piece};
 use crate::Result;
 use crate::spec::{BatchNormSpec, BranchSpec, PoolSpec};
@@ -32,6 +32,11 @@ impl Branch {
         Ok(Branch { pool: spec.pool, convs })
     }
 
+    fn folded(&self, kind: Kind) -> Result<Branch> {
+        let convs = self.convs.iter().map(|conv| conv.folded(kind)).collect::<Result<_>>()?;
+        Ok(Branch { pool: self.pool, convs })
+    }
+
     /// Whether its first convolution can be computed together with those of other branches.
     fn joins(&self) -> bool {
         self.pool.is_none() && self.convs.first().is_some_and(Conv::is_pointwise)
@@ -57,6 +62,8 @@ impl Branch {
 #[derive(Debug)]
 pub(crate) struct Inception {
     branches: Vec<Branch>,
+    /// The convolutions that are computed together, where their weights do not change any more.
+    joint: Option<Joint>,
 }
 
 impl Inception {
@@ -71,7 +78,29 @@ impl Inception {
             .iter()
             .map(|branch| Branch::new(path, in_channels, branch, norm))
             .collect::<Result<_>>()?;
-        Ok(Inception { branches })
+        Ok(Inception { branches, joint: None })
+    }
+
+    /// The same in evaluation, without normalisations, its weights in this kind.
+    pub(crate) fn folded(&self, kind: Kind) -> Result<Inception> {
+        let branches: Vec<Branch> =
+            self.branches.iter().map(|branch| branch.folded(kind)).collect::<Result<_>>()?;
+        let folded = Inception { branches, joint: None };
+        let joining = folded.joining();
+        let joint = match joining.len() {
+            0 => None,
+            _ => Some(Joint::of(&joining, false)?),
+        };
+        Ok(Inception { joint, ..folded })
+    }
+
+    /// The convolutions that are computed together.
+    fn joining(&self) -> Vec<&Conv> {
+        self.branches
+            .iter()
+            .filter(|branch| branch.joins())
+            .map(|branch| &branch.convs[0])
+            .collect()
     }
 
     /// (N, C_in, H, W) to (N, C_out, H, W).
@@ -87,14 +116,17 @@ impl Inception {
     /// The same with less traffic. The pointwise convolutions that read the input itself are one,
     /// and what follows the last convolutions is done on the way to their place in the output.
     fn forward_fused(&self, xs: &Tensor, train: bool) -> Result<Tensor> {
-        let joint: Vec<&Conv> =
-            self.branches.iter().filter(|b| b.joins()).map(|b| &b.convs[0]).collect();
+        let joining = self.joining();
         let mut heads = Vec::new();
         // One alone gains nothing, and would be written twice.
-        if joint.len() > 1 {
+        if joining.len() > 1 {
             let pieces: Vec<Piece<'_>> =
-                joint.iter().enumerate().map(|(i, conv)| conv.piece(0, i, train)).collect();
-            heads = fused::fused(&[convolve_jointly(xs, &joint, train)?], &pieces)?;
+                joining.iter().enumerate().map(|(i, conv)| conv.piece(0, i, train)).collect();
+            let outputs = match &self.joint {
+                Some(joint) => joint.convolve(xs)?,
+                None => Joint::of(&joining, train)?.convolve(xs)?,
+            };
+            heads = fused::fused(&[outputs], &pieces)?;
         }
         let mut heads = heads.into_iter();
         let (mut ends, mut pieces) = (Vec::new(), Vec::new());

@@ -192,6 +192,16 @@ impl GoogLeNet {
         self.head.forward(&xs, train)
     }
 
+    /// The network as it is in evaluation, for many batches of this kind: normalisations are folded into
+    /// the convolutions once. Weights that change later do not reach it.
+    ///
+    /// # Errors
+    /// A device that fails.
+    pub(crate) fn folded(&self, kind: Kind) -> Result<Folded<'_>> {
+        let blocks = self.body.iter().map(|block| block.folded(kind));
+        Ok(Folded { net: self, body: blocks.filter_map(Result::transpose).collect::<Result<_>>()? })
+    }
+
     /// Training mode: logits of the head and of every auxiliary classifier.
     ///
     /// # Errors
@@ -356,7 +366,40 @@ impl GoogLeNet {
     }
 }
 
+/// A network whose normalisations are part of its convolutions: see [`GoogLeNet::folded`].
+#[derive(Debug)]
+pub(crate) struct Folded<'a> {
+    net: &'a GoogLeNet,
+    body: Vec<Block>,
+}
+
+impl Folded<'_> {
+    /// Logits (N, classes) of images (N, C, H, W), in evaluation mode.
+    ///
+    /// # Errors
+    /// Images of the wrong shape or device.
+    pub(crate) fn logits(&self, images: &Tensor) -> Result<Tensor> {
+        self.net.check_images(images)?;
+        let mut xs = images.shallow_clone();
+        for block in &self.body {
+            xs = block.forward(&xs, false)?;
+        }
+        self.net.head.forward(&xs, false)
+    }
+}
+
 impl Block {
+    /// None for what evaluation leaves out.
+    fn folded(&self, kind: Kind) -> Result<Option<Block>> {
+        Ok(Some(match self {
+            Block::Conv(conv) => Block::Conv(conv.folded(kind)?),
+            Block::Inception(block) => Block::Inception(block.folded(kind)?),
+            Block::MaxPool(pool) => Block::MaxPool(*pool),
+            Block::LocalResponseNorm(norm) => Block::LocalResponseNorm(*norm),
+            Block::Auxiliary(_) => return Ok(None),
+        }))
+    }
+
     fn forward(&self, xs: &Tensor, train: bool) -> Result<Tensor> {
         match self {
             Block::Conv(conv) => conv.forward(xs, train),
@@ -382,5 +425,44 @@ fn not_of(network: &str, path: &Path, problem: String) -> Error {
         path: path.to_path_buf(),
         problem,
         remedy: format!("give a file with the weights of {network}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::no_grad;
+
+    /// Folded once, for all batches: what changes in the network afterwards does not show.
+    #[test]
+    fn a_folded_network_answers_as_the_network_did_when_it_was_folded() {
+        let net = GoogLeNet::new(&crate::spec::COMPACT, Device::Cpu).unwrap();
+        let angles = Tensor::arange(2 * 3 * 32 * 32, (Kind::Float, Device::Cpu));
+        let images = angles.sin().view([2, 3, 32, 32]);
+        no_grad(|| {
+            for (name, mut variable) in net.variables().variables() {
+                // Small variances: the images then show in the logits.
+                if name.ends_with("running_var") {
+                    let _ = variable.fill_(0.02);
+                } else if name.ends_with("running_mean") {
+                    let _ = variable.fill_(0.1);
+                }
+            }
+        });
+        no_grad(|| {
+            let expected = net.forward_t(&images, false).unwrap();
+            let folded = net.folded(Kind::Float).unwrap();
+            for (_, mut variable) in net.variables().variables() {
+                if variable.size().len() == 4 {
+                    let _ = variable.fill_(0.0);
+                }
+            }
+            let far = |logits: Tensor| (logits - &expected).abs().max().double_value(&[]);
+            let scale = expected.abs().max().double_value(&[]);
+            let same = far(folded.logits(&images).unwrap());
+            assert!(same < 1e-5 * scale, "{same} of {scale}");
+            let changed = far(net.forward_t(&images, false).unwrap());
+            assert!(changed > 0.01 * scale, "{changed} of {scale}");
+        });
     }
 }

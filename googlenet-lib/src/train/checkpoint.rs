@@ -23,8 +23,10 @@ use sha2::{Digest, Sha256};
 use tch::{Device, Tensor};
 
 use super::history::History;
+use super::recipe::Precision;
 use super::trainer::Trainer;
 use crate::data::{Dataset, Normalize};
+use crate::device::describe;
 use crate::file::hex;
 use crate::model::GoogLeNet;
 use crate::spec::NetworkSpec;
@@ -153,6 +155,9 @@ impl Trainer {
     /// takes the steps that it would have taken. On the CPU, with the same number of threads, they
     /// are the same to the last bit.
     ///
+    /// It computes in what the run has computed in, though another device may be faster in another
+    /// precision; where that is so, it says so on standard error. [`Trainer::resume_in`] chooses.
+    ///
     /// # Errors
     /// A folder without a checkpoint; one with a file that is missing, cut, altered or of another
     /// version of this library; a data set that is not the one of the run. The message names file
@@ -163,40 +168,82 @@ impl Trainer {
         device: Device,
     ) -> Result<Trainer> {
         let folder = newest(dir.as_ref())?;
-        check_manifest(&folder)?;
-        let run: Run = read_json(&folder.join(RUN))?;
-        check_data(&folder, &run, data.borrow())?;
-
-        let mut net = GoogLeNet::new(&run.spec, device)?;
-        net.load(folder.join(WEIGHTS))?;
-        let mut trainer = Trainer::new(net, data, run.history.recipe.clone())?;
-        if trainer.normalize != run.normalize {
-            return Err(other_data(&folder, &run, "its training images are other ones"));
+        let run = read_run(&folder)?;
+        if let Some(note) = note_on(run.history.recipe.precision, device) {
+            eprintln!("{note}");
         }
-        let mut state = Tensor::read_safetensors(folder.join(OPTIMIZER))?;
-        state.sort_by(|a, b| a.0.cmp(&b.0));
-        let state: Vec<Tensor> = state.into_iter().map(|(_, tensor)| tensor).collect();
-        trainer.optimizer.restore(&state, run.optimizer_steps)?;
-        trainer.history = History { device: trainer.history.device, ..run.history };
-        if let Some(stopped) = run.running {
-            let mut running = trainer.begin_epoch()?;
-            let whole = trainer.history.epochs.len() * running.steps();
-            let steps = trainer.history.steps.get(whole..whole + stopped.steps_done);
-            let steps =
-                steps.filter(|_| stopped.steps_done < running.steps()).ok_or_else(|| {
-                    damaged(
-                        &folder.join(RUN),
-                        "its history does not go with its place in the epoch",
-                    )
-                })?;
-            running.learning_rates.extend(steps.iter().map(|step| step.learning_rate));
-            running.next = stopped.steps_done;
-            running.seconds = stopped.seconds;
-            let _ = running.correct.f_fill_(stopped.images_right)?;
-            trainer.running = Some(running);
-        }
-        Ok(trainer)
+        resume(&folder, run, data.borrow(), device)
     }
+
+    /// [`Trainer::resume`] in another precision: its next steps are no longer those that the run
+    /// would have taken. The history then names the new one.
+    ///
+    /// # Errors
+    /// As [`Trainer::resume`].
+    pub fn resume_in(
+        dir: impl AsRef<Path>,
+        data: impl Borrow<Dataset>,
+        device: Device,
+        precision: Precision,
+    ) -> Result<Trainer> {
+        let folder = newest(dir.as_ref())?;
+        let mut run = read_run(&folder)?;
+        run.history.recipe.precision = precision.on(device);
+        resume(&folder, run, data.borrow(), device)
+    }
+}
+
+/// What a whole checkpoint says of its run.
+fn read_run(folder: &Path) -> Result<Run> {
+    check_manifest(folder)?;
+    read_json(&folder.join(RUN))
+}
+
+/// What is to be known about a run in this precision on a device that it may not have begun on.
+fn note_on(precision: Precision, device: Device) -> Option<String> {
+    let fastest = Precision::Fastest.on(device);
+    let device = describe(device);
+    let other = "Trainer::resume_in takes another precision";
+    match (precision, fastest) {
+        (Precision::BFloat16, Precision::Float32) => Some(format!(
+            "This run goes on in bfloat16, in which it began. {device} has no instructions for it \
+             and may take ten times as long as in float32: {other}."
+        )),
+        (Precision::Float32 | Precision::TensorFloat32, Precision::BFloat16) => Some(format!(
+            "This run goes on in float32, in which it began. {device} is faster in bfloat16: {other}."
+        )),
+        _ => None,
+    }
+}
+
+fn resume(folder: &Path, run: Run, data: &Dataset, device: Device) -> Result<Trainer> {
+    check_data(folder, &run, data)?;
+
+    let mut net = GoogLeNet::new(&run.spec, device)?;
+    net.load(folder.join(WEIGHTS))?;
+    let mut trainer = Trainer::new(net, data, run.history.recipe.clone())?;
+    if trainer.normalize != run.normalize {
+        return Err(other_data(folder, &run, "its training images are other ones"));
+    }
+    let mut state = Tensor::read_safetensors(folder.join(OPTIMIZER))?;
+    state.sort_by(|a, b| a.0.cmp(&b.0));
+    let state: Vec<Tensor> = state.into_iter().map(|(_, tensor)| tensor).collect();
+    trainer.optimizer.restore(&state, run.optimizer_steps)?;
+    trainer.history = History { device: trainer.history.device, ..run.history };
+    if let Some(stopped) = run.running {
+        let mut running = trainer.begin_epoch()?;
+        let whole = trainer.history.epochs.len() * running.steps();
+        let steps = trainer.history.steps.get(whole..whole + stopped.steps_done);
+        let steps = steps.filter(|_| stopped.steps_done < running.steps()).ok_or_else(|| {
+            damaged(&folder.join(RUN), "its history does not go with its place in the epoch")
+        })?;
+        running.learning_rates.extend(steps.iter().map(|step| step.learning_rate));
+        running.next = stopped.steps_done;
+        running.seconds = stopped.seconds;
+        let _ = running.correct.f_fill_(stopped.images_right)?;
+        trainer.running = Some(running);
+    }
+    Ok(trainer)
 }
 
 /// Whether [`Trainer::resume`] finds a checkpoint in this folder, whole or not.
@@ -331,5 +378,30 @@ fn remove_if_there(folder: &Path) -> Result<()> {
     match fs::remove_dir_all(folder) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io(folder)(error)),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_on_another_device_says_what_it_computes_in() {
+        let gpu = Device::Cuda(0);
+        let note = note_on(Precision::Float32, gpu).unwrap();
+        assert!(note.contains("goes on in float32") && note.contains("GPU"), "{note}");
+        assert!(note_on(Precision::TensorFloat32, gpu).is_some());
+        assert_eq!(note_on(Precision::BFloat16, gpu), None);
+        match Precision::Fastest.on(Device::Cpu) {
+            Precision::BFloat16 => {
+                assert_eq!(note_on(Precision::BFloat16, Device::Cpu), None);
+                assert!(note_on(Precision::Float32, Device::Cpu).is_some());
+            }
+            _ => {
+                let note = note_on(Precision::BFloat16, Device::Cpu).unwrap();
+                assert!(note.contains("ten times as long"), "{note}");
+                assert_eq!(note_on(Precision::Float32, Device::Cpu), None);
+            }
+        }
     }
 }

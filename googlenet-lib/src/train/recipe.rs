@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Device, Kind};
 
 use crate::data::Augment;
-use crate::{Error, Result};
+use crate::{Error, Result, device};
 
 /// How a network is trained.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -34,6 +34,10 @@ pub struct Recipe {
     pub sizes: Vec<SizeStep>,
     /// Whether test images are also seen mirrored, and the two results averaged.
     pub test_flip: bool,
+    /// Images that pass the network at a time in evaluation, mirrored ones included. It changes speed
+    /// and memory, not results.
+    #[serde(default = "Recipe::default_test_batch")]
+    pub test_batch: i64,
     /// Seed of the order of the images, their crops and flips.
     pub seed: u64,
 }
@@ -51,9 +55,13 @@ pub struct SizeStep {
 /// and the losses are float32 whatever it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Precision {
-    /// 32 bits, 24 of them for the digits.
+    /// 32 bits, 24 of them for the digits, on every device.
     #[default]
     Float32,
+    /// Float32, but on a GPU convolutions round their inputs to 11 bits for the digits (TF32), which
+    /// tensor cores multiply several times as fast. It is what PyTorch does unless it is told
+    /// otherwise (<https://docs.pytorch.org/docs/stable/notes/cuda.html>). Elsewhere it is float32.
+    TensorFloat32,
     /// bfloat16: 16 bits, 8 of them for the digits, the range of float32.
     BFloat16,
     /// bfloat16 on a GPU and on a CPU that has instructions for it, else float32. A history says
@@ -62,13 +70,20 @@ pub enum Precision {
 }
 
 impl Precision {
-    /// What [`Precision::Fastest`] is on this device; any other is itself.
+    /// What it comes to on this device: [`Precision::Fastest`] is bfloat16 or float32, and only a
+    /// GPU has TF32.
     pub fn on(self, device: Device) -> Precision {
         match self {
             Precision::Fastest if device.is_cuda() || cpu_has_bf16() => Precision::BFloat16,
             Precision::Fastest => Precision::Float32,
+            Precision::TensorFloat32 if !device.is_cuda() => Precision::Float32,
             other => other,
         }
+    }
+
+    /// Sets libtorch's switches for it, where the device has some.
+    pub(crate) fn tune(self, device: Device) -> Result<()> {
+        device::tune(device, self.on(device) == Precision::TensorFloat32)
     }
 
     /// The kind of tensor to compute in.
@@ -144,8 +159,12 @@ impl Schedule {
 }
 
 impl Recipe {
+    fn default_test_batch() -> i64 {
+        256
+    }
+
     /// The blog post's recipe: 100 epochs of Adam at learning rate 0.0002, batch 100, images as
-    /// they are.
+    /// they are, float32 as PyTorch computes it by default.
     pub fn seed() -> Recipe {
         Recipe {
             name: "seed".into(),
@@ -156,10 +175,11 @@ impl Recipe {
             schedule: Schedule::Constant,
             weight_decay: 0.0,
             label_smoothing: 0.0,
-            precision: Precision::Float32,
+            precision: Precision::TensorFloat32,
             augment: Augment { pad: 0, flip: false },
             sizes: Vec::new(),
             test_flip: false,
+            test_batch: Recipe::default_test_batch(),
             seed: 0,
         }
     }
@@ -180,6 +200,7 @@ impl Recipe {
             augment: Augment { pad: 4, flip: true },
             sizes: Vec::new(),
             test_flip: true,
+            test_batch: Recipe::default_test_batch(),
             seed: 0,
         }
     }
@@ -243,8 +264,10 @@ impl Recipe {
         if self.epochs < 1 {
             return wrong("epochs", self.epochs.to_string(), "it must be at least 1");
         }
-        if self.batch < 1 {
-            return wrong("batch", self.batch.to_string(), "it must be at least 1");
+        for (what, value) in [("batch", self.batch), ("test_batch", self.test_batch)] {
+            if value < 1 {
+                return wrong(what, value.to_string(), "it must be at least 1");
+            }
         }
         for (what, value) in
             [("learning_rate", self.learning_rate), ("weight_decay", self.weight_decay)]

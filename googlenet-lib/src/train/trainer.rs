@@ -13,7 +13,7 @@ use super::observer::{Observer, StepReport};
 use super::optimizer::Optimizer;
 use super::recipe::Recipe;
 use crate::data::{Batches, Dataset, EpochPlan, ImageSet, Normalize, generator};
-use crate::look::{Classifier, Predictions};
+use crate::look::{Classifier, Computed, Predictions};
 use crate::model::{GoogLeNet, cross_entropy};
 use crate::plot::{self, Picture};
 use crate::{Error, Result, counted, device};
@@ -209,8 +209,9 @@ impl Trainer {
     /// [`crate::look`]. It computes as the recipe does, and sees images mirrored too if the recipe
     /// tests so.
     pub fn classifier(&self) -> Classifier<'_> {
-        let Recipe { test_flip, .. } = self.recipe;
-        Classifier::of(&self.net, self.normalize, &self.classes, test_flip, self.kind())
+        let Recipe { test_flip: flip, test_batch: batch, precision, .. } = self.recipe;
+        let computed = Computed { flip, batch, precision };
+        Classifier::of(&self.net, self.normalize, &self.classes, computed)
     }
 
     /// What the network says to every test image, at its own size.
@@ -280,10 +281,10 @@ impl Trainer {
         let images = self.test.len();
         let classifier = self.classifier();
         no_grad(|| -> Result<()> {
-            for start in (0..images as i64).step_by(self.recipe.batch as usize) {
-                let len = self.recipe.batch.min(images as i64 - start);
+            let evaluator = classifier.evaluator()?;
+            for (start, len) in evaluator.batches(images as i64) {
                 let (xs, labels) = self.test.eval(start, len, size)?;
-                let logits = classifier.logits(&xs)?;
+                let logits = evaluator.logits(&xs)?;
                 loss += cross_entropy(&logits, &labels, 0.0)? * len as f64;
                 correct += count_correct(&logits, &labels)?;
             }
@@ -327,6 +328,7 @@ impl Trainer {
         last: u32,
         observer: &mut dyn Observer,
     ) -> Result<ControlFlow<()>> {
+        self.recipe.precision.tune(self.net.device())?;
         let began = Instant::now();
         let seconds_before = running.seconds;
         let steps = running.plan.batches();
