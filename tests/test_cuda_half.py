@@ -16,7 +16,7 @@ LOAD = (
     f':dep googlenet-lib = {{ path = "{ROOT / "googlenet-lib"}" }}\nuse googlenet_lib::prelude::*;'
 )
 VERSION = "googlenet_lib::tch::utils::version_cudart()"
-# Each may make libtorch look for its CUDA half. None keeps a variable, whose type would be asked for.
+# Each may make libtorch look for its CUDA half. None keeps a variable: its type would be asked for.
 BEFORE = {
     "nothing": None,
     "best_device": "best_device();",

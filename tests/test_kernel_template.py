@@ -204,3 +204,125 @@ def test_who_prepares_may_be_killed_and_the_next_waits_for_its_compiler(prepare)
     assert after.returncode == 0, said
     assert "Another kernel is preparing the library" in said
     assert prepare().communicate(timeout=60)[1] == ""
+
+
+@pytest.fixture
+def touched(googlenet_kernel, tmp_path, own_state, monkeypatch):
+    """A workspace with a library of Rust and C++, and a kernel that knows it."""
+    workspace = tmp_path / "workspace"
+    library = workspace / "small"
+    files = {
+        "Cargo.toml": '[workspace]\nresolver = "3"\nmembers = ["small", "inner"]\n',
+        "small/Cargo.toml": '[package]\nname = "small"\nversion = "0.1.0"\nedition = "2024"\n'
+        '[dependencies]\ninner = { path = "../inner" }\n',
+        "small/build.rs": BUILD_SCRIPT,
+        "small/cpp/number.cpp": 'extern "C" int number() { return 40; }\n',
+        "small/src/lib.rs": 'unsafe extern "C" { safe fn number() -> i32; }\n'
+        "pub fn value() -> i32 { number() + inner::two() }\n",
+        "inner/Cargo.toml": '[package]\nname = "inner"\nversion = "0.1.0"\nedition = "2024"\n',
+        "inner/src/lib.rs": "pub fn two() -> i32 { 2 }\n",
+    }
+    for name, text in files.items():
+        (workspace / name).parent.mkdir(parents=True, exist_ok=True)
+        (workspace / name).write_text(text)
+    subprocess.run(["cargo", "generate-lockfile", "--offline"], cwd=workspace, check=True)
+    # All of it is older than what is compiled from it.
+    for file in workspace.rglob("*"):
+        os.utime(file, (time.time() - 3600,) * 2)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    own = tmp_path / "environment/bin/googlenet-kernel"
+    own.parent.mkdir(parents=True)
+    os.link(googlenet_kernel, own)
+    install = ["install", "--prefix", tmp_path / "environment", "--library", library]
+    subprocess.run([own, *install], check=True, timeout=60)
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "environment/share/jupyter"))
+
+    class Touched:
+        folder = workspace
+
+        def doctor(self):
+            said = subprocess.run([own, "doctor"], capture_output=True, text=True, timeout=60)
+            (line,) = (line for line in said.stdout.splitlines() if line.split()[1] == "library")
+            return line
+
+        def first_cell(self):
+            """What the first cell of a session shows beside its value."""
+            with running("googlenet") as kernel:
+                cell = kernel.run("small::value()", timeout=120)
+                assert cell.result == "42", cell.reply
+                return cell.text("stderr")
+
+    return Touched()
+
+
+BUILD_SCRIPT = """
+use std::process::Command;
+
+fn main() {
+    println!("cargo::rerun-if-changed=cpp");
+    println!("cargo::rerun-if-env-changed=SMALL_FLAGS");
+    let out = std::env::var("OUT_DIR").unwrap();
+    let object = format!("{out}/number.o");
+    let compiled = Command::new("c++")
+        .args(["-fPIC", "-c", "cpp/number.cpp", "-o", &object])
+        .status();
+    assert!(compiled.unwrap().success());
+    let library = format!("{out}/libnumber.a");
+    let archived = Command::new("ar").args(["crs", &library, &object]).status();
+    assert!(archived.unwrap().success());
+    println!("cargo::rustc-link-search=native={out}");
+    println!("cargo::rustc-link-lib=static=number");
+}
+"""
+
+
+@pytest.mark.timeout(900)
+def test_a_touched_library_is_prepared_once_and_never_compiled_in_a_session(touched, monkeypatch):
+    assert "Preparing small" in touched.first_cell()
+    assert "is prepared" in touched.doctor()
+    assert touched.first_cell() == ""
+
+    sources = ("small/src/lib.rs", "small/cpp/number.cpp", "small/build.rs", "inner/src/lib.rs")
+    for name in sources:
+        os.utime(touched.folder / name)
+        line = touched.doctor()
+        assert line.startswith("FAULT") and "another time" in line and name in line
+        said = touched.first_cell()
+        assert "Preparing small (a file of the library has another time" in said, name
+        assert "is prepared" in touched.doctor()
+        assert touched.first_cell() == "", name
+
+    # Cargo takes manifests by what is in them.
+    for name in ("small/Cargo.toml", "inner/Cargo.toml", "Cargo.toml", "Cargo.lock"):
+        file = touched.folder / name
+        os.utime(file)
+        assert "is prepared" in touched.doctor()
+        assert touched.first_cell() == "", name
+        file.write_text(file.read_text() + "# changed\n")
+        line = touched.doctor()
+        assert "the library was changed" in line and name in line
+        assert "the library was changed" in touched.first_cell()
+        assert touched.first_cell() == "", name
+
+    # And a variable that a build script asks for.
+    monkeypatch.setenv("SMALL_FLAGS", "-O1")
+    assert "SMALL_FLAGS" in touched.doctor()
+    assert "SMALL_FLAGS" in touched.first_cell()
+    assert touched.first_cell() == ""
+
+
+@pytest.mark.timeout(300)
+def test_a_copy_with_new_times_and_a_file_from_the_future(touched):
+    assert "Preparing small" in touched.first_cell()
+    # As `git switch` there and back, or a new clone in the same place.
+    for file in touched.folder.rglob("*.rs"):
+        text = file.read_text()
+        file.unlink()
+        file.write_text(text)
+    assert "Preparing small" in touched.first_cell()
+    assert touched.first_cell() == ""
+    future = touched.folder / "small/src/lib.rs"
+    os.utime(future, (time.time() + 3600,) * 2)
+    assert "dated in the future" in touched.first_cell()
+    line = touched.doctor()
+    assert line.startswith("FAULT") and "dated in the future" in line and str(future) in line

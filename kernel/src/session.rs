@@ -3,9 +3,9 @@
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
@@ -264,23 +264,59 @@ fn show_compiling(state: Arc<State>, events: mpsc::Sender<Event>) {
     });
 }
 
-/// The template of the library, which is made first if there is none that fits.
-fn prepare(
-    setup: &Setup,
-    state: &Arc<State>,
-    events: &mpsc::Sender<Event>,
-) -> Result<Option<Template>> {
-    let Some(library) = &setup.library else { return Ok(None) };
-    let say = |line: &str| {
+/// What is told about the preparation of the library. A reader sees it in a cell that waits for it, or in
+/// the first one after it.
+struct Notices {
+    state: Arc<State>,
+    events: mpsc::Sender<Event>,
+    /// What was said while no cell was there to show it.
+    unseen: Mutex<Vec<String>>,
+}
+
+impl Notices {
+    fn say(&self, line: &str) {
         eprintln!("{line}");
-        // The reader of a cell that waits wants to know for what.
-        if state.phase() == Phase::Compiling {
-            let line = format!("{line}\n").into_bytes();
-            let _ = events.blocking_send(Event::Frame(Frame::Stderr(line)));
+        // The names of crates that are compiled are of interest only while they are.
+        let passing = line.starts_with(char::is_whitespace);
+        if !passing || self.state.phase() == Phase::Compiling {
+            self.unseen().push(line.to_owned());
         }
-    };
+        self.show();
+    }
+
+    /// Shows what was not seen yet, if a cell is there for it.
+    fn show(&self) {
+        if self.state.phase() == Phase::Compiling {
+            for line in self.unseen().drain(..) {
+                let line = format!("{line}\n").into_bytes();
+                let _ = self.events.blocking_send(Event::Frame(Frame::Stderr(line)));
+            }
+        }
+    }
+
+    fn unseen(&self) -> MutexGuard<'_, Vec<String>> {
+        self.unseen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The template of the library, which is made first if there is none that fits.
+fn prepare(setup: &Setup, notices: &Notices) -> Result<Option<Template>> {
+    let Some(library) = &setup.library else { return Ok(None) };
     let template = Template::of(&setup.home, library);
-    template.prepare(&setup.home, &Key::of(library)?, &say)?;
+    let key = Key::of(library)?;
+    // A cell may come while the compiler has nothing to say.
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::SeqCst) {
+                notices.show();
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        });
+        let prepared = template.prepare(&setup.home, &key, &|line| notices.say(line));
+        done.store(true, Ordering::SeqCst);
+        prepared
+    })?;
     Ok(Some(template))
 }
 
@@ -328,6 +364,7 @@ fn refuse(reason: &str, queue: &Receiver<Job>) {
 struct Worker {
     context: CommandContext,
     state: Arc<State>,
+    notices: Notices,
     /// A Cargo.lock that knows the versions that are prepared.
     lock: Option<Vec<u8>>,
     /// As long as no crate but the cells' own was analysed: the level at which cells are optimised.
@@ -341,7 +378,9 @@ impl Worker {
         state: Arc<State>,
         events: &mpsc::Sender<Event>,
     ) -> Result<Worker> {
-        let template = prepare(setup, &state, events)?;
+        let notices =
+            Notices { state: Arc::clone(&state), events: events.clone(), unseen: Mutex::default() };
+        let template = prepare(setup, &notices)?;
         if template.is_some() {
             std::fs::write(cargo::unanalysed(), "")?;
         }
@@ -353,7 +392,7 @@ impl Worker {
         });
         filled.map_err(|_| anyhow!("the thread that fills the directory ended early"))??;
         let lock = template.and_then(|template| template.lock());
-        let mut worker = Worker { context: context?, state, lock, unanalysed: None };
+        let mut worker = Worker { context: context?, state, notices, lock, unanalysed: None };
         worker.load_library(setup)?;
         Ok(worker)
     }
@@ -420,6 +459,7 @@ impl Worker {
         // Nobody waits for the answer of a request whose session has ended.
         match job {
             Job::Execute { code, input, done } => {
+                self.notices.show();
                 let mut callbacks = EvalCallbacks {
                     input_reader: &|request| input(&request.prompt, request.is_password),
                 };
