@@ -4,13 +4,13 @@ libtorch looks for its CUDA half once in the life of a process. Where that was t
 ever seen, and libtorch cannot say which CUDA it was built for.
 """
 
-import json
 from contextlib import contextmanager
 
 import pytest
 import torch
 from conftest import KERNELS, ROOT
 from running import running
+from without_cuda import kernel_without_cuda
 
 LOAD = (
     f':dep googlenet-lib = {{ path = "{ROOT / "googlenet-lib"}" }}\nuse googlenet_lib::prelude::*;'
@@ -106,23 +106,11 @@ def test_a_process_of_cells_that_was_replaced_knows_it_too(start, expected):
 
 
 @pytest.fixture
-def without_cuda(kernelspec, tmp_path, monkeypatch):
+def without_cuda(prefix, tmp_path, monkeypatch):
     """The name of a kernel whose cells find a libtorch without its CUDA half."""
-    lib = tmp_path / "torch/lib"
-    lib.mkdir(parents=True)
-    torch_lib = (ROOT / ".libtorch/lib").resolve()
-    # libtorch looks for NVIDIA's other libraries beside its own package.
-    (tmp_path / "nvidia").symlink_to(torch_lib.parents[1] / "nvidia")
-    for file in torch_lib.iterdir():
-        if not file.name.startswith("libtorch_cuda"):
-            (lib / file.name).symlink_to(file)
-    spec = kernelspec("googlenet")
-    spec["env"]["LD_LIBRARY_PATH"] = f"{lib}:{spec['env']['LD_LIBRARY_PATH']}"
-    folder = tmp_path / "share/jupyter/kernels/without_cuda"
-    folder.mkdir(parents=True)
-    (folder / "kernel.json").write_text(json.dumps(spec))
-    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "share/jupyter"))
-    return folder.name
+    name, path = kernel_without_cuda(prefix, tmp_path)
+    monkeypatch.setenv("JUPYTER_PATH", path)
+    return name
 
 
 def test_a_libtorch_without_a_cuda_half_runs_as_ever(without_cuda, own_state):
@@ -134,7 +122,7 @@ def test_a_libtorch_without_a_cuda_half_runs_as_ever(without_cuda, own_state):
         assert "this libtorch is PyTorch's build for the CPU alone" in cell.error["evalue"]
 
 
-def test_a_device_that_is_not_there_is_an_error_that_says_why(start, kernelspec):
+def test_a_device_that_is_not_there_is_an_error_that_says_why(own_state):
     if torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
     for name, said in [

@@ -245,11 +245,11 @@ def touched(googlenet_kernel, tmp_path, own_state, monkeypatch):
             (line,) = (line for line in said.stdout.splitlines() if line.split()[1] == "library")
             return line
 
-        def first_cell(self):
+        def first_cell(self, value="42"):
             """What the first cell of a session shows beside its value."""
             with running("googlenet") as kernel:
                 cell = kernel.run("small::value()", timeout=120)
-                assert cell.result == "42", cell.reply
+                assert cell.result == value, cell.reply
                 return cell.text("stderr")
 
     return Touched()
@@ -321,6 +321,13 @@ def test_a_copy_with_new_times_and_a_file_from_the_future(touched):
         file.write_text(text)
     assert "Preparing small" in touched.first_cell()
     assert touched.first_cell() == ""
+    # Cargo would overlook a change that bears an older time.
+    older = touched.folder / "inner/src/lib.rs"
+    older.write_text("pub fn two() -> i32 { 3 }\n")
+    os.utime(older, (time.time() - 7200,) * 2)
+    assert "the library was changed" in touched.first_cell("43")
+    assert touched.first_cell("43") == ""
+    older.write_text("pub fn two() -> i32 { 2 }\n")
     future = touched.folder / "small/src/lib.rs"
     os.utime(future, (time.time() + 3600,) * 2)
     assert "dated in the future" in touched.first_cell()

@@ -154,7 +154,15 @@ class PyTorch:
 def ours(program, arguments, seed):
     """Our side's history."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [program, "--cpu", "--data", arguments.data, "--spec", arguments.network]
+        command = [
+            program,
+            "--device",
+            "cpu",
+            "--data",
+            arguments.data,
+            "--spec",
+            arguments.network,
+        ]
         command += ["--recipe", "fast", "--epochs", str(arguments.epochs)]
         command += ["--seed", str(seed), "--out", folder]
         command += ["--train-images", str(arguments.train_images)]

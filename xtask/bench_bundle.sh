@@ -68,11 +68,8 @@ read -r torch version gpu <<<"$found"
 export LD_LIBRARY_PATH=$torch/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 [[ -n $device ]] || { [[ $gpu == True ]] && device=cuda || device=cpu; }
 case $device in
-cpu) cpu=(--cpu) ;;
-cuda)
-    cpu=()
-    [[ $gpu == True ]] || fail "PyTorch finds no GPU: use --device cpu"
-    ;;
+cpu) ;;
+cuda) [[ $gpu == True ]] || fail "PyTorch finds no GPU: use --device cpu" ;;
 *) fail "$device is no device: cpu or cuda" ;;
 esac
 if [[ " ${parts[*]} " == *' train '* && -z $data ]]; then
@@ -103,7 +100,7 @@ for part in "${parts[@]}"; do
     train)
         for spec in "${specs[@]}"; do
             "$here/bin/train" --data "$data" --spec "$spec" --out "$out/$spec" \
-                "${cpu[@]}" "${training[@]}" || status=1
+                --device "$device" "${training[@]}" || status=1
         done
         ;;
     esac

@@ -4,6 +4,7 @@ Writes docs/results/kernel.md. Nothing else should run meanwhile.
 """
 
 import json
+import os
 import re
 import statistics
 import subprocess
@@ -13,12 +14,14 @@ import time
 from contextlib import ExitStack
 from datetime import date
 from pathlib import Path
+from unittest import mock
 
 from machine import machine, unshared
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 from running import running  # noqa: E402
+from without_cuda import kernel_without_cuda  # noqa: E402
 
 REPORT = ROOT / "docs" / "results" / "kernel.md"
 LOAD = (
@@ -31,6 +34,8 @@ SMALL = 15
 # Pairs of starts: one whose first cell is sent at once, one whose reader reads before it. One of
 # evcxr_jupyter takes minutes.
 PAIRS = {"ours": 3, "evcxr_jupyter": 1}
+# Starts with libtorch's CUDA half, and as many without it.
+CUDA_STARTS = 7
 KERNELS = {"ours": "googlenet", "evcxr_jupyter": "evcxr"}
 
 
@@ -114,6 +119,31 @@ def small_cells(kernel):
     return {kind: statistics.median(values) for kind, values in times.items()}
 
 
+def cuda_half():
+    """The first value of libtorch's, and the memory of the process that runs the cells, with and
+    without libtorch's CUDA half: medians of starts in turns."""
+    code = f"{LOAD}\nTensor::from_slice(&[1i64, 2]).numel()"
+    figures = {}
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        # What is read from files is shared with another session.
+        cell(stack.enter_context(running(KERNELS["ours"], cwd=ROOT / "notebooks")), code, "2")
+        name, path = kernel_without_cuda(Path(sys.prefix), Path(folder))
+        # The kernels of this environment are found without it.
+        stack.enter_context(mock.patch.dict(os.environ, JUPYTER_PATH=path))
+        for _ in range(CUDA_STARTS):
+            for kind, kernel_name in (("with", KERNELS["ours"]), ("without", name)):
+                began = time.perf_counter()
+                with running(kernel_name, cwd=ROOT / "notebooks") as kernel:
+                    cell(kernel, code, "2")
+                    seconds = time.perf_counter() - began
+                    own = kernel.cells().memory_full_info().uss
+                figures.setdefault(kind, []).append((seconds, own))
+    return {
+        kind: [statistics.median(values) for values in zip(*starts, strict=True)]
+        for kind, starts in figures.items()
+    }
+
+
 def floor(folder):
     """What a small cell is made of: programs run by hand in the directory of a session."""
     call = json.loads((folder / "rustc-call.json").read_text())
@@ -195,7 +225,7 @@ def mebibytes(value):
     return f"{value / 2**20:.0f} MiB"
 
 
-def report(ours, theirs):
+def report(ours, theirs, cuda):
     rows = [
         ("kernel ready", "ready", seconds),
         ("first cell, sent at once: load the library", "load", seconds),
@@ -252,14 +282,43 @@ def report(ours, theirs):
         "cell's time is rust-analyzer, loading and running the cell, and the messages. The floor "
         "is rustc's time in all.",
         "",
+        *cuda_lines(cuda),
     ]
     return "\n".join(lines)
+
+
+def cuda_lines(cuda):
+    (time_with, memory_with), (time_without, memory_without) = cuda["with"], cuda["without"]
+    return [
+        "## What libtorch's CUDA half costs at start",
+        "",
+        "It is loaded together with the library, whether there is a GPU or not: libtorch looks for "
+        "it once in the life of a process. Here it is measured on a machine "
+        f"{'with' if gpu() else 'without'} a GPU, beside the same libtorch with that half left "
+        f"out. PyTorch's build for the CPU alone has none. Medians of {CUDA_STARTS} starts each, in "
+        "turns, beside another session:",
+        "",
+        "| | with | without | difference |",
+        "| --- | ---: | ---: | ---: |",
+        "| from the start of the kernel to the first value of libtorch's, cell sent at once "
+        f"| {seconds(time_with)} | {seconds(time_without)} | {time_with - time_without:.2f} s |",
+        "| memory of the process of the cells that no other process has "
+        f"| {mebibytes(memory_with)} | {mebibytes(memory_without)} "
+        f"| {mebibytes(memory_with - memory_without)} |",
+        "",
+    ]
+
+
+def gpu():
+    import torch
+
+    return torch.cuda.is_available()
 
 
 def main():
     figures = {name: measure(name) for name in KERNELS}
     REPORT.parent.mkdir(parents=True, exist_ok=True)
-    REPORT.write_text(report(*figures.values()))
+    REPORT.write_text(report(*figures.values(), cuda_half()))
     print(REPORT.read_text())
 
 

@@ -127,7 +127,7 @@ impl Task {
             Computed::Bf16 => Precision::BFloat16,
         };
         let recipe = Recipe::seed().with_batch(self.batch).with_precision(precision);
-        Ok(Trainer::new(net, data, recipe)?)
+        Ok(Trainer::new(net, data, Recipe { test_batch: self.batch, ..recipe })?)
     }
 
     fn images(&self) -> anyhow::Result<ImageSet> {

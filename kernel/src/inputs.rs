@@ -22,6 +22,8 @@ use crate::template::walk_all;
 pub struct Inputs {
     files: BTreeMap<PathBuf, State>,
     environment: BTreeMap<String, Option<String>>,
+    /// The names of the local packages.
+    packages: BTreeSet<String>,
 }
 
 /// A file as it was compiled.
@@ -29,7 +31,8 @@ pub struct Inputs {
 struct State {
     /// Its bytes, as a hash; 0 for a folder.
     content: u64,
-    /// When it was modified, in nanoseconds. None for a manifest, which cargo takes by its content.
+    /// When it was modified, in seconds since 1970: the layers of an image keep no more. None for a
+    /// manifest, which cargo takes by its content.
     modified: Option<u64>,
 }
 
@@ -78,9 +81,11 @@ impl Inputs {
             inputs.add_all(&source, began)?;
         }
         for package in packages {
-            if notes.untold.contains(&name_of(&package)?) {
+            let name = name_of(&package)?;
+            if notes.untold.contains(&name) {
                 inputs.add_all(&package, began)?;
             }
+            inputs.packages.insert(name);
             let workspace = package.parent().and_then(package_of);
             for folder in workspace.iter().chain([&package]) {
                 for manifest in ["Cargo.toml", "Cargo.lock"] {
@@ -100,8 +105,8 @@ impl Inputs {
         let mut add = |path: &Path| -> Result<()> {
             let modified = modified(path)?;
             // Changed while cargo was at work: nobody knows which of the two was compiled.
-            let known = modified <= nanoseconds(began) || modified > nanoseconds(SystemTime::now());
-            let modified = Some(if known { modified } else { 0 });
+            let known = modified <= began || modified > SystemTime::now();
+            let modified = Some(if known { seconds(modified) } else { 0 });
             self.files.insert(path.to_owned(), State { content: content_of(path)?, modified });
             Ok(())
         };
@@ -130,9 +135,39 @@ impl Inputs {
         })
     }
 
+    /// Cargo would overlook a source that was changed and is dated before `made`: makes it compile the
+    /// local packages anew where there is one.
+    ///
+    /// # Errors
+    /// A folder that cannot be changed.
+    pub fn forget_overlooked(&self, cells: &Path, made: SystemTime) -> Result<()> {
+        let overlooked = self.files.iter().any(|(file, state)| {
+            let changed = matches!(state.change(file), Some(Change::Content(_)));
+            changed && state.modified.is_some() && modified(file).is_ok_and(|time| time <= made)
+        });
+        if !overlooked {
+            return Ok(());
+        }
+        let mut found = Vec::new();
+        walk_all(&cells.join("target"), &mut |path, kind| {
+            let unit = path.file_name().unwrap_or_default().to_string_lossy();
+            let package = unit.rsplit_once('-').map_or("", |(package, _hash)| package);
+            let of_a_unit = path.parent().is_some_and(|folder| folder.ends_with(".fingerprint"));
+            if of_a_unit && self.packages.contains(package) {
+                found.push(path.to_owned());
+            }
+            Ok(kind.is_dir() && !of_a_unit)
+        })?;
+        for unit in found {
+            fs::remove_dir_all(&unit)
+                .with_context(|| format!("{} cannot be removed", unit.display()))?;
+        }
+        Ok(())
+    }
+
     /// A file whose time has not come: cargo compiles its crate anew whenever it is asked to.
     pub fn from_the_future(&self) -> Option<&Path> {
-        let now = nanoseconds(SystemTime::now());
+        let now = seconds(SystemTime::now());
         let found = self.files.iter().find(|(_, state)| state.modified.is_some_and(|at| at > now));
         found.map(|(file, _)| file.as_path())
     }
@@ -140,7 +175,7 @@ impl Inputs {
 
 impl State {
     fn change(&self, file: &Path) -> Option<Change> {
-        if self.modified.is_some() && modified(file).ok() == self.modified {
+        if self.modified.is_some() && modified(file).ok().map(seconds) == self.modified {
             return None;
         }
         match content_of(file) {
@@ -232,14 +267,17 @@ fn content_of(file: &Path) -> Result<u64> {
     Ok(hasher.finish())
 }
 
-fn modified(file: &Path) -> Result<u64> {
+/// When a file was modified.
+///
+/// # Errors
+/// A file that is not there.
+pub fn modified(file: &Path) -> Result<SystemTime> {
     let data = fs::metadata(file).with_context(|| format!("{} cannot be read", file.display()))?;
-    Ok(nanoseconds(data.modified()?))
+    Ok(data.modified()?)
 }
 
-/// Since 1970; enough for 584 years.
-fn nanoseconds(time: SystemTime) -> u64 {
-    time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64)
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 #[cfg(test)]
@@ -310,6 +348,27 @@ mod tests {
             fs::remove_file(&file).unwrap();
             assert!(inputs.change().is_some(), "{source}");
         }
+    }
+
+    #[test]
+    fn what_cargo_would_overlook_is_compiled_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let (cells, inputs) = compiled(folder.path(), "cargo:rerun-if-changed=cpp\n");
+        let units = cells.join("target/t/debug/.fingerprint");
+        for unit in ["lib-0123", "lib-other-0123", "libc-0123"] {
+            fs::create_dir_all(units.join(unit)).unwrap();
+        }
+        let now = SystemTime::now();
+        inputs.forget_overlooked(&cells, now).unwrap();
+        assert!(units.join("lib-0123").exists());
+        let source = folder.path().join("lib/src/lib.rs");
+        fs::write(&source, "changed").unwrap();
+        // Cargo sees that it is newer.
+        inputs.forget_overlooked(&cells, now - Duration::from_secs(60)).unwrap();
+        assert!(units.join("lib-0123").exists());
+        inputs.forget_overlooked(&cells, SystemTime::now()).unwrap();
+        assert!(!units.join("lib-0123").exists());
+        assert!(units.join("lib-other-0123").exists() && units.join("libc-0123").exists());
     }
 
     #[test]

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cargo;
 use crate::files;
-use crate::inputs::{Change, Inputs};
+use crate::inputs::{Change, Inputs, modified};
 use crate::prelink;
 
 /// In the folder of the cells, and in a template: what is compiled.
@@ -253,7 +253,10 @@ impl Template {
             fs::rename(&self.folder, &part)
                 .with_context(|| format!("{} cannot be renewed", self.folder.display()))?;
         }
-        let _ = fs::remove_file(part.join(KEY));
+        if let Some(made) = Made::read(&part) {
+            made.inputs.forget_overlooked(&part, modified(&part.join(KEY))?)?;
+        }
+        remove(&part.join(KEY))?;
         drop_files(&part, &prelink::FILES)?;
         fs::create_dir_all(&part).with_context(|| format!("{} cannot be made", part.display()))?;
         let began = SystemTime::now();
