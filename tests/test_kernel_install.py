@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import torch
 from jupyter_client.kernelspec import KernelSpecManager
 from running import running
 
@@ -216,6 +217,14 @@ def test_doctor_has_a_remedy_for_libtorch(examine):
     assert "--libtorch" in faults["libtorch"]
 
 
+def test_doctor_says_where_the_cuda_half_of_libtorch_does_not_load(examine):
+    (examine.torch / "lib/libtorch_cuda.so").write_text("no library")
+    faults, text = examine()
+    assert list(faults) == ["GPU"], text
+    assert "does not load, so that cells run on the CPU" in faults["GPU"]
+    assert str(examine.torch) in faults["GPU"]
+
+
 def test_doctor_has_a_remedy_for_the_library(examine):
     examine.install("--libtorch", examine.torch, "--library", examine.library)
     faults, text = examine()
@@ -230,5 +239,7 @@ def test_doctor_names_what_cells_will_really_use(googlenet_kernel, template, ker
     done = subprocess.run([googlenet_kernel, "doctor"], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stdout
     assert kernelspec("googlenet")["env"]["LIBTORCH"] in done.stdout
+    (gpu,) = (line for line in done.stdout.splitlines() if line.split()[1] == "GPU")
+    assert ("cells run on the CPU" in gpu) == (not torch.cuda.is_available()), gpu
     assert str(template) in done.stdout
     assert "rustc 1." in done.stdout

@@ -295,8 +295,8 @@ def cuda_lines(cuda):
         "It is loaded together with the library, whether there is a GPU or not: libtorch looks for "
         "it once in the life of a process. Here it is measured on a machine "
         f"{'with' if gpu() else 'without'} a GPU, beside the same libtorch with that half left "
-        f"out. PyTorch's build for the CPU alone has none. Medians of {CUDA_STARTS} starts each, in "
-        "turns, beside another session:",
+        "out. PyTorch's build for the CPU alone has none. Medians of "
+        f"{CUDA_STARTS} starts each, in turns, beside another session:",
         "",
         "| | with | without | difference |",
         "| --- | ---: | ---: | ---: |",

@@ -304,6 +304,9 @@ fn a_run_that_diverges_says_so() {
 #[test]
 fn bad_recipes_and_data_are_refused() {
     let one_cycle = |warmup| Schedule::OneCycle { warmup, start: 0.1, end: 0.0 };
+    let sizes = |steps: &[(f64, i64)]| -> Vec<SizeStep> {
+        steps.iter().map(|&(from, size)| SizeStep { from, size }).collect()
+    };
     for (recipe, expected) in [
         (Recipe { epochs: 0, ..recipe() }, "epochs of recipe steady is 0"),
         (Recipe { batch: 0, ..recipe() }, "batch of recipe steady is 0"),
@@ -317,9 +320,18 @@ fn bad_recipes_and_data_are_refused() {
             "momentum of recipe steady is 1",
         ),
         (
-            Recipe { sizes: vec![SizeStep { from: 0.0, size: 0 }], ..recipe() },
-            "size of recipe steady is 0",
+            Recipe { sizes: sizes(&[(0.5, 16), (0.2, 32)]), ..recipe() },
+            "a size of recipe steady is from 0.2 behind one from 0.5",
         ),
+        (
+            Recipe { sizes: sizes(&[(0.0, 16), (1.5, 32)]), ..recipe() },
+            "a size of recipe steady is from 1.5",
+        ),
+        (
+            Recipe { sizes: sizes(&[(f64::NAN, 16)]), ..recipe() },
+            "a size of recipe steady is from NaN",
+        ),
+        (Recipe { sizes: sizes(&[(0.0, 0)]), ..recipe() }, "size of recipe steady is 0"),
     ] {
         let data = Shapes10::generate(640, 32, 0).unwrap();
         let result = Trainer::new(small(), &data, recipe);

@@ -230,12 +230,17 @@ pub(super) fn obstacle() -> String {
     .obstacle()
 }
 
-/// Prints a line to standard error, the first time that it is called. (Under evcxr_jupyter, each cell
-/// has its own copy of this crate's statics.)
+/// Whether libtorch's CUDA half is there and does not load.
+pub(super) fn failed() -> bool {
+    matches!(HALF.get(), Some(Half::Failed(_)))
+}
+
+/// Prints to standard error what stands in the way, the first time that it is called. (Under
+/// evcxr_jupyter, each cell has its own copy of this crate's statics.)
 pub(super) fn say_once(obstacle: &str) {
     static SAID: AtomicBool = AtomicBool::new(false);
     if !SAID.swap(true, Ordering::Relaxed) {
-        eprintln!("This machine has an NVIDIA card, and it is not used: {obstacle}.");
+        eprintln!("The CPU is used, and no GPU: {obstacle}.");
     }
 }
 

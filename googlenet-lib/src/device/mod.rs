@@ -17,8 +17,8 @@ pub const DEVICE_VARIABLE: &str = "GOOGLENET_DEVICE";
 /// The device that `GOOGLENET_DEVICE` names; where it is not set, the first GPU that libtorch can use,
 /// else the CPU.
 ///
-/// Where a machine has an NVIDIA card that libtorch cannot use, it says on standard error what stands
-/// in the way.
+/// Where a machine has an NVIDIA card that libtorch cannot use, or where libtorch's CUDA half does not
+/// load, it says on standard error what stands in the way.
 ///
 /// # Panics
 /// Where `GOOGLENET_DEVICE` names a device that is not there: work that was meant for a GPU must not
@@ -42,7 +42,7 @@ fn first_gpu() -> Option<Device> {
     if Cuda::device_count() > 0 {
         return Some(Device::Cuda(0));
     }
-    if driver::has_card() {
+    if driver::has_card() || cuda::failed() {
         cuda::say_once(&cuda::obstacle());
     }
     None
@@ -108,18 +108,25 @@ pub fn describe(device: Device) -> String {
     }
 }
 
-/// How libtorch is to compute on a device: on a GPU, cuDNN tries out which of its algorithms is the
-/// fastest for each new shape, and float32 convolutions may round their inputs to TF32. Both are
-/// switches of the process. Elsewhere nothing changes.
-pub(crate) fn tune(device: Device, tensor_float32: bool) -> Result<()> {
+/// Whether float32 convolutions on a GPU may round their inputs to TF32: a setting of the process.
+/// Elsewhere nothing changes.
+pub(crate) fn allow_tensor_float32(device: Device, allow: bool) -> Result<()> {
     unsafe extern "C" {
-        fn googlenet_tune_cuda(tensor_float32: i32) -> *mut std::ffi::c_char;
+        fn googlenet_allow_tensor_float32(allow: i32) -> *mut std::ffi::c_char;
     }
     if !device.is_cuda() {
         return Ok(());
     }
-    // SAFETY: it takes a number and sets two switches of libtorch's.
-    check(unsafe { googlenet_tune_cuda(i32::from(tensor_float32)) })
+    // SAFETY: it takes a number and sets a switch of libtorch's.
+    check(unsafe { googlenet_allow_tensor_float32(i32::from(allow)) })
+}
+
+/// Lets cuDNN try out which of its algorithms is the fastest for each new shape, where it is used: a
+/// setting of the process.
+pub(crate) fn let_cudnn_choose(device: Device) {
+    if device.is_cuda() {
+        Cuda::cudnn_set_benchmark(true);
+    }
 }
 
 fn cpu_name() -> String {

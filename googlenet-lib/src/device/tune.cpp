@@ -1,4 +1,4 @@
-// How libtorch computes on a GPU: see `tune` in mod.rs.
+// How libtorch computes on a GPU: see `allow_tensor_float32` in mod.rs.
 
 #include <ATen/Context.h>
 
@@ -6,11 +6,8 @@
 
 extern "C" {
 
-// Both are settings of the process. Returns null, or what went wrong, to be freed.
-char *googlenet_tune_cuda(int tensor_float32) {
-  return native::problem_of([&] {
-    at::globalContext().setBenchmarkCuDNN(true);
-    at::globalContext().setAllowTF32CuDNN(tensor_float32 != 0);
-  });
+// A setting of the process. Returns null, or what went wrong, to be freed.
+char *googlenet_allow_tensor_float32(int allow) {
+  return native::problem_of([&] { at::globalContext().setAllowTF32CuDNN(allow != 0); });
 }
 }

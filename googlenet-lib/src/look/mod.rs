@@ -140,7 +140,7 @@ impl<'a> Classifier<'a> {
     pub(crate) fn evaluator(&self) -> Result<Evaluator<'_>> {
         let Computed { precision, .. } = self.computed;
         let device = self.net.device();
-        precision.tune(device)?;
+        precision.choose(device)?;
         let kind = precision.kind(device);
         let net = no_grad(|| self.net.folded(kind))?;
         Ok(Evaluator { net, kind, computed: self.computed })

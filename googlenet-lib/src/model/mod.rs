@@ -23,6 +23,7 @@ use std::path::Path;
 use tch::{Device, Kind, Reduction, Tensor, nn};
 
 use crate::cost::NetworkCost;
+use crate::device::let_cudnn_choose;
 use crate::spec::{HeadPool, Layer, LocalResponseNormSpec, NetworkSpec, PoolSpec, Shape};
 use crate::{Error, Result, file};
 use conv::{Conv, local_response_norm, max_pool};
@@ -97,6 +98,7 @@ impl GoogLeNet {
     /// A spec that cannot be built; the message names the layer and the number.
     pub fn new(spec: &NetworkSpec, device: Device) -> Result<GoogLeNet> {
         spec.check()?;
+        let_cudnn_choose(device);
         let variables = nn::VarStore::new(device);
         let root = variables.root();
         let mut body = Vec::with_capacity(spec.layers.len());

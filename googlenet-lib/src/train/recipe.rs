@@ -81,9 +81,9 @@ impl Precision {
         }
     }
 
-    /// Sets libtorch's switches for it, where the device has some.
-    pub(crate) fn tune(self, device: Device) -> Result<()> {
-        device::tune(device, self.on(device) == Precision::TensorFloat32)
+    /// Sets libtorch's switch for it, where the device has one.
+    pub(crate) fn choose(self, device: Device) -> Result<()> {
+        device::allow_tensor_float32(device, self.on(device) == Precision::TensorFloat32)
     }
 
     /// The kind of tensor to compute in.
@@ -293,10 +293,20 @@ impl Recipe {
         {
             return wrong("momentum", momentum.to_string(), "it must be at least 0 and under 1");
         }
+        let mut before = f64::NEG_INFINITY;
         for step in &self.sizes {
             if step.size < 1 {
                 return wrong("size", step.size.to_string(), "it must be at least 1");
             }
+            if !(0.0..=1.0).contains(&step.from) {
+                let value = format!("from {}", step.from);
+                return wrong("a size", value, "it must begin within the schedule, from 0 to 1");
+            }
+            if step.from <= before {
+                let value = format!("from {} behind one from {before}", step.from);
+                return wrong("a size", value, "each must begin after the one before it");
+            }
+            before = step.from;
         }
         Ok(())
     }

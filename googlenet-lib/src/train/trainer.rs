@@ -328,7 +328,7 @@ impl Trainer {
         last: u32,
         observer: &mut dyn Observer,
     ) -> Result<ControlFlow<()>> {
-        self.recipe.precision.tune(self.net.device())?;
+        self.recipe.precision.choose(self.net.device())?;
         let began = Instant::now();
         let seconds_before = running.seconds;
         let steps = running.plan.batches();
