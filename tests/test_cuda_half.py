@@ -134,5 +134,6 @@ def test_a_device_that_is_not_there_is_an_error_that_says_why(own_state):
             for code in ("try_best_device()?", "best_device()"):
                 cell = kernel.run(code)
                 assert cell.status == "error" and said in cell.error["evalue"], cell.error
+                assert "googlenet-lib/src" not in "".join(cell.error["traceback"])
             # It is another question where a device was named by hand.
             assert ask(kernel, 'googlenet_lib::device::named("cpu")?').result == "Cpu"

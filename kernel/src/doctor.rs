@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use crate::kernelspec::Installed;
-use crate::template::{Home, Key, Standing, Template, from_the_future, rustc};
+use crate::template::{Home, Key, Standing, Template, future_date, rustc};
 
 const RUST: &str = env!("CARGO_PKG_RUST_VERSION");
 const INSTALL_RUST: &str =
@@ -207,8 +207,8 @@ fn library(installed: Option<&Installed>) -> Result<String, String> {
     let again = "run googlenet-kernel prepare, or wait for it in the first cell";
     match template.standing(&key) {
         Standing::Ready => {
-            if let Some(file) = template.from_the_future() {
-                return Err(from_the_future(&file));
+            if let Some(file) = template.dated_ahead() {
+                return Err(future_date(&file));
             }
             Ok(format!("{} is prepared in {}", library.display(), template.folder().display()))
         }

@@ -166,7 +166,7 @@ impl Inputs {
     }
 
     /// A file whose time has not come: cargo compiles its crate anew whenever it is asked to.
-    pub fn from_the_future(&self) -> Option<&Path> {
+    pub fn dated_ahead(&self) -> Option<&Path> {
         let now = seconds(SystemTime::now());
         let found = self.files.iter().find(|(_, state)| state.modified.is_some_and(|at| at > now));
         found.map(|(file, _)| file.as_path())
@@ -401,11 +401,11 @@ mod tests {
         let before = SystemTime::now() - Duration::from_secs(60);
         let inputs = Inputs::of(&cells, before).unwrap();
         assert!(matches!(inputs.change(), Some(Change::Time(_))));
-        assert_eq!(inputs.from_the_future(), None);
+        assert_eq!(inputs.dated_ahead(), None);
         let tomorrow = SystemTime::now() + Duration::from_secs(86_400);
         fs::File::options().write(true).open(&file).unwrap().set_modified(tomorrow).unwrap();
         let inputs = Inputs::of(&cells, SystemTime::now()).unwrap();
-        assert_eq!(inputs.from_the_future(), Some(file.as_path()));
+        assert_eq!(inputs.dated_ahead(), Some(file.as_path()));
         assert_eq!(inputs.change(), None);
     }
 }

@@ -201,8 +201,8 @@ impl Template {
     }
 
     /// A file of the library whose time has not come: with it, every session compiles the library.
-    pub fn from_the_future(&self) -> Option<PathBuf> {
-        Made::read(&self.folder)?.inputs.from_the_future().map(Path::to_owned)
+    pub fn dated_ahead(&self) -> Option<PathBuf> {
+        Made::read(&self.folder)?.inputs.dated_ahead().map(Path::to_owned)
     }
 
     /// The versions that it was built with.
@@ -262,8 +262,8 @@ impl Template {
         let began = SystemTime::now();
         build(&part, key, &lock, say)?;
         let inputs = Inputs::of(&part, began)?;
-        if let Some(file) = inputs.from_the_future() {
-            say(&from_the_future(file));
+        if let Some(file) = inputs.dated_ahead() {
+            say(&future_date(file));
         }
         drop_files(&part, &["ctx-", "ctx.", "libctx.", "libctx-", "libcode_"])?;
         for own in ["src", cargo::CALL] {
@@ -279,7 +279,7 @@ impl Template {
 }
 
 /// What a file of the library's means that is dated in the future.
-pub fn from_the_future(file: &Path) -> String {
+pub fn future_date(file: &Path) -> String {
     format!(
         "{} is dated in the future, so that cargo compiles the library in every session: touch it",
         file.display()

@@ -23,8 +23,12 @@ pub const DEVICE_VARIABLE: &str = "GOOGLENET_DEVICE";
 /// # Panics
 /// Where `GOOGLENET_DEVICE` names a device that is not there: work that was meant for a GPU must not
 /// run on the CPU unseen. [`try_best_device`] returns that as an error.
+#[track_caller]
 pub fn best_device() -> Device {
-    try_best_device().unwrap_or_else(|error| panic!("{error}"))
+    match try_best_device() {
+        Ok(device) => device,
+        Err(error) => panic!("{error}"),
+    }
 }
 
 /// [`best_device`], without its panic.
