@@ -1,284 +1,31 @@
-//! The Jupyter kernel of the GoogLeNet lab: its command line.
+//! The Jupyter kernel of the GoogLeNet lab.
+//!
+//! A cell goes one way: `protocol` takes it from the front end and hands it to an `engine`; the one that
+//! there is, `session`, has evcxr compile it (`upstream`), in a directory that was prepared
+//! (`template`); `runtime` is the process that runs it, whose frames come back by the engine to the
+//! IOPub channel of `protocol`.
 
-mod cargo;
+mod cli;
 mod completeness;
-mod dependencies;
-mod display;
-mod doctor;
+mod engine;
 mod files;
-mod frame;
-mod history;
-mod inputs;
-mod kernelspec;
-mod live;
-mod markers;
-mod prelink;
-mod processes;
-mod report;
+mod protocol;
 mod runtime;
-mod server;
 mod session;
-mod stdio;
 mod template;
-mod wire;
+mod upstream;
 
-use std::ffi::OsString;
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
-use std::sync::Arc;
-
-use anyhow::{Context as _, Result};
-use clap::{Args, Parser, Subcommand};
-use tokio::sync::{Notify, mpsc};
-
-use crate::history::History;
-use crate::kernelspec::{Choices, Installed, Place};
-use crate::live::Event;
-use crate::server::{Parts, Sockets};
-use crate::session::{Setup, State};
-use crate::template::{Home, Key, SessionFolder, Template};
+use std::process::ExitCode;
 
 /// rust-analyzer allocates millions of small things: a fifth of its time with the C library's own.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// A Jupyter kernel for Rust: live output, a stop button that keeps variables, an instant first cell.
-#[derive(Debug, Parser)]
-#[command(version, about)]
-struct Cli {
-    #[command(subcommand)]
-    command: Action,
-}
-
-#[derive(Debug, Subcommand)]
-enum Action {
-    /// Serve one notebook; Jupyter calls this
-    Run {
-        /// The connection file that Jupyter wrote for this session
-        #[arg(long, value_name = "FILE")]
-        connection_file: PathBuf,
-        #[command(flatten)]
-        prepared: Prepared,
-    },
-    /// Tell Jupyter about this kernel
-    Install(Choices),
-    /// Make Jupyter forget this kernel
-    Uninstall {
-        #[command(flatten)]
-        place: Place,
-        /// The name it was installed under
-        #[arg(long, default_value = kernelspec::NAME)]
-        name: String,
-    },
-    /// Compile the library once, so that every session starts from it
-    Prepare {
-        /// The folder of the crate; by default, that of the installed kernel
-        #[arg(long, value_name = "DIR")]
-        library: Option<PathBuf>,
-    },
-    /// Say whether everything is there that cells need, and what to do about what is not
-    Doctor,
-    /// Compile the library in EVCXR_TMPDIR
-    #[command(hide = true)]
-    BuildTemplate {
-        #[arg(long)]
-        library: PathBuf,
-    },
-    /// Print how many GPUs libtorch can use
-    #[command(hide = true)]
-    CountGpus {
-        #[arg(long)]
-        libtorch: PathBuf,
-    },
-    /// End what a session has started, and remove its directory
-    #[command(hide = true)]
-    RemoveSession { folder: PathBuf },
-}
-
-/// A crate that is there from the first cell on.
-#[derive(Debug, Args)]
-struct Prepared {
-    /// The folder of a crate to be there from the first cell on
-    #[arg(long, value_name = "DIR")]
-    library: Option<PathBuf>,
-    /// Code to analyse, not to run, while the reader reads
-    #[arg(long, value_name = "CODE", requires = "library")]
-    warm: Option<String>,
-}
-
 fn main() -> ExitCode {
     // Other programs live in this one: what stands before cargo, the process that runs the cells,
     // and evcxr's rustc wrapper.
-    cargo::enter();
+    upstream::cargo::enter();
     runtime::enter();
     evcxr::runtime_hook();
-    match act(Cli::parse().command) {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("Error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn act(action: Action) -> Result<ExitCode> {
-    forget_cargo();
-    find_rust();
-    let say = |line: &str| eprintln!("{line}");
-    match action {
-        Action::Run { connection_file, prepared } => run(&connection_file, prepared)?,
-        Action::Install(choices) => kernelspec::install(&choices)?,
-        Action::Uninstall { place, name } => kernelspec::uninstall(&place, &name)?,
-        Action::Prepare { library } => {
-            let installed = Installed::find();
-            if let Some(installed) = &installed {
-                installed.apply_environment();
-            }
-            let library = library
-                .or_else(|| installed.and_then(|installed| installed.library()))
-                .context("no library is known: name its folder with --library")?;
-            let home = Home::find()?;
-            Template::of(&home, &library).prepare(&home, &Key::of(&library)?, &say)?;
-        }
-        Action::Doctor => return Ok(doctor::examine()),
-        Action::CountGpus { libtorch } => doctor::count_gpus(&libtorch)?,
-        Action::BuildTemplate { library } => {
-            find_standard_library()?;
-            cargo::stand_before(&Home::find()?.cache, set_variable)?;
-            template::build_here(&library)?;
-        }
-        Action::RemoveSession { folder } => {
-            processes::end_all();
-            template::remove_session(&folder);
-        }
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-/// Forgets what cargo tells the programs that it runs about their package. Build scripts read the same
-/// names: cells would be built anew by a kernel that was started in another way than the template was.
-fn forget_cargo() {
-    const FAMILIES: [&str; 4] = ["CARGO_MANIFEST_", "CARGO_PKG_", "CARGO_BIN_", "CARGO_CRATE_"];
-    for (name, _) in std::env::vars_os() {
-        let of_a_package = name
-            .to_str()
-            .is_some_and(|name| FAMILIES.iter().any(|family| name.starts_with(family)));
-        if of_a_package || name == "CARGO" || name == "CARGO_PRIMARY_PACKAGE" || name == "OUT_DIR" {
-            // No thread was started yet.
-            unsafe { std::env::remove_var(name) };
-        }
-    }
-}
-
-/// Programs that were not started by a shell may not have cargo's folder on their path.
-fn find_rust() {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let has_rust = |folder: &Path| folder.join("rustc").is_file();
-    if std::env::split_paths(&path).any(|folder| has_rust(&folder)) {
-        return;
-    }
-    let cargo = std::env::var_os("CARGO_HOME").map(PathBuf::from);
-    let cargo = cargo.or_else(|| Some(dirs::home_dir()?.join(".cargo")));
-    if let Some(bin) = cargo.map(|cargo| cargo.join("bin")).filter(|bin| has_rust(bin))
-        && let Ok(path) = std::env::join_paths(std::env::split_paths(&path).chain([bin]))
-    {
-        set_variable("PATH", path);
-    }
-}
-
-/// A cell finds the standard library by a path relative to where it was linked; evcxr then moves it
-/// up by one folder, and below the reader's home the path leads nowhere.
-fn find_standard_library() -> Result<()> {
-    const LIBRARY_PATH: &str = kernelspec::LIBRARY_PATH;
-    let library = template::rustc(&["--print", "target-libdir"])?;
-    let present = std::env::var_os(LIBRARY_PATH).unwrap_or_default();
-    let folders =
-        [PathBuf::from(library.trim())].into_iter().chain(std::env::split_paths(&present));
-    set_variable(LIBRARY_PATH, std::env::join_paths(folders)?);
-    Ok(())
-}
-
-/// Only for the time before any thread is started.
-fn set_variable(name: &str, value: impl Into<OsString>) {
-    unsafe { std::env::set_var(name, value.into()) }
-}
-
-/// Serves one notebook.
-fn run(connection_file: &PathBuf, prepared: Prepared) -> Result<()> {
-    // Looked at first: Jupyter may end while this starts.
-    let parent = std::os::unix::process::parent_id();
-    // Jupyter asks for an interrupt by a message; Ctrl-C in a terminal is not meant for this process.
-    unsafe { libc::signal(libc::SIGINT, libc::SIG_IGN) };
-    find_standard_library()?;
-    let home = Home::find()?;
-    cargo::stand_before(&home.cache, set_variable)?;
-    let folder = Arc::new(SessionFolder::new(&home, prepared.library.as_deref())?);
-    // evcxr reads it when the session begins.
-    set_variable("EVCXR_TMPDIR", folder.path());
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()?
-        .block_on(serve(connection_file, prepared, &home, &folder, parent))?;
-    end(&folder)
-}
-
-/// Removes the directory of the session and ends this process. Threads that evcxr has started do not
-/// end, and may write into the directory as long as they live: another program, in the place of this
-/// one, ends them all and removes it then.
-fn end(folder: &SessionFolder) -> Result<()> {
-    use std::os::unix::process::CommandExt as _;
-    folder.close();
-    let program = std::env::current_exe()?;
-    let error = Command::new(&program).arg("remove-session").arg(folder.path()).exec();
-    Err(error).with_context(|| format!("{} cannot be started again", program.display()))
-}
-
-async fn serve(
-    connection_file: &PathBuf,
-    prepared: Prepared,
-    home: &Home,
-    folder: &Arc<SessionFolder>,
-    parent: u32,
-) -> Result<()> {
-    let sockets = Sockets::bind(connection_file).await?;
-    let (events, pumped) = mpsc::channel::<Event>(256);
-    let state = Arc::new(State::default());
-    let history = History::open(&home.state)
-        .inspect_err(|error| eprintln!("cells are not kept in the history: {error:#}"))
-        .ok();
-    let setup = Setup {
-        home: home.clone(),
-        folder: Arc::clone(folder),
-        library: prepared.library,
-        warm: prepared.warm,
-    };
-    let jobs = session::start(setup, Arc::clone(&state), events.clone())?;
-    let ended = Arc::new(Notify::new());
-    tokio::spawn(watch(Arc::clone(&ended), parent));
-    server::serve(sockets, Parts { jobs, state, events, pumped, history, ended }).await;
-    Ok(())
-}
-
-/// Tells when this kernel has to end: it was asked to, or Jupyter, its parent, has gone.
-async fn watch(ended: Arc<Notify>, parent: u32) {
-    use tokio::signal::unix::{SignalKind, signal};
-    let orphaned = async {
-        loop {
-            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
-            if std::env::var_os("JPY_PARENT_PID").is_some()
-                && std::os::unix::process::parent_id() != parent
-            {
-                return;
-            }
-        }
-    };
-    match signal(SignalKind::terminate()) {
-        Ok(mut terminate) => tokio::select! {
-            _ = terminate.recv() => {}
-            () = orphaned => {}
-        },
-        Err(_) => orphaned.await,
-    }
-    ended.notify_one();
+    cli::main()
 }

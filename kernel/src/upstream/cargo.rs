@@ -20,9 +20,9 @@ use std::time::SystemTime;
 use anyhow::{Context as _, Result, ensure};
 use serde::{Deserialize, Serialize};
 
-use crate::dependencies::{self, Needed};
-use crate::display;
-use crate::prelink::{Compiler, LINKER, Prelinked, link};
+use crate::upstream::dependencies::{self, Needed};
+use crate::upstream::display;
+use crate::upstream::prelink::{Compiler, LINKER, Prelinked, link};
 
 /// Set by the kernel: the cargo that is stood before.
 const CARGO: &str = "GOOGLENET_KERNEL_CARGO";

@@ -14,8 +14,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::cargo;
-use crate::template::walk_all;
+use crate::files::walk_all;
+use crate::upstream::cargo;
 
 /// Files, and variables that build scripts have asked for.
 #[derive(Debug, Default, Serialize, Deserialize)]

@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jupyter_protocol::{
-    DisplayData, ExecuteResult, ExecutionCount, JupyterMessage, JupyterMessageContent, Media,
-    StreamContent, Transient, UnknownMessage,
+    DisplayData, ExecuteResult, ExecutionCount, IoPubWelcome, JupyterMessage,
+    JupyterMessageContent, Media, StreamContent, Transient, UnknownMessage,
 };
+use jupyter_zmq_client::{KernelIoPubXPubConnection, SubscriptionEvent};
 use serde_json::{Map, Value, json};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use crate::frame::Frame;
+use crate::engine::{EngineEvent, value_of};
+use crate::runtime::frame::Frame;
 
 /// How long text is gathered before it is sent.
 const GATHER: Duration = Duration::from_millis(20);
@@ -26,13 +28,11 @@ const CONTENT: Duration = Duration::from_millis(50);
 pub enum Event {
     /// A request begins: what follows belongs to it.
     Request(Box<Request>),
-    /// From the process that runs the cells.
-    Frame(Frame),
-    /// The process that runs the cells has ended.
-    Gone,
+    /// From the engine.
+    Engine(EngineEvent),
     /// The evaluation has returned: send what is left, and say what was seen.
     Finish {
-        /// Whether the process has ended, so that [`Event::Gone`] is still to come.
+        /// Whether the process has ended, so that [`EngineEvent::Gone`] is still to come.
         gone: bool,
         /// Where the answer goes.
         seen: oneshot::Sender<Seen>,
@@ -158,14 +158,16 @@ impl Pump {
                 self.gone &= !self.alive;
                 self.request = Some(*request);
             }
-            Event::Frame(frame) => self.frame(frame).await,
-            Event::Gone => self.ended(),
+            Event::Engine(EngineEvent::Frame(frame)) => self.frame(frame).await,
+            Event::Engine(EngineEvent::Gone) => self.ended(),
             Event::Finish { gone, seen } => {
                 let patience = Instant::now() + Duration::from_secs(2);
                 while gone && !self.gone {
                     match tokio::time::timeout_at(patience, self.events.recv()).await {
-                        Ok(Some(Event::Frame(frame))) => self.frame(frame).await,
-                        Ok(Some(Event::Gone)) => self.ended(),
+                        Ok(Some(Event::Engine(EngineEvent::Frame(frame)))) => {
+                            self.frame(frame).await;
+                        }
+                        Ok(Some(Event::Engine(EngineEvent::Gone))) => self.ended(),
                         _ => break,
                     }
                 }
@@ -405,14 +407,29 @@ pub fn media(data: Map<String, Value>) -> Media {
     })
 }
 
-/// JSON types are sent as JSON, everything else as text.
-pub fn value_of(kind: &str, body: &str) -> Value {
-    if kind.contains("json")
-        && let Ok(value) = serde_json::from_str(body)
-    {
-        return value;
+/// Sends what is published, and welcomes everybody who subscribes.
+pub(super) async fn publish_all(
+    mut iopub: KernelIoPubXPubConnection,
+    mut messages: mpsc::Receiver<JupyterMessage>,
+) {
+    loop {
+        tokio::select! {
+            message = messages.recv() => {
+                let Some(message) = message else { return };
+                if let Err(error) = iopub.send(message).await {
+                    eprintln!("a message could not be published: {error}");
+                }
+            }
+            event = iopub.recv_subscription() => {
+                // An error here is a front end that has gone.
+                if let Ok(SubscriptionEvent::Subscribe(topic)) = event
+                    && let Err(error) = iopub.send(IoPubWelcome::new(topic).into()).await
+                {
+                    eprintln!("a front end could not be welcomed: {error}");
+                }
+            }
+        }
     }
-    Value::from(body)
 }
 
 fn lossy(bytes: &[u8]) -> String {
@@ -442,7 +459,7 @@ mod tests {
         let request = Request { parent, mute: false };
         assert!(events.send(Event::Request(Box::new(request))).await.is_ok());
         for frame in frames {
-            assert!(events.send(Event::Frame(frame)).await.is_ok());
+            assert!(events.send(Event::Engine(EngineEvent::Frame(frame))).await.is_ok());
         }
         let (seen, answer) = oneshot::channel();
         assert!(events.send(Event::Finish { gone: false, seen }).await.is_ok());
@@ -547,11 +564,11 @@ mod tests {
         let start = Instant::now();
         let (hello, begin) = (Frame::Hello(1), Frame::Begin);
         for event in [
-            Event::Frame(hello.clone()),
+            Event::Engine(EngineEvent::Frame(hello.clone())),
             Event::Request(Box::new(Request { parent, mute: false })),
-            Event::Frame(begin),
-            Event::Gone,
-            Event::Frame(hello),
+            Event::Engine(EngineEvent::Frame(begin)),
+            Event::Engine(EngineEvent::Gone),
+            Event::Engine(EngineEvent::Frame(hello)),
         ] {
             assert!(events.send(event).await.is_ok());
         }

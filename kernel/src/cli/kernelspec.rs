@@ -271,7 +271,7 @@ impl Installed {
     pub fn apply_environment(&self) {
         for (name, value) in &self.spec.env {
             let own = std::env::var(name).unwrap_or_default();
-            crate::set_variable(name, value.replace(&format!("${{{name}}}"), &own));
+            super::set_variable(name, value.replace(&format!("${{{name}}}"), &own));
         }
     }
 }

@@ -5,6 +5,10 @@
 //! goes to the kernel over one socket, so that the order of standard output, standard error and
 //! Jupyter messages is kept.
 
+pub mod frame;
+mod markers;
+pub mod stdio;
+
 use std::ffi::{OsString, c_void};
 use std::io::{BufRead as _, Read as _, Write as _};
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
@@ -16,8 +20,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::frame::Frame;
-use crate::markers::{self, Part, Splitter};
+use frame::Frame;
+use markers::{Part, Splitter};
 
 /// Set by evcxr for the process that runs the cells.
 pub const IS_RUNTIME: &str = "EVCXR_IS_RUNTIME";
@@ -170,7 +174,7 @@ impl Output {
             state: Mutex::new(State { kernel, evcxr, splitter: Splitter::default() }),
             pipes: [out.as_raw_fd(), err.as_raw_fd()],
         });
-        crate::stdio::take_writes(move |stream, bytes| {
+        stdio::take_writes(move |stream, bytes| {
             // A program that is being started is another process already.
             let ours = output.process == std::process::id();
             if ours {

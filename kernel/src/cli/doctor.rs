@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use crate::kernelspec::Installed;
+use super::kernelspec::Installed;
 use crate::template::{Home, Key, Standing, Template, future_date, rustc};
 
 const RUST: &str = env!("CARGO_PKG_RUST_VERSION");

@@ -1,10 +1,10 @@
 //! What went wrong in a cell, as a front end shows it.
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
-use evcxr::CompilationError;
 use jupyter_protocol::{ErrorOutput, ReplyError};
 
-use crate::live::Panic;
+use super::iopub::Panic;
+use crate::engine::Diagnostic;
 
 /// An error of a cell: its name, one line, and all that there is to say.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +26,7 @@ impl Report {
     }
 
     /// What the compiler says, one report for each cause, with the lines of the cell.
-    pub fn compilation(errors: &[CompilationError], cell: &str) -> Vec<Report> {
+    pub fn compilation(errors: &[Diagnostic], cell: &str) -> Vec<Report> {
         let mut reports = Vec::<Report>::new();
         for error in errors {
             let report = compilation(error, cell);
@@ -85,39 +85,33 @@ const RED: &str = "\x1b[1;31m";
 const BLUE: &str = "\x1b[1;34m";
 const RESET: &str = "\x1b[0m";
 
-fn compilation(error: &CompilationError, cell: &str) -> Report {
-    let message = error.message();
-    let title = match error.code() {
+fn compilation(error: &Diagnostic, cell: &str) -> Report {
+    let Diagnostic { message, code, labels, help, note } = error;
+    let title = match code {
         Some(code) => Level::ERROR.primary_title(message.clone()).id(code),
         None => Level::ERROR.primary_title(message.clone()),
     };
-    let mut annotations = Vec::new();
-    for spanned in error.spanned_messages() {
-        let span = spanned.span.and_then(|span| {
-            let start = offset(cell, span.start_line, span.start_column)?;
-            let end = offset(cell, span.end_line, span.end_column)?;
-            Some(start..end.max(start))
-        });
-        if let Some(span) = span {
-            let kind =
-                if spanned.is_primary { AnnotationKind::Primary } else { AnnotationKind::Context };
-            annotations.push(kind.span(span).label(&spanned.label));
-        }
-    }
+    let annotations = labels.iter().filter_map(|label| {
+        let [start, end] = label.span.map(|(line, column)| offset(cell, line, column));
+        let (start, end) = (start?, end?);
+        let kind = if label.is_primary { AnnotationKind::Primary } else { AnnotationKind::Context };
+        Some(kind.span(start..end.max(start)).label(&label.text))
+    });
+    let annotations: Vec<_> = annotations.collect();
     let mut group = annotate_snippets::Group::with_title(title);
     if !annotations.is_empty() {
         group = group.element(Snippet::source(cell).path("cell").annotations(annotations));
     }
-    for help in error.help() {
+    for help in help {
         group = group.element(Level::HELP.message(help));
     }
-    if let Some(hint) = error.evcxr_extra_hint() {
-        group = group.element(Level::NOTE.message(hint));
+    if let Some(note) = note {
+        group = group.element(Level::NOTE.message(note));
     }
     let rendered = Renderer::styled().render(&[group]);
     Report {
         name: "compile error",
-        value: message,
+        value: message.clone(),
         traceback: rendered.lines().map(str::to_owned).collect(),
     }
 }

@@ -1,0 +1,190 @@
+//! What evaluates cells, as the protocol sees it. [`crate::session`] is one that uses evcxr; the tests
+//! of the protocol have a small one of their own.
+
+mod state;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+use tokio::sync::oneshot;
+
+use crate::runtime::frame::Frame;
+
+pub use state::{Interrupt, Phase, State};
+
+/// Evaluates cells, one request after the other.
+pub trait Engine: Send + Sync {
+    /// Takes a request. Where it cannot be carried out any more, the channel for its answer is closed.
+    fn submit(&self, request: EngineRequest);
+
+    /// Acts on the cell that is being evaluated.
+    fn signal(&self, signal: Signal);
+
+    /// Where it stands.
+    fn state(&self) -> &State;
+}
+
+/// What can be done to a cell that is being evaluated, and to the engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// The compiler ends.
+    StopCompiling,
+    /// The cell is asked to stop.
+    Interrupt,
+    /// The process that runs it is killed.
+    Kill,
+    /// Everything that the engine has started ends.
+    End,
+}
+
+/// Where an engine sends what happens; false where nobody listens any more.
+pub type Output = Arc<dyn Fn(EngineEvent) -> bool + Send + Sync>;
+
+/// What happens while cells are evaluated.
+#[derive(Debug)]
+pub enum EngineEvent {
+    /// From the process that runs the cells.
+    Frame(Frame),
+    /// The process that runs the cells has ended.
+    Gone,
+}
+
+/// Asks the reader for a line: the prompt, and whether the answer is hidden.
+pub type Ask = Box<dyn Fn(&str, bool) -> String + Send>;
+
+/// What an engine is asked to do.
+pub enum EngineRequest {
+    /// Evaluate a cell.
+    Execute {
+        /// The cell.
+        code: String,
+        /// Asks the reader for a line.
+        input: Ask,
+        /// Where the outcome goes.
+        done: oneshot::Sender<CellOutcome>,
+    },
+    /// What may stand at a place; nothing where the cell cannot be understood.
+    Complete {
+        /// The cell.
+        code: String,
+        /// Byte offset of the cursor.
+        position: usize,
+        /// Where the answer goes.
+        done: oneshot::Sender<Option<Completions>>,
+    },
+    /// What stands at a place; nothing where nothing is known of it.
+    Inspect {
+        /// The cell.
+        code: String,
+        /// Byte offset of the end of the expression.
+        position: usize,
+        /// Where the answer goes.
+        done: oneshot::Sender<Option<Documentation>>,
+    },
+}
+
+/// How the evaluation of a cell ended.
+#[derive(Debug)]
+pub struct CellOutcome {
+    /// What the engine's own commands show, by MIME type, or what was wrong.
+    pub result: Result<Map<String, Value>, CellError>,
+    /// The program that was compiled last.
+    pub compiled: String,
+}
+
+impl CellOutcome {
+    /// A cell that failed with a message.
+    pub fn failed(message: impl Into<String>) -> CellOutcome {
+        CellOutcome { result: Err(CellError::Other(message.into())), compiled: String::new() }
+    }
+}
+
+/// What was wrong with a cell.
+#[derive(Debug)]
+pub enum CellError {
+    /// It does not compile.
+    Compilation(Vec<Diagnostic>),
+    /// The process that ran it has ended; how, in the words of the system.
+    ProcessEnded(String),
+    /// Anything else.
+    Other(String),
+}
+
+/// What the compiler says about a cell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// What is wrong, in a line.
+    pub message: String,
+    /// The compiler's number of it: `E0308`.
+    pub code: Option<String>,
+    /// What it says about places in the cell.
+    pub labels: Vec<Label>,
+    /// What may help.
+    pub help: Vec<String>,
+    /// What is to be known about it in a notebook.
+    pub note: Option<String>,
+}
+
+/// Words about a place in a cell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Label {
+    /// The first place and the one behind the last: lines and columns from 1, columns in characters.
+    pub span: [(usize, usize); 2],
+    /// The words.
+    pub text: String,
+    /// Whether it is where the error is.
+    pub is_primary: bool,
+}
+
+/// What may stand at a place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Completions {
+    /// Byte offsets of what is replaced.
+    pub replaced: std::ops::Range<usize>,
+    /// In the order in which they are offered.
+    pub items: Vec<Completion>,
+}
+
+/// One of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Completion {
+    /// What is inserted.
+    pub code: String,
+    /// What it is: a function, a type.
+    pub kind: &'static str,
+    /// Its signature.
+    pub label: String,
+}
+
+/// What is known of a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Documentation {
+    /// As text.
+    pub plain: String,
+    /// As HTML.
+    pub html: String,
+}
+
+/// Interrupts a cell: the compiler is stopped; a running cell is asked to stop, and killed when asked
+/// again. A cell that does not listen ends at once.
+pub async fn interrupt(engine: &dyn Engine, interrupt: &Interrupt) {
+    let is = |phase| engine.state().is(phase, interrupt);
+    while is(Phase::Compiling) {
+        engine.signal(Signal::StopCompiling);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    if is(Phase::Running) {
+        engine.signal(if interrupt.is_again() { Signal::Kill } else { Signal::Interrupt });
+    }
+}
+
+/// Content of a MIME type: JSON as JSON, everything else as text.
+pub fn value_of(kind: &str, body: &str) -> Value {
+    if kind.contains("json")
+        && let Ok(value) = serde_json::from_str(body)
+    {
+        return value;
+    }
+    Value::from(body)
+}

@@ -1,0 +1,74 @@
+//! The control channel.
+
+use std::sync::Arc;
+
+use jupyter_protocol::{
+    InterruptReply, JupyterMessage, JupyterMessageContent as Content, ShutdownReply, Status,
+};
+use jupyter_zmq_client::KernelControlConnection;
+use tokio::sync::{Notify, mpsc};
+
+use super::info::kernel_info;
+use super::sockets::is_fatal;
+use super::wire;
+use crate::engine::{self, Engine};
+
+/// The control channel: it is answered while a cell runs.
+pub(super) struct Control {
+    pub(super) socket: KernelControlConnection,
+    pub(super) publish: mpsc::Sender<JupyterMessage>,
+    pub(super) engine: Arc<dyn Engine>,
+    pub(super) stop: Arc<Notify>,
+}
+
+impl Control {
+    /// Returns when a shutdown was asked for and answered.
+    pub(super) async fn run(mut self) {
+        loop {
+            let message = match wire::read(&mut self.socket).await {
+                Ok(message) => message,
+                Err(error) if is_fatal(&error) => return,
+                Err(error) => {
+                    eprintln!("a message on the control channel was dropped: {error}");
+                    continue;
+                }
+            };
+            self.status(Status::busy(), &message).await;
+            let mut last = false;
+            let reply = match &message.content {
+                Content::KernelInfoRequest(_) => Some(kernel_info().as_child_of(&message)),
+                Content::InterruptRequest(_) => {
+                    let engine = Arc::clone(&self.engine);
+                    let counted = engine.state().count_interrupt();
+                    // A cell that waits for the reader may end at once.
+                    self.stop.notify_waiters();
+                    if let Some(interrupt) = counted {
+                        // It may have to wait for the compiler; the reply does not.
+                        tokio::spawn(async move { engine::interrupt(&*engine, &interrupt).await });
+                    }
+                    Some(InterruptReply::new().as_child_of(&message))
+                }
+                Content::ShutdownRequest(request) => {
+                    last = true;
+                    let reply = ShutdownReply { restart: request.restart, ..Default::default() };
+                    Some(reply.as_child_of(&message))
+                }
+                _ => wire::refusal(&message),
+            };
+            if let Some(reply) = reply
+                && let Err(error) = self.socket.send(reply).await
+            {
+                eprintln!("a reply on the control channel could not be sent: {error}");
+            }
+            self.status(Status::idle(), &message).await;
+            if last {
+                return;
+            }
+        }
+    }
+
+    async fn status(&self, status: Status, message: &JupyterMessage) {
+        // The publisher ends after this task.
+        let _ = self.publish.send(status.as_child_of(message)).await;
+    }
+}

@@ -1,0 +1,264 @@
+//! evcxr's own thread: it prepares the session, then answers one request after the other.
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow};
+use evcxr::{CommandContext, EvalCallbacks, EvalContext};
+
+use super::notices::Notices;
+use super::{Setup, Shared};
+use crate::completeness;
+use crate::engine::{Ask, CellOutcome, EngineRequest, Output, value_of};
+use crate::runtime;
+use crate::template::{self, Key, Template};
+use crate::upstream::{answers, cargo, display};
+
+/// A reader who has sent nothing for this long is taken to be reading.
+const READING: Duration = Duration::from_millis(500);
+
+/// The template of the library, which is made first if there is none that fits.
+fn prepare(setup: &Setup, notices: &Notices) -> Result<Option<Template>> {
+    let Some(library) = &setup.library else { return Ok(None) };
+    let template = Template::of(&setup.home, library);
+    let key = Key::of(library)?;
+    // A cell may come while the compiler has nothing to say.
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::SeqCst) {
+                notices.show();
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        });
+        let prepared = template.prepare(&setup.home, &key, &|line| notices.say(line));
+        done.store(true, Ordering::SeqCst);
+        prepared
+    })?;
+    Ok(Some(template))
+}
+
+fn context(setup: &Setup, socket: &Path) -> Result<CommandContext> {
+    let mut cells = Command::new(std::env::current_exe()?);
+    cells.env(runtime::SOCKET, socket).env(runtime::HOOKS, template::hooks(&setup.home)?);
+    cargo::hide_from(&mut cells);
+    if let Some(value) = std::env::var_os("RUST_BACKTRACE").filter(|value| !value.is_empty()) {
+        cells.env(runtime::BACKTRACE, value);
+    }
+    let (context, outputs) = EvalContext::with_subprocess_command(cells)?;
+    // All that cells write comes by the socket; what comes here was written before or beside it.
+    drop(outputs.stdout);
+    std::thread::Builder::new().name("log".into()).spawn(move || {
+        for line in outputs.stderr {
+            eprintln!("{line}");
+        }
+    })?;
+    let mut context = CommandContext::with_eval_context(context);
+    context.execute(":load_config --quiet")?;
+    Ok(context)
+}
+
+/// evcxr, and what makes its answers fast.
+pub(super) struct Worker {
+    context: CommandContext,
+    shared: Arc<Shared>,
+    notices: Notices,
+    /// A Cargo.lock that knows the versions that are prepared.
+    lock: Option<Vec<u8>>,
+    /// As long as no crate but the cells' own was analysed: the level at which cells are optimised.
+    unanalysed: Option<String>,
+}
+
+impl Worker {
+    pub(super) fn new(
+        setup: &Setup,
+        socket: &Path,
+        shared: Arc<Shared>,
+        output: Output,
+    ) -> Result<Worker> {
+        let notices = Notices::new(Arc::clone(&shared), output);
+        let template = prepare(setup, &notices)?;
+        if template.is_some() {
+            std::fs::write(cargo::unanalysed(), "")?;
+        }
+        // Thousands of files are linked while evcxr starts, which needs none of them.
+        let (context, filled) = std::thread::scope(|scope| {
+            let fill = || template.as_ref().map_or(Ok(()), |template| setup.folder.fill(template));
+            let filling = scope.spawn(fill);
+            (context(setup, socket), filling.join())
+        });
+        filled.map_err(|_| anyhow!("the thread that fills the directory ended early"))??;
+        let lock = template.and_then(|template| template.lock());
+        let mut worker = Worker { context: context?, shared, notices, lock, unanalysed: None };
+        worker.load_library(setup)?;
+        Ok(worker)
+    }
+
+    /// Makes the prepared crate known, as a cell with `:dep` would.
+    fn load_library(&mut self, setup: &Setup) -> Result<()> {
+        let folder = setup.folder.path();
+        if let Some(lock) = &self.lock {
+            std::fs::write(folder.join("Cargo.lock"), lock)?;
+        }
+        if let Some(library) = &setup.library {
+            let manifest = std::fs::read_to_string(folder.join("Cargo.toml"))?;
+            let level = manifest.lines().find_map(|line| line.strip_prefix("opt-level = "));
+            let level = level.context("evcxr's Cargo.toml names no opt-level")?;
+            // All of it is on this machine: no index has to be asked.
+            self.context.execute(&format!(
+                ":offline 1\n:dep {}\n:opt {level}{}",
+                library.display(),
+                cargo::UNANALYSED,
+            ))?;
+            self.context.execute(":offline 0")?;
+            self.unanalysed = Some(level.to_owned());
+        }
+        Ok(())
+    }
+
+    /// Lets all that can be named be analysed, from the next cell on: seconds, which a cell that
+    /// declares no variable need not wait for. rust-analyzer looks anew at the crates when
+    /// Cargo.toml has changed.
+    fn analyse(&mut self) -> Result<()> {
+        let Some(level) = self.unanalysed.take() else { return Ok(()) };
+        std::fs::remove_file(cargo::unanalysed())?;
+        self.context.execute(&format!(":opt {level}"))?;
+        Ok(())
+    }
+
+    /// Answers requests as they come and, while there are none, what makes the first of them fast.
+    pub(super) fn work(mut self, setup: &Setup, queue: &Receiver<EngineRequest>) {
+        self.shared.ready.store(true, Ordering::SeqCst);
+        let mut steps = steps(setup.warm.as_deref().unwrap_or_default()).peekable();
+        loop {
+            // No step can be broken off, so that each is small, and none comes between cells that
+            // are run one after the other.
+            let request = match steps.peek() {
+                Some(_) => queue.recv_timeout(READING),
+                None => queue.recv().map_err(RecvTimeoutError::from),
+            };
+            match request {
+                Ok(request) => self.answer(request),
+                Err(RecvTimeoutError::Timeout) => {
+                    let Some(step) = steps.next() else { continue };
+                    let seen = self.analyse();
+                    let seen = seen.and_then(|()| self.context.hover_at(step, step.len()));
+                    if let Err(error) = seen {
+                        eprintln!("while warming up: {error:#}");
+                    }
+                }
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    fn answer(&mut self, request: EngineRequest) {
+        // Nobody waits for the answer of a request whose session has ended.
+        match request {
+            EngineRequest::Execute { code, input, done } => {
+                self.notices.show();
+                if let Some(outcome) = self.execute(&code, &input) {
+                    let _ = done.send(outcome);
+                }
+            }
+            EngineRequest::Complete { code, position, done } => {
+                let found = self.analyse().and_then(|()| self.context.completions(&code, position));
+                // rust-analyzer has nothing to say where the cell cannot be parsed.
+                let _ = done.send(found.ok().map(answers::completions));
+            }
+            EngineRequest::Inspect { code, position, done } => {
+                let found = self.analyse().and_then(|()| self.context.hover_at(&code, position));
+                let _ = done.send(found.ok().and_then(answers::documentation));
+            }
+        }
+    }
+
+    /// None where the session ends meanwhile.
+    fn execute(&mut self, code: &str, input: &Ask) -> Option<CellOutcome> {
+        let mut callbacks =
+            EvalCallbacks { input_reader: &|request| input(&request.prompt, request.is_password) };
+        let ready = if needs_analysis(code) { self.analyse() } else { Ok(()) };
+        // One of evcxr's commands may change how values are shown. Where this file cannot be written,
+        // expressions take longer.
+        let commands = code.lines().any(is_command);
+        if commands {
+            let _ = std::fs::remove_file(cargo::by_debug());
+        }
+        let result = if self.shared.state.interrupted() {
+            Err(evcxr::Error::from("interrupted before it began"))
+        } else if let Err(error) = ready {
+            Err(evcxr::Error::from(format!("{error:#}")))
+        } else {
+            self.context.execute_with_callbacks(code, &mut callbacks)
+        };
+        if self.shared.shutting_down.load(Ordering::SeqCst) {
+            return None;
+        }
+        let shown = |outputs: evcxr::EvalOutputs| {
+            let content = outputs.content_by_mime_type.into_iter();
+            content
+                .map(|(kind, body)| {
+                    let value = value_of(&kind, &body);
+                    (kind, value)
+                })
+                .collect()
+        };
+        let compiled = self.context.last_source().unwrap_or_default();
+        if !commands && display::is_by_debug(&compiled) {
+            let _ = std::fs::write(cargo::by_debug(), "");
+        }
+        let result = result.map(shown).map_err(answers::cell_error);
+        Some(CellOutcome { result, compiled })
+    }
+}
+
+/// Whether evcxr asks rust-analyzer for anything: for the types of the variables that a cell declares,
+/// and for what some of its commands show.
+fn needs_analysis(code: &str) -> bool {
+    let (commands, code): (Vec<_>, Vec<_>) = code.lines().partition(|line| is_command(line));
+    let other = |command: &&str| !command.trim_start().starts_with(":dep ");
+    commands.iter().any(other) || completeness::may_declare_variables(&code.join("\n"))
+}
+
+/// Whether evcxr may take a line of a cell for one of its commands.
+fn is_command(line: &str) -> bool {
+    line.trim_start().starts_with(':')
+}
+
+/// What rust-analyzer reads before the first variable needs it: the code up to the end of each of its
+/// statements. Imports alone are none: evcxr answers nothing about them.
+fn steps(code: &str) -> impl Iterator<Item = &str> {
+    let ends = code.match_indices(';').map(|(place, _)| place);
+    ends.chain([code.len()]).map(|end| &code[..end]).filter(|step| {
+        let last = step.rsplit(';').next().unwrap_or_default().trim_start();
+        !last.is_empty() && !last.starts_with("use ")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_cells_with_variables_need_an_analysis() {
+        for code in ["let a = 1;", "use a::b;\nlet (a, b) = c();", ":vars", "let a ="] {
+            assert!(needs_analysis(code), "{code}");
+        }
+        for code in
+            [":dep a = \"1\"\nuse a::b;", "1 + 1", "{ let a = 1; a }", "fn f() { let a = 1; }"]
+        {
+            assert!(!needs_analysis(code), "{code}");
+        }
+    }
+
+    #[test]
+    fn warming_up_goes_statement_by_statement() {
+        let all: Vec<_> = steps("use a::b; let c = 1; c").collect();
+        assert_eq!(all, ["use a::b; let c = 1", "use a::b; let c = 1; c"]);
+        assert_eq!(steps("").count(), 0);
+    }
+}
