@@ -10,6 +10,8 @@ pub mod iopub;
 mod report;
 mod shell;
 mod sockets;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 use std::collections::VecDeque;

@@ -1,0 +1,489 @@
+//! The protocol over real sockets, with a small engine in the place of evcxr: no compiler is called.
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Condvar, Mutex};
+use std::time::Duration;
+
+use jupyter_protocol::{
+    CommInfoRequest, CommOpen, CompleteRequest, ConnectionInfo, ExecuteReply, ExecuteRequest,
+    HistoryRequest, InputReply, InspectRequest, InterruptRequest, IsCompleteRequest,
+    JupyterMessageContent as Content, KernelInfoRequest, ReplyStatus, ShutdownRequest, Status,
+    Transport, UnknownMessage,
+};
+use jupyter_zmq_client::{
+    self as zmq, ClientControlConnection, ClientIoPubConnection, ClientShellConnection,
+    ClientStdinConnection, Connection,
+};
+use serde_json::{Map, Value, json};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use zeromq::{Socket as _, SocketSend as _};
+
+use super::*;
+use crate::engine::{
+    CellError, CellOutcome, Completion, Completions, Diagnostic, Documentation, EngineEvent,
+    EngineRequest, Label, Output, Phase, State, value_of,
+};
+use crate::runtime::frame::Frame;
+
+const KEY: &str = "a key";
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Does what the first word of a cell says.
+struct SmallEngine {
+    requests: Mutex<Sender<EngineRequest>>,
+    seen: Arc<Seen>,
+}
+
+/// What the tests look at, and what a cell waits for.
+#[derive(Default)]
+struct Seen {
+    state: State,
+    signals: Mutex<Vec<Signal>>,
+    changed: Condvar,
+}
+
+impl Engine for SmallEngine {
+    fn submit(&self, request: EngineRequest) {
+        let _ = self.requests.lock().unwrap().send(request);
+    }
+
+    fn signal(&self, signal: Signal) {
+        self.seen.signals.lock().unwrap().push(signal);
+        self.seen.changed.notify_all();
+    }
+
+    fn state(&self) -> &State {
+        &self.seen.state
+    }
+}
+
+fn engine(output: Output) -> (Arc<SmallEngine>, Arc<Seen>) {
+    let seen = Arc::new(Seen::default());
+    let (requests, queue) = channel();
+    std::thread::spawn({
+        let seen = Arc::clone(&seen);
+        move || answer_all(&queue, &seen, &output)
+    });
+    let engine = SmallEngine { requests: Mutex::new(requests), seen: Arc::clone(&seen) };
+    (Arc::new(engine), seen)
+}
+
+fn answer_all(queue: &Receiver<EngineRequest>, seen: &Seen, output: &Output) {
+    for request in queue {
+        match request {
+            EngineRequest::Execute { code, input, done } => {
+                let show = |frame| assert!(output(EngineEvent::Frame(frame)));
+                show(Frame::Begin);
+                seen.state.set(Phase::Running);
+                let (word, rest) = code.split_once(' ').unwrap_or((&code, ""));
+                let mut result = Ok(Map::new());
+                match word {
+                    "print" => show(Frame::Stdout(rest.as_bytes().to_vec())),
+                    "value" => show(Frame::Content(format!("text/plain\n{rest}").into_bytes())),
+                    "command" => {
+                        result = Ok(Map::from_iter([(
+                            "text/html".to_owned(),
+                            value_of("text/html", rest),
+                        )]));
+                    }
+                    "wrong" => result = Err(CellError::Compilation(vec![wrong(rest)])),
+                    "gone" => {
+                        assert!(output(EngineEvent::Gone));
+                        result = Err(CellError::ProcessEnded("signal: 6 (SIGABRT)".into()));
+                    }
+                    "ask" => show(Frame::Stdout(input(rest, false).into_bytes())),
+                    "wait" => {
+                        show(Frame::Stdout(b"waiting".to_vec()));
+                        let mut signals = seen.signals.lock().unwrap();
+                        let wanted =
+                            if rest == "stubborn" { Signal::Kill } else { Signal::Interrupt };
+                        while !signals.contains(&wanted) {
+                            signals = seen.changed.wait(signals).unwrap();
+                        }
+                    }
+                    other => panic!("no such cell: {other}"),
+                }
+                seen.state.set(Phase::Compiling);
+                show(Frame::End);
+                let _ = done.send(CellOutcome { result, compiled: String::new() });
+            }
+            EngineRequest::Complete { code, position, done } => {
+                let completion =
+                    Completion { code: "print".into(), kind: "keyword", label: "print".into() };
+                let found = Completions { replaced: 0..position, items: vec![completion] };
+                let _ = done.send((!code.is_empty()).then_some(found));
+            }
+            EngineRequest::Inspect { code, position, done } => {
+                let plain = code[..position].to_owned();
+                let known = plain.ends_with("print");
+                let _ = done.send(known.then(|| Documentation { plain, html: "<b></b>".into() }));
+            }
+        }
+    }
+}
+
+/// An error about the first word behind the code's own.
+fn wrong(message: &str) -> Diagnostic {
+    Diagnostic {
+        message: message.to_owned(),
+        code: Some("E0308".into()),
+        labels: vec![Label { span: [(1, 1), (1, 6)], text: "here".into(), is_primary: true }],
+        help: Vec::new(),
+        note: None,
+    }
+}
+
+/// Sockets on ports that are free; another test may take one of them first.
+async fn bind(file: &std::path::Path) -> (ConnectionInfo, Sockets) {
+    for _ in 0..20 {
+        let local = "127.0.0.1".parse().unwrap();
+        let ports = zmq::peek_ports(local, 5).await.unwrap();
+        let info = ConnectionInfo {
+            ip: local.to_string(),
+            transport: Transport::TCP,
+            shell_port: ports[0],
+            iopub_port: ports[1],
+            stdin_port: ports[2],
+            control_port: ports[3],
+            hb_port: ports[4],
+            key: KEY.into(),
+            signature_scheme: "hmac-sha256".into(),
+            kernel_name: None,
+        };
+        std::fs::write(file, serde_json::to_vec(&info).unwrap()).unwrap();
+        if let Ok(sockets) = Sockets::bind(file).await {
+            return (info, sockets);
+        }
+    }
+    panic!("no port is free");
+}
+
+/// A kernel and a front end.
+struct FrontEnd {
+    shell: ClientShellConnection,
+    control: ClientControlConnection,
+    stdin: ClientStdinConnection,
+    iopub: ClientIoPubConnection,
+    info: ConnectionInfo,
+    seen: Arc<Seen>,
+    served: JoinHandle<()>,
+    _folder: tempfile::TempDir,
+}
+
+impl FrontEnd {
+    async fn start() -> FrontEnd {
+        let folder = tempfile::tempdir().unwrap();
+        let (info, sockets) = bind(&folder.path().join("connection.json")).await;
+        let (events, pumped) = mpsc::channel(256);
+        let output: Output = Arc::new({
+            let events = events.clone();
+            move |event| events.blocking_send(Event::Engine(event)).is_ok()
+        });
+        let (engine, seen) = engine(output);
+        let history = Some(History::open(folder.path()).unwrap());
+        let ended = Arc::new(Notify::new());
+        let served = tokio::spawn(serve(sockets, Parts { engine, events, pumped, history, ended }));
+
+        let session = uuid::Uuid::new_v4().to_string();
+        let identity = || zmq::peer_identity_for_session(&session).unwrap();
+        let mut iopub = zmq::create_client_iopub_connection(&info, "", &session).await.unwrap();
+        zmq::wait_for_iopub_welcome(&mut iopub, PATIENCE).await.unwrap().unwrap();
+        FrontEnd {
+            shell: zmq::create_client_shell_connection_with_identity(&info, &session, identity())
+                .await
+                .unwrap(),
+            control: zmq::create_client_control_connection(&info, &session).await.unwrap(),
+            stdin: zmq::create_client_stdin_connection_with_identity(&info, &session, identity())
+                .await
+                .unwrap(),
+            iopub,
+            info,
+            seen,
+            served,
+            _folder: folder,
+        }
+    }
+
+    async fn send(&mut self, content: impl Into<JupyterMessage>) -> String {
+        let message = content.into();
+        let id = message.header.msg_id.clone();
+        self.shell.send(message).await.unwrap();
+        id
+    }
+
+    async fn reply(&mut self, id: &str) -> Content {
+        let reply = timeout(PATIENCE, self.shell.read()).await.expect("a reply").unwrap();
+        assert_eq!(reply.parent_header.unwrap().msg_id, id);
+        reply.content
+    }
+
+    /// All that is published about a message, from busy to idle.
+    async fn published(&mut self, id: &str) -> Vec<Content> {
+        let mut all = Vec::new();
+        loop {
+            let message = timeout(PATIENCE, self.iopub.read()).await.expect("idle").unwrap();
+            if message.parent_header.is_none_or(|parent| parent.msg_id != id) {
+                continue;
+            }
+            let idle = matches!(&message.content, Content::Status(status) if status.execution_state == Status::idle().execution_state);
+            all.push(message.content);
+            if idle {
+                return all;
+            }
+        }
+    }
+
+    async fn ask(&mut self, content: impl Into<JupyterMessage>) -> (Content, Vec<Content>) {
+        let id = self.send(content).await;
+        let published = self.published(&id).await;
+        (self.reply(&id).await, published)
+    }
+
+    async fn run(&mut self, code: &str) -> (ExecuteReply, Vec<Content>) {
+        let (reply, published) = self.ask(cell(code)).await;
+        (executed(reply), published)
+    }
+
+    async fn control(&mut self, content: impl Into<JupyterMessage>) -> Content {
+        self.control.send(content.into()).await.unwrap();
+        timeout(PATIENCE, self.control.read()).await.expect("a reply").unwrap().content
+    }
+
+    /// Waits until a cell says that it waits.
+    async fn waits(&mut self) {
+        loop {
+            let message = timeout(PATIENCE, self.iopub.read()).await.unwrap().unwrap();
+            if matches!(message.content, Content::StreamContent(_)) {
+                return;
+            }
+        }
+    }
+}
+
+fn cell(code: &str) -> ExecuteRequest {
+    ExecuteRequest { stop_on_error: true, store_history: true, ..ExecuteRequest::new(code.into()) }
+}
+
+fn executed(reply: Content) -> ExecuteReply {
+    match reply {
+        Content::ExecuteReply(reply) => reply,
+        other => panic!("{}", other.message_type()),
+    }
+}
+
+fn kinds(published: &[Content]) -> Vec<&str> {
+    published.iter().map(Content::message_type).collect()
+}
+
+fn text(published: &[Content]) -> String {
+    let text = |content: &Content| match content {
+        Content::StreamContent(stream) => Some(stream.text.clone()),
+        _ => None,
+    };
+    published.iter().filter_map(text).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cell_is_told_from_its_start_to_its_end() {
+    let mut front_end = FrontEnd::start().await;
+    let (reply, published) = front_end.run("print hello").await;
+    assert_eq!((reply.status, reply.execution_count.value()), (ReplyStatus::Ok, 1));
+    assert_eq!(kinds(&published), ["status", "execute_input", "stream", "status"]);
+    assert_eq!(text(&published), "hello");
+    let (reply, published) = front_end.run("value 42").await;
+    assert_eq!(reply.execution_count.value(), 2);
+    assert_eq!(kinds(&published), ["status", "execute_input", "execute_result", "status"]);
+    // What a command shows is the result where there is no other.
+    let (_, published) = front_end.run("command <b>1</b>").await;
+    assert_eq!(kinds(&published)[2], "execute_result");
+    // Silent: nothing is shown, and it does not count.
+    let silent = ExecuteRequest { silent: true, ..cell("value 1") };
+    let (reply, published) = front_end.ask(silent).await;
+    assert_eq!(executed(reply).execution_count.value(), 3);
+    assert_eq!(kinds(&published), ["status", "status"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cell_that_fails_aborts_those_that_wait_behind_it() {
+    let mut front_end = FrontEnd::start().await;
+    let mut ids = Vec::new();
+    for code in ["wrong no number", "print 1", "print 2"] {
+        ids.push(front_end.send(cell(code)).await);
+    }
+    let first = executed(front_end.reply(&ids[0]).await);
+    assert_eq!(first.status, ReplyStatus::Error);
+    assert_eq!(first.error.unwrap().evalue, "no number");
+    for id in &ids[1..] {
+        assert_eq!(executed(front_end.reply(id).await).status, ReplyStatus::Aborted);
+    }
+    let (reply, published) = front_end.run("print 3").await;
+    assert_eq!((reply.status, text(&published)), (ReplyStatus::Ok, "3".to_owned()));
+    // Where a front end says so, they run.
+    let going_on = ExecuteRequest { stop_on_error: false, ..cell("wrong again") };
+    let (wrong, next) = (front_end.send(going_on).await, front_end.send(cell("print 4")).await);
+    assert_eq!(executed(front_end.reply(&wrong).await).status, ReplyStatus::Error);
+    assert_eq!(executed(front_end.reply(&next).await).status, ReplyStatus::Ok);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_points_into_its_cell_and_an_end_of_the_process_is_told() {
+    let mut front_end = FrontEnd::start().await;
+    let (_, published) = front_end.run("wrong types").await;
+    let Some(Content::ErrorOutput(error)) = published.iter().find(|c| c.message_type() == "error")
+    else {
+        panic!("{:?}", kinds(&published));
+    };
+    let traceback = error.traceback.join("\n");
+    assert_eq!((&*error.ename, &*error.evalue), ("compile error", "types"));
+    assert!(traceback.contains("E0308") && traceback.contains("cell:1:1"), "{traceback}");
+    let (reply, _) = front_end.run("gone").await;
+    let error = reply.error.unwrap();
+    assert_eq!(error.ename, "process ended");
+    assert!(error.evalue.contains("all variables are gone"), "{}", error.evalue);
+    assert_eq!(front_end.run("print on").await.0.status, ReplyStatus::Ok);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupt_asks_and_a_second_one_kills() {
+    let mut front_end = FrontEnd::start().await;
+    // Nothing runs: nobody is signalled.
+    let reply = front_end.control(InterruptRequest {}).await;
+    assert_eq!(reply.message_type(), "interrupt_reply");
+    assert!(front_end.seen.signals.lock().unwrap().is_empty());
+
+    let id = front_end.send(cell("wait")).await;
+    front_end.waits().await;
+    front_end.control(InterruptRequest {}).await;
+    let reply = executed(front_end.reply(&id).await);
+    assert_eq!(reply.error.unwrap().ename, "interrupted");
+    assert_eq!(*front_end.seen.signals.lock().unwrap(), [Signal::Interrupt]);
+
+    front_end.seen.signals.lock().unwrap().clear();
+    let id = front_end.send(cell("wait stubborn")).await;
+    front_end.waits().await;
+    front_end.control(InterruptRequest {}).await;
+    // The first takes effect before the second is sent.
+    while front_end.seen.signals.lock().unwrap().is_empty() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    front_end.control(InterruptRequest {}).await;
+    assert_eq!(executed(front_end.reply(&id).await).status, ReplyStatus::Error);
+    assert_eq!(*front_end.seen.signals.lock().unwrap(), [Signal::Interrupt, Signal::Kill]);
+    assert_eq!(front_end.run("print on").await.0.status, ReplyStatus::Ok);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cell_asks_the_reader_where_it_may() {
+    let mut front_end = FrontEnd::start().await;
+    let id = front_end.send(ExecuteRequest { allow_stdin: true, ..cell("ask name: ") }).await;
+    let asked = timeout(PATIENCE, front_end.stdin.read()).await.unwrap().unwrap();
+    let Content::InputRequest(request) = &asked.content else { panic!("{asked:?}") };
+    assert_eq!((&*request.prompt, request.password), ("name: ", false));
+    let answer = InputReply { value: "Ada".into(), ..Default::default() };
+    front_end.stdin.send(answer.as_child_of(&asked)).await.unwrap();
+    assert_eq!(text(&front_end.published(&id).await), "Ada");
+    front_end.reply(&id).await;
+
+    let (reply, published) =
+        front_end.ask(ExecuteRequest { allow_stdin: false, ..cell("ask name: ") }).await;
+    assert_eq!((executed(reply).status, text(&published)), (ReplyStatus::Ok, String::new()));
+
+    // An interrupt ends the question.
+    let id = front_end.send(ExecuteRequest { allow_stdin: true, ..cell("ask again: ") }).await;
+    timeout(PATIENCE, front_end.stdin.read()).await.unwrap().unwrap();
+    front_end.control(InterruptRequest {}).await;
+    assert_eq!(executed(front_end.reply(&id).await).error.unwrap().ename, "interrupted");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn questions_about_a_cell_are_answered_in_characters() {
+    let mut front_end = FrontEnd::start().await;
+    let complete = CompleteRequest { code: "é prin".into(), cursor_pos: 3 };
+    let (Content::CompleteReply(reply), _) = front_end.ask(complete).await else { panic!() };
+    assert_eq!((reply.matches, reply.cursor_start, reply.cursor_end), (vec!["print".into()], 0, 3));
+    let nothing = CompleteRequest { code: String::new(), cursor_pos: 0 };
+    let (Content::CompleteReply(reply), _) = front_end.ask(nothing).await else { panic!() };
+    assert!(reply.matches.is_empty());
+
+    let inspect = |code: &str, cursor_pos| InspectRequest {
+        code: code.into(),
+        cursor_pos,
+        detail_level: None,
+    };
+    // From within the word.
+    let (Content::InspectReply(reply), _) = front_end.ask(inspect("é print 1", 4)).await else {
+        panic!()
+    };
+    assert!(reply.found);
+    let (Content::InspectReply(reply), _) = front_end.ask(inspect("é", 1)).await else { panic!() };
+    assert!(!reply.found);
+
+    let is_complete = IsCompleteRequest { code: "fn f() {".into() };
+    let (reply, _) = front_end.ask(is_complete).await;
+    let reply = serde_json::to_value(&reply).unwrap();
+    assert_eq!(reply["status"], "incomplete");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_history_holds_the_cells_with_their_numbers() {
+    let mut front_end = FrontEnd::start().await;
+    front_end.run("print 1").await;
+    front_end.run("value 2").await;
+    let tail = HistoryRequest::Tail { n: 2, output: true, raw: true };
+    let (reply, _) = front_end.ask(tail).await;
+    let reply = serde_json::to_value(&reply).unwrap();
+    assert_eq!(reply["history"][0][2][0], "print 1");
+    assert_eq!(reply["history"][1][1], 2);
+    assert_eq!(reply["history"][1][2], json!(["value 2", "2"]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_comm_is_closed_and_what_is_unknown_is_refused() {
+    let mut front_end = FrontEnd::start().await;
+    let open = json!({ "comm_id": "c", "target_name": "t", "data": {} });
+    let open: CommOpen = serde_json::from_value(open).unwrap();
+    let id = front_end.send(open).await;
+    let published = front_end.published(&id).await;
+    assert_eq!(kinds(&published), ["status", "comm_close", "status"]);
+    let (reply, _) = front_end.ask(CommInfoRequest { target_name: None }).await;
+    assert_eq!(serde_json::to_value(&reply).unwrap()["comms"], json!({}));
+
+    let unknown = UnknownMessage { msg_type: "dance_request".into(), content: Value::Null };
+    let id = front_end.send(Content::UnknownMessage(unknown)).await;
+    let reply = serde_json::to_value(front_end.reply(&id).await).unwrap();
+    assert_eq!(reply["status"], "error");
+    let (reply, _) = front_end.ask(KernelInfoRequest {}).await;
+    assert_eq!(reply.message_type(), "kernel_info_reply");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_that_are_none_are_dropped_and_the_next_is_answered() {
+    let mut front_end = FrontEnd::start().await;
+    // Signed with another key.
+    let mut forged = zeromq::DealerSocket::new();
+    forged.connect(&front_end.info.shell_url()).await.unwrap();
+    let mut forged = Connection::new(forged, "another key", "a session");
+    forged.send(cell("print forged").into()).await.unwrap();
+    assert!(timeout(Duration::from_millis(200), forged.read()).await.is_err());
+    // Cut off, and no text at all.
+    let mut raw = zeromq::DealerSocket::new();
+    raw.connect(&front_end.info.shell_url()).await.unwrap();
+    for bytes in [&b"<IDS|MSG>"[..], b"\xff\xfe", b""] {
+        raw.send(bytes.to_vec().into()).await.unwrap();
+    }
+    let (reply, published) = front_end.run("print genuine").await;
+    assert_eq!((reply.status, text(&published)), (ReplyStatus::Ok, "genuine".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn control_is_answered_while_a_cell_runs_and_a_shutdown_ends_all() {
+    let mut front_end = FrontEnd::start().await;
+    front_end.send(cell("wait stubborn")).await;
+    front_end.waits().await;
+    assert_eq!(front_end.control(KernelInfoRequest {}).await.message_type(), "kernel_info_reply");
+    let reply = front_end.control(ShutdownRequest { restart: false }).await;
+    assert_eq!(serde_json::to_value(&reply).unwrap()["restart"], false);
+    timeout(PATIENCE, front_end.served).await.unwrap().unwrap();
+    assert_eq!(*front_end.seen.signals.lock().unwrap(), [Signal::End]);
+}
