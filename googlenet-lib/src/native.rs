@@ -19,6 +19,7 @@ pub(crate) fn check(problem: *mut c_char) -> Result<()> {
     }
     // SAFETY: a string that strdup made, which is ours.
     let text = unsafe { CStr::from_ptr(problem) }.to_string_lossy().into_owned();
+    // SAFETY: as above; it is not used again.
     unsafe { libc::free(problem.cast()) };
     Err(Error::from(TchError::Torch(text)))
 }

@@ -74,6 +74,7 @@ mod at_load {
         if problem.is_null() {
             return Err(format!("{} does not load", path.display()));
         }
+        // SAFETY: it is not null, and copied before the loader is called again.
         Err(unsafe { CStr::from_ptr(problem) }.to_string_lossy().into_owned())
     }
 
@@ -89,6 +90,7 @@ mod at_load {
             let (name, found): (*const c_char, _) =
                 unsafe { ((*info).dlpi_name, &mut *found.cast::<Vec<PathBuf>>()) };
             if !name.is_null() {
+                // SAFETY: as above.
                 let name = unsafe { CStr::from_ptr(name) };
                 found.push(PathBuf::from(std::ffi::OsStr::from_bytes(name.to_bytes())));
             }
@@ -184,6 +186,8 @@ mod at_load {
             type Compile = unsafe extern "C" fn(*mut c_void, c_int, *const *const c_char) -> c_int;
             let mut program = std::ptr::null_mut();
             let none = std::ptr::null();
+            // SAFETY: the library's functions have these types (NVRTC's documentation), and the
+            // strings live as long as the calls.
             unsafe {
                 let library = libloading::Library::new(name).unwrap();
                 let create = library.get::<Create>(b"nvrtcCreateProgram").unwrap();
@@ -212,7 +216,7 @@ struct Facts {
 /// What stands in the way of a GPU, and what to do about it. Only where libtorch can use none.
 pub(super) fn obstacle() -> String {
     let half = HALF.get().cloned().unwrap_or(Half::None);
-    // The plain call, since tch's own panics.
+    // SAFETY: the plain calls, since tch's own panics; the error's text is ours to free.
     let version = unsafe {
         let version = torch_sys::at_context_version_cudart();
         let problem = torch_sys::get_and_reset_last_err();

@@ -23,6 +23,7 @@ impl Listener {
     pub fn new() -> Listener {
         INTERRUPTED.store(false, Ordering::SeqCst);
         Listener {
+            // SAFETY: the handler sets an atomic, which a handler may.
             before: unsafe { libc::signal(libc::SIGINT, note as *const () as libc::sighandler_t) },
         }
     }
@@ -36,6 +37,7 @@ impl Listener {
 impl Drop for Listener {
     fn drop(&mut self) {
         if self.before != libc::SIG_ERR {
+            // SAFETY: what stood there before is put back.
             unsafe { libc::signal(libc::SIGINT, self.before) };
         }
     }
@@ -54,6 +56,7 @@ pub fn interrupted() -> bool {
 /// Whether the signal comes to this crate.
 fn listening() -> bool {
     let mut current = std::mem::MaybeUninit::<libc::sigaction>::uninit();
+    // SAFETY: null changes nothing; what is read was filled in where the call succeeds.
     unsafe {
         libc::sigaction(libc::SIGINT, std::ptr::null(), current.as_mut_ptr()) == 0
             && current.assume_init().sa_sigaction == note as *const () as libc::sighandler_t
@@ -66,14 +69,17 @@ mod tests {
 
     #[test]
     fn a_listener_hears_a_signal_and_leaves_things_as_they_were() {
+        // SAFETY: no handler is set.
         let before = unsafe { libc::signal(libc::SIGINT, libc::SIG_IGN) };
         {
             let listener = Listener::new();
             assert!(!listener.interrupted());
+            // SAFETY: the listener takes it.
             unsafe { libc::raise(libc::SIGINT) };
             assert!(listener.interrupted() && listening());
             assert!(!Listener::new().interrupted());
         }
+        // SAFETY: what stood there before is put back.
         assert_eq!(unsafe { libc::signal(libc::SIGINT, before) }, libc::SIG_IGN);
     }
 }

@@ -178,6 +178,7 @@ fn gpu_names() -> Result<Vec<String>, libloading::Error> {
     type Count = unsafe extern "C" fn(*mut i32) -> i32;
     type Name = unsafe extern "C" fn(*mut u8, i32, i32) -> i32;
     let mut names = Vec::new();
+    // SAFETY: the driver API gives these functions these types, and a buffer's length is passed with it.
     unsafe {
         let driver = libloading::Library::new("libcuda.so.1")?;
         let init = driver.get::<Init>(b"cuInit")?;

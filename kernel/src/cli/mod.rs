@@ -139,7 +139,7 @@ fn forget_cargo() {
             .to_str()
             .is_some_and(|name| FAMILIES.iter().any(|family| name.starts_with(family)));
         if of_a_package || name == "CARGO" || name == "CARGO_PRIMARY_PACKAGE" || name == "OUT_DIR" {
-            // No thread was started yet.
+            // SAFETY: no thread was started yet.
             unsafe { std::env::remove_var(name) };
         }
     }
@@ -175,6 +175,7 @@ fn find_standard_library() -> Result<()> {
 
 /// Only for the time before any thread is started.
 pub fn set_variable(name: &str, value: impl Into<OsString>) {
+    // SAFETY: see above: nothing else reads the environment yet.
     unsafe { std::env::set_var(name, value.into()) }
 }
 
@@ -183,6 +184,7 @@ fn run(connection_file: &Path, prepared: Prepared) -> Result<()> {
     // Looked at first: Jupyter may end while this starts.
     let parent = std::os::unix::process::parent_id();
     // Jupyter asks for an interrupt by a message; Ctrl-C in a terminal is not meant for this process.
+    // SAFETY: no handler is set.
     unsafe { libc::signal(libc::SIGINT, libc::SIG_IGN) };
     find_standard_library()?;
     let home = Home::find()?;

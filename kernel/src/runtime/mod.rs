@@ -56,7 +56,7 @@ fn run() -> Result<()> {
         .with_context(|| format!("cannot connect to {}", Path::new(&socket).display()))?;
     let hooks = std::env::var_os(HOOKS).context("no hooks are named")?;
     let backtrace = std::env::var_os(BACKTRACE).is_some_and(|value| value != "0");
-    // Nothing else runs in this process yet.
+    // SAFETY: nothing else runs in this process yet.
     unsafe {
         for variable in [SOCKET, HOOKS, BACKTRACE, IS_RUNTIME, "RUST_BACKTRACE"] {
             std::env::remove_var(variable);
@@ -94,6 +94,8 @@ fn load_and_run(library: &str, function: &str, output: &'static Output) -> Resul
     static VARIABLES: Mutex<usize> = Mutex::new(0);
     type Cell = extern "C" fn(*mut c_void) -> *mut c_void;
     let mut variables = lock(&VARIABLES);
+    // SAFETY: a cell's library was just compiled by evcxr, with a function of this type, which takes what the
+    // one before it returned. It stays loaded.
     unsafe {
         let library = libloading::os::unix::Library::open(
             Some(library),
@@ -112,6 +114,7 @@ fn load_and_run(library: &str, function: &str, output: &'static Output) -> Resul
 }
 
 fn ignore_interrupt(ignore: bool) {
+    // SAFETY: no handler is set.
     unsafe {
         libc::signal(libc::SIGINT, if ignore { libc::SIG_IGN } else { libc::SIG_DFL });
     }
@@ -123,6 +126,7 @@ fn watch(mut kernel: UnixStream) -> Result<Receiver<()>> {
     std::thread::Builder::new().name("kernel".into()).spawn(move || {
         let mut acknowledgement = [0];
         while kernel.read_exact(&mut acknowledgement).is_ok() && sender.send(()).is_ok() {}
+        // SAFETY: a process that nobody listens to ends; nothing of it is used any more.
         unsafe { libc::_exit(0) }
     })?;
     Ok(receiver)
@@ -132,11 +136,13 @@ fn watch(mut kernel: UnixStream) -> Result<Receiver<()>> {
 fn install_hooks(hooks: &OsString, backtrace: bool) -> Result<extern "C" fn()> {
     extern "C" fn report(text: *const u8, length: usize) {
         if let Some(output) = OUTPUT.get() {
+            // SAFETY: the hook passes on a text that lives as long as the call.
             let text = unsafe { std::slice::from_raw_parts(text, length) };
             output.send(&Frame::Panic(text.to_vec()));
         }
     }
     type Install = extern "C" fn(extern "C" fn(*const u8, usize), bool);
+    // SAFETY: the library was made from `hooks.rs`, whose functions have these types. It stays loaded.
     unsafe {
         let library = libloading::Library::new(hooks)
             .with_context(|| format!("{} cannot be loaded", hooks.to_string_lossy()))?;
@@ -167,6 +173,7 @@ struct State {
 impl Output {
     /// Gives the cells a standard output and a standard error of their own.
     fn take_over(kernel: UnixStream) -> Result<&'static Output> {
+        // SAFETY: the descriptor was just made, and nobody else has it.
         let evcxr = unsafe { std::fs::File::from_raw_fd(duplicate(1)?) };
         let (out, err) = (pipe_onto(1)?, pipe_onto(2)?);
         let output = OUTPUT.get_or_init(|| Output {
@@ -223,6 +230,7 @@ impl Output {
 
     /// Sends all that is still on its way, then the end of the cell.
     fn finish(&self) {
+        // SAFETY: null flushes all of the C library's streams.
         unsafe { libc::fflush(std::ptr::null_mut()) };
         let start = Instant::now();
         while self.pipes.iter().any(|pipe| waiting(*pipe)) && start.elapsed() < DRAIN {
@@ -250,12 +258,14 @@ impl Output {
 /// A kernel that has gone ends this process: nobody is left to run cells for.
 fn send(kernel: &mut UnixStream, frame: &Frame) {
     if kernel.write_all(&frame.encode()).is_err() {
+        // SAFETY: as in `watch`.
         unsafe { libc::_exit(0) }
     }
 }
 
 fn tell(evcxr: &mut std::fs::File, line: &str) {
     if evcxr.write_all(format!("{line}\n").as_bytes()).is_err() {
+        // SAFETY: as in `watch`.
         unsafe { libc::_exit(0) }
     }
 }
@@ -267,11 +277,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// Whether bytes wait in a pipe.
 fn waiting(pipe: RawFd) -> bool {
     let mut bytes: libc::c_int = 0;
+    // SAFETY: the call fills in one number.
     unsafe { libc::ioctl(pipe, libc::FIONREAD, &mut bytes) == 0 && bytes > 0 }
 }
 
 /// A copy of a descriptor that programs started by a cell do not inherit.
 fn duplicate(fd: RawFd) -> Result<RawFd> {
+    // SAFETY: a call to the system that touches no memory.
     let copy = unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 3) };
     if copy < 0 {
         bail!("descriptor {fd} cannot be copied: {}", std::io::Error::last_os_error());
@@ -282,6 +294,7 @@ fn duplicate(fd: RawFd) -> Result<RawFd> {
 /// Puts a new pipe in the place of a descriptor and returns its other end.
 fn pipe_onto(fd: RawFd) -> Result<OwnedFd> {
     let (reader, writer) = std::io::pipe()?;
+    // SAFETY: a call to the system that touches no memory.
     if unsafe { libc::dup2(writer.as_raw_fd(), fd) } < 0 {
         bail!("descriptor {fd} cannot be replaced: {}", std::io::Error::last_os_error());
     }

@@ -32,9 +32,11 @@ pub unsafe extern "C" fn write(
     if (descriptor == 1 || descriptor == 2)
         && length > 0
         && let Some(take) = TAKE.get()
+        // SAFETY: the caller says that so many bytes are there.
         && take(descriptor, unsafe { std::slice::from_raw_parts(bytes.cast(), length) })
     {
         return length as libc::ssize_t;
     }
+    // SAFETY: as `write(2)`, in whose place this stands.
     unsafe { libc::syscall(libc::SYS_write, descriptor, bytes, length) as libc::ssize_t }
 }

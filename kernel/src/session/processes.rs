@@ -10,6 +10,7 @@ pub fn end_all() {
     for _ in 0..100 {
         kill_compilers(0);
         loop {
+            // SAFETY: null: the status is not asked for.
             match unsafe { libc::waitpid(-1, std::ptr::null_mut(), libc::WNOHANG) } {
                 // There is none any more.
                 -1 => return,
