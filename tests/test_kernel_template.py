@@ -286,9 +286,9 @@ def test_a_touched_library_is_prepared_once_and_never_compiled_in_a_session(touc
     for name in sources:
         os.utime(touched.folder / name)
         line = touched.doctor()
-        assert line.startswith("FAULT") and "another time" in line and name in line
+        assert line.startswith("FAULT") and "newer time" in line and name in line
         said = touched.first_cell()
-        assert "Preparing small (a file of the library has another time" in said, name
+        assert "Preparing small (a file of the library has a newer time" in said, name
         assert "is prepared" in touched.doctor()
         assert touched.first_cell() == "", name
 

@@ -20,6 +20,8 @@ use crate::upstream::cargo;
 /// Files, and variables that build scripts have asked for.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Inputs {
+    /// When cargo was called, in seconds since 1970: the layers of an image keep no more of a time.
+    began: u64,
     files: BTreeMap<PathBuf, State>,
     environment: BTreeMap<String, Option<String>>,
     /// The names of the local packages.
@@ -31,8 +33,8 @@ pub struct Inputs {
 struct State {
     /// Its bytes, as a hash; 0 for a folder.
     content: u64,
-    /// When it was modified, in seconds since 1970: the layers of an image keep no more. None for a
-    /// manifest, which cargo takes by its content.
+    /// When it was modified, in seconds since 1970. None for a manifest, which cargo takes by its
+    /// content.
     modified: Option<u64>,
 }
 
@@ -41,7 +43,7 @@ struct State {
 pub enum Change {
     /// A file with another content, or one that is no more.
     Content(PathBuf),
-    /// A file with the same content and another time.
+    /// A file with the same content and a time after cargo was called: cargo goes by that.
     Time(PathBuf),
     /// A variable that a build script reads.
     Variable(String),
@@ -53,7 +55,7 @@ impl fmt::Display for Change {
             Change::Content(file) => write!(f, "the library was changed: {}", file.display()),
             Change::Time(file) => write!(
                 f,
-                "a file of the library has another time than when it was compiled: {}",
+                "a file of the library has a newer time than when it was compiled: {}",
                 file.display()
             ),
             Change::Variable(name) => {
@@ -69,7 +71,7 @@ impl Inputs {
     /// # Errors
     /// A file that cannot be read.
     pub fn of(cells: &Path, began: SystemTime) -> Result<Inputs> {
-        let mut inputs = Inputs::default();
+        let mut inputs = Inputs { began: seconds(began), ..Inputs::default() };
         let notes = Notes::read(cells)?;
         for name in notes.variables {
             let value = value_of(&name);
@@ -78,12 +80,12 @@ impl Inputs {
         let mut packages = BTreeSet::new();
         for source in notes.sources {
             packages.extend(package_of(&source));
-            inputs.add_all(&source, began)?;
+            inputs.add_all(&source)?;
         }
         for package in packages {
             let name = name_of(&package)?;
             if notes.untold.contains(&name) {
-                inputs.add_all(&package, began)?;
+                inputs.add_all(&package)?;
             }
             inputs.packages.insert(name);
             let workspace = package.parent().and_then(package_of);
@@ -101,12 +103,9 @@ impl Inputs {
     }
 
     /// A file, or a folder with all that is in it.
-    fn add_all(&mut self, path: &Path, began: SystemTime) -> Result<()> {
+    fn add_all(&mut self, path: &Path) -> Result<()> {
         let mut add = |path: &Path| -> Result<()> {
-            let modified = modified(path)?;
-            // Changed while cargo was at work: nobody knows which of the two was compiled.
-            let known = modified <= began || modified > SystemTime::now();
-            let modified = Some(if known { seconds(modified) } else { 0 });
+            let modified = Some(seconds(modified(path)?));
             self.files.insert(path.to_owned(), State { content: content_of(path)?, modified });
             Ok(())
         };
@@ -127,7 +126,7 @@ impl Inputs {
 
     /// The first change since; None where cargo would compile nothing.
     pub fn change(&self) -> Option<Change> {
-        let files = self.files.iter().find_map(|(file, state)| state.change(file));
+        let files = self.files.iter().find_map(|(file, state)| state.change(file, self.began));
         files.or_else(|| {
             let (name, _) =
                 self.environment.iter().find(|(name, value)| value_of(name) != **value)?;
@@ -142,7 +141,7 @@ impl Inputs {
     /// A folder that cannot be changed.
     pub fn forget_overlooked(&self, cells: &Path, made: SystemTime) -> Result<()> {
         let overlooked = self.files.iter().any(|(file, state)| {
-            let changed = matches!(state.change(file), Some(Change::Content(_)));
+            let changed = matches!(state.change(file, self.began), Some(Change::Content(_)));
             changed && state.modified.is_some() && modified(file).is_ok_and(|time| time <= made)
         });
         if !overlooked {
@@ -174,16 +173,19 @@ impl Inputs {
 }
 
 impl State {
-    fn change(&self, file: &Path) -> Option<Change> {
-        if self.modified.is_some() && modified(file).ok().map(seconds) == self.modified {
-            return None;
+    /// What has changed since cargo was called at `began`.
+    fn change(&self, file: &Path, began: u64) -> Option<Change> {
+        let now = seconds(SystemTime::now());
+        let found = modified(file).ok().map(seconds);
+        let same = self.modified.is_some() && found == self.modified;
+        if !same && content_of(file).ok() != Some(self.content) {
+            return Some(Change::Content(file.to_owned()));
         }
-        match content_of(file) {
-            Ok(content) if content == self.content => {
-                self.modified.map(|_| Change::Time(file.to_owned()))
-            }
-            _ => Some(Change::Content(file.to_owned())),
-        }
+        // Of a file that was changed while cargo was at work, nobody knows what was compiled. One that was
+        // dated in the future when it was compiled would be newer after the next time, too.
+        let newer = found.is_some_and(|at| began < at && (at <= now || !same));
+        let newer = newer && self.modified.is_some();
+        newer.then(|| Change::Time(file.to_owned()))
     }
 }
 
@@ -308,8 +310,12 @@ mod tests {
         );
         write("cells/target/t/debug/libctx.d", &listed);
         write("cells/target/t/debug/build/lib-0123/output", said);
-        let inputs = Inputs::of(&cells, SystemTime::now()).unwrap();
-        (cells, inputs)
+        for changed in ["lib", "lib/cpp", "lib/src"] {
+            let changed = fs::File::open(folder.join(changed)).unwrap();
+            changed.set_modified(SystemTime::now() - Duration::from_secs(3600)).unwrap();
+        }
+        let began = SystemTime::now() - Duration::from_secs(60);
+        (cells.clone(), Inputs::of(&cells, began).unwrap())
     }
 
     fn touch(file: &Path) {
@@ -395,8 +401,12 @@ mod tests {
     #[test]
     fn what_was_changed_meanwhile_is_compiled_again_and_the_future_is_told() {
         let folder = tempfile::tempdir().unwrap();
-        let (cells, _) = compiled(folder.path(), "cargo:rerun-if-changed=cpp\n");
+        let (cells, before_all) = compiled(folder.path(), "cargo:rerun-if-changed=cpp\n");
         let file = folder.path().join("lib/src/lib.rs");
+        // Older than what was compiled, as a copy may be: cargo compiles nothing.
+        let older = SystemTime::now() - Duration::from_secs(7200);
+        fs::File::options().write(true).open(&file).unwrap().set_modified(older).unwrap();
+        assert_eq!(before_all.change(), None);
         touch(&file);
         let before = SystemTime::now() - Duration::from_secs(60);
         let inputs = Inputs::of(&cells, before).unwrap();
