@@ -41,13 +41,18 @@ const HABITS: [(&str, &str, &str); 14] = [
 
 /// The sources of the evcxr that this kernel is built from.
 fn evcxr() -> PathBuf {
-    let metadata = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version", "1", "--offline"])
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .output()
-        .unwrap();
-    assert!(metadata.status.success(), "{}", String::from_utf8_lossy(&metadata.stderr));
-    let metadata: serde_json::Value = serde_json::from_slice(&metadata.stdout).unwrap();
+    let said = |program: &str, arguments: &[&str]| {
+        let here = env!("CARGO_MANIFEST_DIR");
+        let output = Command::new(program).args(arguments).current_dir(here).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let versions = said("rustc", &["-vV"]);
+    let host = versions.lines().find_map(|line| line.strip_prefix("host: ")).unwrap();
+    // Crates of other platforms may not be on this machine.
+    let metadata = ["metadata", "--format-version", "1", "--offline", "--filter-platform", host];
+    let metadata: serde_json::Value =
+        serde_json::from_str(&said(env!("CARGO"), &metadata)).unwrap();
     let packages = metadata["packages"].as_array().unwrap();
     let evcxr = packages.iter().find(|package| package["name"] == "evcxr").unwrap();
     Path::new(evcxr["manifest_path"].as_str().unwrap()).with_file_name("src")
