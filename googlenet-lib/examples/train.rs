@@ -130,7 +130,7 @@ fn main() -> anyhow::Result<()> {
         (true, None) => Trainer::resume(&checkpoints, &data, device)?,
         (false, _) => begin(&args, &data, device)?,
     };
-    let History { network, parameters, recipe, epochs, .. } = run.history();
+    let History { network, parameters, recipe, epochs, steps, steps_per_epoch, .. } = run.history();
     println!(
         "{network} ({parameters} parameters) on {}, recipe {}, {}",
         data.name,
@@ -139,8 +139,10 @@ fn main() -> anyhow::Result<()> {
     );
     drop(data);
     let (done, last) = (epochs.len() as u32, recipe.epochs);
-    if done > 0 {
-        println!("{done} of {last} epochs are done");
+    if args.resume {
+        let begun = steps.len() - epochs.len() * steps_per_epoch;
+        let next = format!(", and {begun} of {steps_per_epoch} steps of the next");
+        println!("{done} of {last} epochs are done{}", if begun > 0 { &next } else { "" });
     }
     let between = Duration::from_secs(args.checkpoint_every);
     let mut bar = Bar::new(last, Instant::now() + between);
