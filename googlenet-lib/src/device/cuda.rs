@@ -241,10 +241,10 @@ pub(super) fn failed() -> bool {
 
 /// Prints to standard error what stands in the way, the first time that it is called. (Under
 /// evcxr_jupyter, each cell has its own copy of this crate's statics.)
-pub(super) fn say_once(obstacle: &str) {
+pub(super) fn say_obstacle_once() {
     static SAID: AtomicBool = AtomicBool::new(false);
     if !SAID.swap(true, Ordering::Relaxed) {
-        eprintln!("The CPU is used, and no GPU: {obstacle}.");
+        eprintln!("The CPU is used, and no GPU: {}.", obstacle());
     }
 }
 

@@ -47,7 +47,7 @@ fn first_gpu() -> Option<Device> {
         return Some(Device::Cuda(0));
     }
     if driver::has_card() || cuda::failed() {
-        cuda::say_once(&cuda::obstacle());
+        cuda::say_obstacle_once();
     }
     None
 }

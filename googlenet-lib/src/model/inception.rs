@@ -87,10 +87,7 @@ impl Inception {
             self.branches.iter().map(|branch| branch.folded(kind)).collect::<Result<_>>()?;
         let folded = Inception { branches, joint: None };
         let joining = folded.joining();
-        let joint = match joining.len() {
-            0 => None,
-            _ => Some(Joint::of(&joining, false)?),
-        };
+        let joint = (joining.len() > 1).then(|| Joint::of(&joining, false)).transpose()?;
         Ok(Inception { joint, ..folded })
     }
 

@@ -159,7 +159,7 @@ fn usable_gpus(libtorch: &Path) -> Result<usize, String> {
 /// # Errors
 /// A libtorch that does not load.
 pub fn count_gpus(libtorch: &Path) -> anyhow::Result<()> {
-    /// `torch::cuda::device_count()`.
+    /// `c10::DeviceIndex torch::cuda::device_count()`; the index has eight bits.
     const COUNT: &[u8] = b"_ZN5torch4cuda12device_countEv";
     let core = libtorch.join("lib/libtorch_cpu.so");
     // SAFETY: as when a cell is loaded: initialisers of libtorch's own, and a function that takes
@@ -167,7 +167,7 @@ pub fn count_gpus(libtorch: &Path) -> anyhow::Result<()> {
     unsafe {
         let core = libloading::Library::new(core)?;
         let _half = libloading::Library::new(libtorch.join(CUDA_HALF))?;
-        let count = core.get::<unsafe extern "C" fn() -> usize>(COUNT)?;
+        let count = core.get::<unsafe extern "C" fn() -> i8>(COUNT)?;
         println!("{}", count());
     }
     Ok(())

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
@@ -21,23 +21,24 @@ use crate::upstream::{answers, cargo, display};
 /// A reader who has sent nothing for this long is taken to be reading.
 const READING: Duration = Duration::from_millis(500);
 
+/// Time between two looks at whether a cell waits for the library.
+const LOOK: Duration = Duration::from_millis(50);
+
 /// The template of the library, which is made first if there is none that fits.
 fn prepare(setup: &Setup, notices: &Notices) -> Result<Option<Template>> {
     let Some(library) = &setup.library else { return Ok(None) };
     let template = Template::of(&setup.home, library);
     let key = Key::of(library)?;
-    // A cell may come while the compiler has nothing to say.
-    let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        scope.spawn(|| {
-            while !done.load(Ordering::SeqCst) {
+        // Ends the thread when it is dropped, however the preparation ends.
+        let (_prepared, ended) = channel::<()>();
+        scope.spawn(move || {
+            // A cell may come while the compiler has nothing to say.
+            while ended.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
                 notices.show();
-                std::thread::sleep(Duration::from_millis(50));
             }
         });
-        let prepared = template.prepare(&setup.home, &key, &|line| notices.say(line));
-        done.store(true, Ordering::SeqCst);
-        prepared
+        template.prepare(&setup.home, &key, &|line| notices.say(line))
     })?;
     Ok(Some(template))
 }
