@@ -208,11 +208,51 @@ def test_a_different_optimizer_is_refused(bench):
             bench.same_losses(case, "cpu", {"post": post, "ours": {**side, "losses": losses}})
 
 
+@pytest.mark.usefixtures("example")
+def test_a_side_that_ends_loses_its_row_alone(bench, target, capfd):
+    case = bench.Case("compact", 4, 1, "train")
+    programs = bench.programs_of(target / "examples" / "bench", short=True)
+    programs["eager"] = [sys.executable, "-c", "raise SystemExit('out of memory')"]
+    rows = bench.measure(case, "cpu", programs, 1, 0.0)
+    assert rows["ours"]["rate"] > 0 and rows["post"]["rate"] > 0
+    assert rows["eager"]["skipped"] == "eager ended with status 1: what it said stands above"
+    assert "out of memory" in capfd.readouterr().err
+    found = {"cases": [{"network": "compact", "batch": 4, "phase": "train", "sides": rows}]}
+    assert list(bench.failures(found)) == [f"compact, batch 4, train: {rows['eager']['skipped']}"]
+
+
+def test_cases_are_chosen_by_name(bench):
+    planned = bench.cases("cuda", short=False)
+    assert bench.chosen(planned, []) == planned
+    named = bench.chosen(planned, ["cifar:128", "compact:512:train"])
+    assert [case.names()[1] for case in named] == [
+        "cifar:128:train",
+        "cifar:128:evaluate",
+        "compact:512:train",
+    ]
+    with pytest.raises(SystemExit, match="no case cifar:1: choose among cifar:128:evaluate"):
+        bench.chosen(planned, ["cifar:1"])
+
+
+@pytest.mark.usefixtures("example")
+def test_no_case_begins_that_would_end_too_late(bench, target, root, monkeypatch, tmp_path, capsys):
+    measured = json.loads((root / "docs" / "results" / "train-cpu.json").read_text())
+    monkeypatch.setattr(bench, "ceilings", lambda *_: measured["ceilings"])
+    monkeypatch.setattr(bench, "work", lambda *of: measured["work"][" ".join(of)])
+    clock = iter([0, 0, 50, 50, 95, 95])
+    monkeypatch.setattr(bench.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(bench, "measure", lambda *_: measured["cases"][0]["sides"])
+    bench_program = target / "examples" / "bench"
+    found = bench.run("cpu", True, bench_program, tmp_path, minutes=2)
+    assert len(found["cases"]) == 2 and "2 minutes do not reach" in capsys.readouterr().out
+    assert "**Broken off after 2 of 6 cases**" in (tmp_path / "train-cpu.md").read_text()
+
+
 def test_a_side_that_fails_ends_the_run(bench, target, tmp_path):
     case = bench.Case("compact", 4, 1, "train")
     python = [sys.executable, "-c", "raise SystemExit(3)"]
     with (
-        pytest.raises(RuntimeError, match=r"post ended \(3\)"),
+        pytest.raises(bench.Ended, match=r"post ended with status 3"),
         bench.started(python, "post", case, "cpu", tmp_path),
     ):
         pass

@@ -17,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ("bench", "train")
 # What the benchmark's other sides are made of, and where they look for it.
-SCRIPTS = ("bench_train.py", "bench_sides.py", "bench_ceiling.py", "bench_report.py", "machine.py")
+SCRIPTS = ("train", "sides", "ceiling", "report", "profile")
 
 
 def compiled(profile):
@@ -57,7 +57,7 @@ def fill(folder, profile):
     for name, program in tests.items():
         copy(program, folder / "bin" / "tests" / name)
     (folder / "xtask").mkdir()
-    for name in SCRIPTS:
+    for name in [*(f"bench_{script}.py" for script in SCRIPTS), "machine.py"]:
         shutil.copy2(ROOT / "xtask" / name, folder / "xtask" / name)
     (folder / "tests").mkdir()
     shutil.copy2(ROOT / "tests" / "networks.py", folder / "tests" / "networks.py")

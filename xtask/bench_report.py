@@ -26,6 +26,12 @@ def percent(part):
     return f"{100 * part:.0f} %"
 
 
+def beside(rate, case, name):
+    """A rate as a multiple of that of the side of this name, if it has one."""
+    other = case["sides"][name].get("rate")
+    return f"{rate / other:.2f}" if other else ""
+
+
 def row(found, case, name):
     """One line of the table."""
     side = case["sides"][name]
@@ -35,15 +41,14 @@ def row(found, case, name):
         return begin + "| skipped | | | | | | |"
     work = found["work"][f"{case['network']} {case['phase']}"]
     ceilings = found["ceilings"]
-    rate, post = side["rate"], case["sides"]["post"]["rate"]
-    eager = case["sides"]["eager"]["rate"]
+    rate = side["rate"]
     product = max(ceilings["float32"], ceilings["bf16"])
     cells = [
         side["precision"],
         number(rate),
         f"{number(side['lowest'])} to {number(side['highest'])}",
-        f"{rate / post:.2f}",
-        f"{rate / eager:.2f}",
+        beside(rate, case, "post"),
+        beside(rate, case, "eager"),
         f"{side['memory'] / 2**20:,.0f}",
         f"{percent(rate * work['operations'] / product)}, "
         f"{percent(rate * work['bytes'] / ceilings['copy'])}",
@@ -74,7 +79,7 @@ def skipped(found):
 def trials(found):
     """What float32 and bf16 took in eager mode, where the choice was made."""
     for case in found["cases"]:
-        trial = case["sides"]["eager"]["trial"]
+        trial = case["sides"]["eager"].get("trial") or {}
         times = ", ".join(f"{name} {1000 * t:.0f} ms" for name, t in trial.items())
         yield f"{case['network'].upper()} {case['batch']} {PHASES[case['phase']]}: {times}"
 
@@ -98,6 +103,8 @@ def command(found):
     words = ["xtask/bench_train.py", "--device", found["device"]]
     words += ["--short"] * found["short"]
     words += ["--without", found["without"]] * bool(found["without"])
+    for name in found.get("named", ()):
+        words += ["--case", name]
     return " ".join(words)
 
 
@@ -176,8 +183,8 @@ def chart(found):
     """Images a second as parts of those of PyTorch eager."""
 
     def bar(case, name):
-        side, eager = case["sides"][name], case["sides"]["eager"]["rate"]
-        if "skipped" in side:
+        side, eager = case["sides"][name], case["sides"]["eager"].get("rate")
+        if "skipped" in side or eager is None:
             return None
         part = side["rate"] / eager
         return part, f"{part:.2f}  ({number(side['rate'])} images/s)"

@@ -57,6 +57,10 @@ class Case:
     def title(self):
         return f"{self.network.upper()}, batch {self.batch}, {self.phase}"
 
+    def names(self):
+        """Its name on the command line, without and with its phase."""
+        return f"{self.network}:{self.batch}", f"{self.network}:{self.batch}:{self.phase}"
+
 
 def cases(device, short):
     if short:
@@ -65,13 +69,30 @@ def cases(device, short):
         sizes = [("seed", 8, 4), ("seed", 32, 2), ("cifar", 8, 4), ("cifar", 32, 2)]
         sizes += [("compact", 128, 4), ("compact", 512, 2)]
     else:
-        sizes = [("seed", 32, 20), ("seed", 128, 10), ("cifar", 128, 40), ("cifar", 512, 20)]
-        sizes += [("compact", 128, 80), ("compact", 512, 40), ("compact", 2048, 20)]
+        # What says most comes first: time on a GPU may be short.
+        sizes = [("cifar", 128, 40), ("compact", 512, 40), ("seed", 128, 10), ("compact", 128, 80)]
+        sizes += [("cifar", 512, 20), ("seed", 32, 20), ("compact", 2048, 20)]
     return [Case(*size, phase) for size in sizes for phase in PHASES]
+
+
+def chosen(planned, names):
+    """Of these cases those that are named, NETWORK:BATCH or NETWORK:BATCH:PHASE; all if none is."""
+    if not names:
+        return planned
+    known = {name: case for case in planned for name in case.names()}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        known = ", ".join(sorted(case.names()[1] for case in planned))
+        raise SystemExit(f"bench_train.py: there is no case {unknown[0]}: choose among {known}")
+    return [case for case in planned if set(names) & set(case.names())]
 
 
 class Different(Exception):
     """Two sides computed different losses: what they are timed at is not the same work."""
+
+
+class Ended(Exception):
+    """A side's process ended before its time, for want of memory perhaps."""
 
 
 def write_inputs(folder, case, seed=0):
@@ -121,7 +142,7 @@ class Side:
         line = self.process.stdout.readline()
         if not line:
             status = self.process.wait()
-            raise RuntimeError(f"{self.name} ended ({status}): see what it wrote above")
+            raise Ended(f"{self.name} ended with status {status}: what it said stands above")
         return json.loads(line)
 
     def go(self, times):
@@ -142,7 +163,7 @@ class Side:
         self.process.stdin.close()
         status = self.process.wait(timeout=60)
         if status != 0:
-            raise RuntimeError(f"{self.name} ended with status {status}")
+            raise Ended(f"{self.name} ended with status {status}")
 
 
 def free_memory(device):
@@ -179,7 +200,8 @@ def same_losses(case, device, found):
 
 
 def measure(case, device, programs, rounds, least):
-    """All sides of a case, taking turns: a row for each."""
+    """All sides of a case, taking turns: a row for each. One that ends before its time loses its
+    row, and no other."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         write_inputs(folder, case)
@@ -190,7 +212,11 @@ def measure(case, device, programs, rounds, least):
             if isinstance(program, str):
                 rows[name] = {"skipped": program}
                 continue
-            side = stack.enter_context(started(program, name, case, device, folder, precision))
+            try:
+                side = stack.enter_context(started(program, name, case, device, folder, precision))
+            except Ended as problem:
+                rows[name] = {"skipped": str(problem), "failed": True}
+                continue
             if name == "eager":
                 precision = side.found["precision"]
             if side.skipped is None:
@@ -198,29 +224,40 @@ def measure(case, device, programs, rounds, least):
             else:
                 rows[name] = {"skipped": side.skipped}
         found = {name: side.found for name, side in sides.items()}
-        same_losses(case, device, found)
-        if precision != "float32":
+        if "post" in found:
+            same_losses(case, device, found)
+        if "post" in found and "ours" in found and precision != "float32":
             with started(programs["ours"], "ours", case, device, folder) as exact:
                 same_losses(case, device, {**found, "ours": exact.found})
-        times = max(1, round(least / sides["ours"].go(1)))
-        rates = {name: [] for name in sides}
-        for _ in range(rounds):
-            for name, side in sides.items():
-                images = times * case.batch * case.steps
-                rates[name].append(images / side.go(times))
-        for name, side in sides.items():
-            rows[name] = {
-                "rate": statistics.median(rates[name]),
-                "lowest": min(rates[name]),
-                "highest": max(rates[name]),
-                "memory": side.memory,
-                "losses": side.found["losses"],
-                "precision": side.found["precision"],
-                "trial": side.found.get("trial"),
-                "threads": side.found["threads"],
-            }
-            print(f"{case.title()}: {name} {rows[name]['rate']:.1f} images/s", flush=True)
+        rows |= take_turns(case, sides, rounds, least)
     return {name: rows[name] for name in programs}
+
+
+def take_turns(case, sides, rounds, least):
+    """Images a second of these sides, a round each in turn."""
+    if not sides:
+        return {}
+    pace = sides.get("ours") or next(iter(sides.values()))
+    times = max(1, round(least / pace.go(1)))
+    images = times * case.batch * case.steps
+    rates = {name: [] for name in sides}
+    for _ in range(rounds):
+        for name, side in sides.items():
+            rates[name].append(images / side.go(times))
+    rows = {}
+    for name, side in sides.items():
+        rows[name] = {
+            "rate": statistics.median(rates[name]),
+            "lowest": min(rates[name]),
+            "highest": max(rates[name]),
+            "memory": side.memory,
+            "losses": side.found["losses"],
+            "precision": side.found["precision"],
+            "trial": side.found.get("trial"),
+            "threads": side.found["threads"],
+        }
+        print(f"{case.title()}: {name} {rows[name]['rate']:.1f} images/s", flush=True)
+    return rows
 
 
 def build():
@@ -248,12 +285,28 @@ def programs_of(ours, short, without=None):
     return programs
 
 
-def run(device, short, ours, out, without=None):
-    """Measures everything and writes the report; returns what was measured."""
-    rounds, least = (1, 0.0) if short else (5, ROUND)
+def failures(found):
+    """In words, the sides that ended before their time."""
+    for case in found["cases"]:
+        for side in case["sides"].values():
+            if side.get("failed"):
+                where = f"{case['network']}, batch {case['batch']}, {case['phase']}"
+                yield f"{where}: {side['skipped']}"
+
+
+def run(device, short, ours, out, without=None, named=(), minutes=math.inf, rounds=5):
+    """Measures everything and writes the report; returns what was measured.
+
+    No case begins that would not end within so many minutes, if it takes as long as the longest so
+    far.
+    """
+    rounds, least = (1, 0.0) if short else (rounds, ROUND)
     began, load = time.monotonic(), os.getloadavg()[0]
+    planned = chosen(cases(device, short), named)
+    networks = {case.network: None for case in planned}
     found = {
         "without": without,
+        "named": list(named),
         "device": device,
         "short": short,
         "date": str(date.today()),
@@ -261,14 +314,19 @@ def run(device, short, ours, out, without=None):
         "round": least,
         "load": load,
         "ceilings": ceilings(device, short),
-        "work": {f"{n} {p}": work(n, p) for n in NAMES for p in PHASES},
+        "work": {f"{n} {p}": work(n, p) for n in networks for p in PHASES},
     }
+    if device == "cuda":
+        torch.cuda.empty_cache()
     programs = programs_of(ours, short, without)
-    planned = cases(device, short)
     found["planned"] = len(planned)
     found["cases"] = []
     out.mkdir(parents=True, exist_ok=True)
+    longest, last = 0.0, time.monotonic()
     for case in planned:
+        if last - began + longest > 60 * minutes:
+            print(f"{minutes:g} minutes do not reach for {case.title()} and what follows it")
+            break
         found["cases"].append(
             {
                 "network": case.network,
@@ -278,7 +336,8 @@ def run(device, short, ours, out, without=None):
                 "sides": measure(case, device, programs, rounds, least),
             }
         )
-        found["minutes"] = (time.monotonic() - began) / 60
+        longest, last = max(longest, time.monotonic() - last), time.monotonic()
+        found["minutes"] = (last - began) / 60
         # Where a later case fails, what was measured is kept; the report says how many there are.
         report(found, ours, out)
     return found
@@ -290,15 +349,30 @@ def main():
     parser.add_argument("--short", action="store_true", help="its figures mean nothing")
     parser.add_argument("--ours", type=Path, help="our side, built already: no cargo is needed")
     parser.add_argument("--without", choices=["compiled"], help="the side that takes longest")
+    parser.add_argument(
+        "--case",
+        action="append",
+        default=[],
+        metavar="NETWORK:BATCH[:PHASE]",
+        help="measure this one, train and evaluate or one of them; may be repeated",
+    )
+    parser.add_argument(
+        "--minutes", type=float, default=math.inf, help="begin no case that would end later"
+    )
+    parser.add_argument("--rounds", type=int, default=5, help="5 if it is not given")
     parser.add_argument("--out", type=Path, help="folder of the report")
     options = parser.parse_args()
     if options.device == "cuda" and not torch.cuda.is_available():
         parser.error("PyTorch finds no GPU: measure with --device cpu")
     out = options.out or ROOT / ("runs/bench" if options.short else "docs/results")
     ours = options.ours or build()
-    run(options.device, options.short, ours, out, options.without)
+    limits = options.case, options.minutes, options.rounds
+    found = run(options.device, options.short, ours, out, options.without, *limits)
     print((out / f"train-{options.device}.md").read_text())
+    for failure in failures(found):
+        print(f"bench_train.py: {failure}", file=sys.stderr)
+    return 1 if any(failures(found)) else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

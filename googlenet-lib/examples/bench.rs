@@ -7,7 +7,8 @@
 //! `weights.safetensors`. A side first writes what it computed, for comparison with the others: in
 //! training the losses of three steps on the first batch, in evaluation the loss on all images. Then
 //! it waits: a number on standard input is how often to go through the images, and one line of
-//! output answers with the seconds.
+//! output answers with the seconds. `profile` goes through them once, marked for a profiler of CUDA
+//! that was told to wait (`ncu --profile-from-start off`).
 
 use std::io::BufRead;
 use std::ops::ControlFlow;
@@ -160,10 +161,44 @@ impl Task {
         );
         for line in std::io::stdin().lock().lines() {
             let line = line?;
+            if line.trim() == "profile" {
+                let profiler = Profiler::start()?;
+                let seconds = go(1)?;
+                drop(profiler);
+                println!("{}", json!({"seconds": seconds}));
+                continue;
+            }
             let times = line.trim().parse().with_context(|| format!("'{line}' is not a number"))?;
             println!("{}", json!({"seconds": go(times)?}));
         }
         Ok(())
+    }
+}
+
+/// A profiler records while this lives. The functions are those of the CUDA runtime that libtorch has
+/// loaded.
+struct Profiler {
+    stop: libloading::os::unix::Symbol<extern "C" fn() -> i32>,
+}
+
+impl Profiler {
+    fn start() -> anyhow::Result<Profiler> {
+        let loaded = libloading::os::unix::Library::this();
+        // SAFETY: both take nothing and return a number (CUDA Runtime API, Profiler Control).
+        let (start, stop) = unsafe {
+            let start = loaded.get::<extern "C" fn() -> i32>(b"cudaProfilerStart");
+            (start, loaded.get::<extern "C" fn() -> i32>(b"cudaProfilerStop"))
+        };
+        let no_cuda = "there is no CUDA runtime in this process to be profiled";
+        let (start, stop) = (start.context(no_cuda)?, stop.context(no_cuda)?);
+        anyhow::ensure!(start() == 0, "cudaProfilerStart failed");
+        Ok(Profiler { stop })
+    }
+}
+
+impl Drop for Profiler {
+    fn drop(&mut self) {
+        (self.stop)();
     }
 }
 
