@@ -11,9 +11,8 @@ fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     let libtorch = env::var_os("DEP_TCH_LIBTORCH_LIB").expect("torch-sys says where libtorch is");
     let include = Path::new(&libtorch).with_file_name("include");
-    for changed in
-        ["src/native.h", "src/model/cpu", "src/device/tune.cpp", "src/train/optimizer.cpp"]
-    {
+    let files = ["src/device/tune.cpp", "src/device/graph.cpp", "src/train/optimizer.cpp"];
+    for changed in ["src/native.h", "src/model/cpu"].into_iter().chain(files) {
         println!("cargo::rerun-if-changed={changed}");
     }
     let sources = Path::new("src/model/cpu");
@@ -22,7 +21,7 @@ fn main() {
         .include(&include)
         .include(include.join("torch/csrc/api/include"))
         .files(["fused.cpp", "max_pool.cpp", "dispatch.cpp"].map(|file| sources.join(file)))
-        .files(["src/device/tune.cpp", "src/train/optimizer.cpp"])
+        .files(files)
         .compile("googlenet_native");
     for (level, flags) in levels() {
         let mut kernels = build();

@@ -2,10 +2,13 @@
 
 mod cuda;
 mod driver;
+mod graph;
 
 use std::env;
 
 use tch::{Cuda, Device};
+
+pub(crate) use graph::Repeated;
 
 use crate::native::check;
 use crate::{Error, Result, counted};

@@ -37,6 +37,7 @@ pub use gradients::{GradCam, GradientNorms, LayerGradient};
 pub use predictions::{Bin, Calibration, Confusion, Mistake, Mistakes, Predictions};
 
 use crate::data::{Augment, Batches, Image, ImageSet, Normalize};
+use crate::device::Repeated;
 use crate::model::{Folded, GoogLeNet};
 use crate::train::Precision;
 use crate::{Error, Result};
@@ -126,7 +127,7 @@ impl<'a> Classifier<'a> {
         let images = batches.len() as i64;
         let mut rows = Vec::with_capacity(batches.len());
         no_grad(|| -> Result<()> {
-            let evaluator = self.evaluator()?;
+            let mut evaluator = self.evaluator()?;
             for (start, len) in evaluator.batches(images) {
                 let (xs, _) = batches.eval(start, len, size)?;
                 rows.extend(probabilities(&evaluator.logits(&xs)?)?);
@@ -143,7 +144,7 @@ impl<'a> Classifier<'a> {
         precision.choose(device)?;
         let kind = precision.kind(device);
         let net = no_grad(|| self.net.folded(kind))?;
-        Ok(Evaluator { net, kind, computed: self.computed })
+        Ok(Evaluator { net, kind, computed: self.computed, passes: Repeated::default() })
     }
 
     /// Logits (N, classes) of normalised images (N, C, H, W), in evaluation mode.
@@ -192,6 +193,7 @@ pub(crate) struct Evaluator<'a> {
     net: Folded<'a>,
     kind: Kind,
     computed: Computed,
+    passes: Repeated,
 }
 
 impl Evaluator<'_> {
@@ -202,15 +204,20 @@ impl Evaluator<'_> {
         (0..images).step_by(batch as usize).map(move |start| (start, batch.min(images - start)))
     }
 
-    /// Logits (N, classes) of normalised images (N, C, H, W). Images and their mirror images are one
-    /// batch.
-    pub(crate) fn logits(&self, xs: &Tensor) -> Result<Tensor> {
-        let xs = xs.f_to_kind(self.kind)?;
-        if !self.computed.flip {
-            return self.net.logits(&xs);
-        }
-        let both = self.net.logits(&Tensor::f_cat(&[&xs, &xs.f_flip([3])?], 0)?)?;
-        Ok(both.f_view([2, xs.size()[0], -1])?.f_mean_dim([0i64].as_slice(), false, None)?)
+    /// Logits (N, classes) of normalised images (N, C, H, W), which the next call may overwrite. Images
+    /// and their mirror images are one batch.
+    pub(crate) fn logits(&mut self, xs: &Tensor) -> Result<Tensor> {
+        let Evaluator { net, kind, computed, passes } = self;
+        let mut outputs = passes.run(&[xs.f_to_kind(*kind)?], |inputs| {
+            let xs = &inputs[0];
+            if !computed.flip {
+                return Ok(vec![net.logits(xs)?]);
+            }
+            let both = net.logits(&Tensor::f_cat(&[xs, &xs.f_flip([3])?], 0)?)?;
+            let pairs = both.f_view([2, xs.size()[0], -1])?;
+            Ok(vec![pairs.f_mean_dim([0i64].as_slice(), false, None)?])
+        })?;
+        Ok(outputs.remove(0))
     }
 }
 

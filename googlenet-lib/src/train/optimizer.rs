@@ -131,16 +131,17 @@ impl Optimizer {
         Ok(())
     }
 
-    /// Computes the gradients of `loss` and takes one step.
-    pub(crate) fn step(&mut self, loss: &Tensor, learning_rate: f64) -> Result<()> {
+    /// The gradients of `loss`, laid out as the flat buffer is.
+    pub(crate) fn gradient(&self, loss: &Tensor) -> Result<Tensor> {
         let gradients = Tensor::f_run_backward(&[loss], &self.parameters, false, false)?;
         no_grad(|| {
             let rows = gradients.iter().map(flatten).collect::<Result<Vec<_>>>()?;
-            self.update(&Tensor::f_cat(&rows, 0)?, learning_rate)
+            Ok(Tensor::f_cat(&rows, 0)?)
         })
     }
 
-    fn update(&mut self, gradient: &Tensor, learning_rate: f64) -> Result<()> {
+    /// Takes one step with what [`Optimizer::gradient`] gave.
+    pub(crate) fn step(&mut self, gradient: &Tensor, learning_rate: f64) -> Result<()> {
         self.steps += 1;
         let rest = self.flat.numel() as i64 - self.decayed;
         for (start, count, weight_decay) in
@@ -232,7 +233,8 @@ mod tests {
         let mut reference = other.build(&theirs, recipe.learning_rate).unwrap();
         reference.set_weight_decay(recipe.weight_decay);
         for _ in 0..10 {
-            optimizer.step(&loss(&ours), recipe.learning_rate).unwrap();
+            let gradient = optimizer.gradient(&loss(&ours)).unwrap();
+            optimizer.step(&gradient, recipe.learning_rate).unwrap();
             reference.backward_step(&loss(&theirs));
         }
         let theirs_variables = theirs.variables();
@@ -271,7 +273,8 @@ mod tests {
         let mut optimizer = Optimizer::new(&store, &recipe(sgd, 0.5)).unwrap();
         // A loss that does not depend on any of them: only decay is left.
         let nothing: Tensor = store.variables().values().map(|t| (t * 0.0).sum(Kind::Float)).sum();
-        optimizer.step(&nothing, 0.1).unwrap();
+        let gradient = optimizer.gradient(&nothing).unwrap();
+        optimizer.step(&gradient, 0.1).unwrap();
         assert_eq!(store.variables()["bias"], bias);
         let shrunk = &store.variables()["linear"] - weight * 0.95;
         assert!(shrunk.abs().max().double_value(&[]) < 1e-6);

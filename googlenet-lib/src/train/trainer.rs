@@ -13,6 +13,7 @@ use super::observer::{Observer, StepReport};
 use super::optimizer::Optimizer;
 use super::recipe::Recipe;
 use crate::data::{Batches, Dataset, EpochPlan, ImageSet, Normalize, generator};
+use crate::device::Repeated;
 use crate::look::{Classifier, Computed, Predictions};
 use crate::model::{GoogLeNet, cross_entropy};
 use crate::plot::{self, Picture};
@@ -40,6 +41,8 @@ pub struct Trainer {
     pub(super) normalize: Normalize,
     /// Size of the images if it is not the data set's own.
     size: Option<i64>,
+    /// Forward and backward pass of a step.
+    passes: Repeated,
     pub(super) running: Option<Running>,
     pub(super) history: History,
 }
@@ -185,6 +188,7 @@ impl Trainer {
             train: prepare(&data.train)?,
             test: prepare(&data.test)?,
             optimizer: Optimizer::new(net.variables(), &recipe)?,
+            passes: Repeated::default(),
             running: None,
             classes: data.classes,
             normalize,
@@ -281,7 +285,7 @@ impl Trainer {
         let images = self.test.len();
         let classifier = self.classifier();
         no_grad(|| -> Result<()> {
-            let evaluator = classifier.evaluator()?;
+            let mut evaluator = classifier.evaluator()?;
             for (start, len) in evaluator.batches(images as i64) {
                 let (xs, labels) = self.test.eval(start, len, size)?;
                 let logits = evaluator.logits(&xs)?;
@@ -375,13 +379,19 @@ impl Trainer {
             let step = self.history.epochs.len() * running.plan.batches() + running.next;
             tch::manual_seed(generator(self.recipe.seed, step as u64 + 1).next_u64() as i64);
         }
-        let outputs = self.net.outputs(&images.f_to_kind(self.kind())?)?;
-        let loss = outputs.loss(&labels, self.recipe.label_smoothing)?;
-        self.optimizer.step(&loss, learning_rate)?;
-
+        let inputs = [images.f_to_kind(self.kind())?, labels];
+        let Trainer { net, optimizer, recipe, passes, .. } = self;
+        let outputs = passes.run(&inputs, |inputs| {
+            let outputs = net.outputs(&inputs[0])?;
+            let loss = outputs.loss(&inputs[1], recipe.label_smoothing)?;
+            let gradient = optimizer.gradient(&loss)?;
+            Ok(vec![loss.f_detach()?, outputs.logits.f_detach()?, gradient])
+        })?;
+        let [loss, logits, gradient] = &outputs[..] else { unreachable!("three were returned") };
         no_grad(|| -> Result<()> {
-            running.losses.f_narrow(0, running.next as i64, 1)?.f_copy_(&loss)?;
-            running.correct += count_correct(&outputs.logits, &labels)?;
+            optimizer.step(gradient, learning_rate)?;
+            running.losses.f_narrow(0, running.next as i64, 1)?.f_copy_(loss)?;
+            running.correct += count_correct(logits, &inputs[1])?;
             Ok(())
         })?;
         running.learning_rates.push(learning_rate as f32);
