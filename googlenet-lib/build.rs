@@ -12,7 +12,7 @@ fn main() {
     let libtorch = env::var_os("DEP_TCH_LIBTORCH_LIB").expect("torch-sys says where libtorch is");
     let include = Path::new(&libtorch).with_file_name("include");
     let files = ["src/device/tune.cpp", "src/device/graph.cpp", "src/train/optimizer.cpp"];
-    for changed in ["src/native.h", "src/model/cpu"].into_iter().chain(files) {
+    for changed in ["src/native.h", "src/model/cpu", "src/model/gpu"].into_iter().chain(files) {
         println!("cargo::rerun-if-changed={changed}");
     }
     let sources = Path::new("src/model/cpu");
@@ -21,6 +21,7 @@ fn main() {
         .include(&include)
         .include(include.join("torch/csrc/api/include"))
         .files(["fused.cpp", "max_pool.cpp", "dispatch.cpp"].map(|file| sources.join(file)))
+        .files(["fused.cpp", "gpu.cpp"].map(|file| Path::new("src/model/gpu").join(file)))
         .files(files)
         .compile("googlenet_native");
     for (level, flags) in levels() {

@@ -14,34 +14,16 @@
 
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "../gpu/fused.h"
+#include "pieces.h"
 #include "rows.h"
 
 namespace {
 
 using namespace rows;
+using namespace pieces;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
-
-struct Piece {
-  int64_t input;
-  int64_t output;
-  int64_t channels;
-  bool norm;
-  bool relu;
-  // First channel in the input and in the output.
-  int64_t from;
-  int64_t to;
-};
-
-// All of a call that is no input of the derivative.
-struct Layout {
-  int64_t inputs;
-  std::vector<Piece> pieces;
-  // Running mean and variance of each piece that is normalised.
-  std::vector<Tensor> running;
-  double momentum;
-  double epsilon;
-};
 
 // What the library hands over of a piece. Its tensors are null where nothing is normalised.
 struct fused_piece {
@@ -57,8 +39,6 @@ struct fused_piece {
 
 // Rows over which sums are kept in single precision, before they go into double precision.
 constexpr int64_t BLOCK = 128;
-
-int64_t rows_of(const Tensor &x) { return x.size(0) * x.size(2) * x.size(3); }
 
 // What the passes over the rows need of a piece, a number for each channel.
 struct Channels {
@@ -154,16 +134,7 @@ struct Fused : torch::autograd::Function<Fused> {
     for (int64_t i = 0; i < layout.inputs; ++i)
       xs.push_back(channels_last(tensors[i]));
     variable_list saved = xs;
-    int64_t count = 0;
-    for (const Piece &piece : pieces)
-      count = std::max(count, piece.output + 1);
-    variable_list outputs;
-    for (int64_t output = 0; output < count; ++output) {
-      int64_t channels = 0;
-      for (const Piece &piece : pieces)
-        channels += piece.output == output ? piece.channels : 0;
-      outputs.push_back(empty_rows(xs[0], channels, xs[0].size(2), xs[0].size(3)));
-    }
+    variable_list outputs = outputs_of(pieces, xs[0]);
     size_t parameter = layout.inputs, statistic = 0;
     for (const Piece &piece : pieces) {
       const Tensor &x = xs[piece.input];
@@ -287,20 +258,6 @@ private:
     });
     return of_parameters;
   }
-
-  static std::vector<int64_t> packed(const std::vector<Piece> &pieces) {
-    std::vector<int64_t> n;
-    for (const Piece &p : pieces)
-      n.insert(n.end(), {p.input, p.output, p.channels, p.norm, p.relu, p.from, p.to});
-    return n;
-  }
-
-  static std::vector<Piece> unpacked(const std::vector<int64_t> &n) {
-    std::vector<Piece> pieces;
-    for (size_t i = 0; i < n.size(); i += 7)
-      pieces.push_back({n[i], n[i + 1], n[i + 2], n[i + 3] != 0, n[i + 4] != 0, n[i + 5], n[i + 6]});
-    return pieces;
-  }
 };
 
 } // namespace
@@ -328,7 +285,9 @@ char *googlenet_fused(const Tensor *const *inputs, int64_t inputs_len, const fus
         layout.running.insert(layout.running.end(), {*p.running_mean, *p.running_var});
       }
     }
-    variable_list results = Fused::apply(at::TensorList(tensors), std::move(layout));
+    bool on_gpu = tensors[0].is_cuda();
+    variable_list results = on_gpu ? fused_on_gpu(tensors, std::move(layout))
+                                   : Fused::apply(at::TensorList(tensors), std::move(layout));
     for (size_t i = 0; i < results.size(); ++i)
       outputs[i] = new Tensor(results[i]);
   });

@@ -1,4 +1,4 @@
-// Maximum pooling of channels-last activations on a CPU.
+// Maximum pooling of channels-last activations.
 //
 // libtorch keeps the place of every maximum as a 64-bit number, four times as much memory as a
 // bfloat16 activation itself, and its backward pass adds value by value. Here the place is its number
@@ -9,6 +9,7 @@
 #include <ATen/native/Pool.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "../gpu/gpu.h"
 #include "rows.h"
 
 namespace {
@@ -39,6 +40,19 @@ void run_backward(const Window &w, const Tensor &g, const Tensor &places, Tensor
   });
 }
 
+void run_forward_on_gpu(const Window &w, const Tensor &x, Tensor &y, const Tensor &places) {
+  int64_t vector = gpu::vector_of(x, {w.channels});
+  gpu::Grid grid = gpu::line(w.images * w.out_height * w.out_width * w.channels / vector);
+  void *of_maxima = places.defined() ? places.data_ptr() : nullptr;
+  gpu::run("pool_forward", x, vector, grid, x.data_ptr(), y.data_ptr(), of_maxima, w);
+}
+
+void run_backward_on_gpu(const Window &w, const Tensor &g, const Tensor &places, Tensor &dx) {
+  int64_t vector = gpu::vector_of(g, {w.channels});
+  gpu::Grid grid = gpu::line(w.images * w.height * w.width * w.channels / vector);
+  gpu::run("pool_backward", g, vector, grid, g.data_ptr(), places.data_ptr(), dx.data_ptr(), w);
+}
+
 Window window_of(const Tensor &x, int64_t kernel, int64_t stride, int64_t padding, bool ceil_mode) {
   auto size = [&](int64_t axis) {
     return at::native::pooling_output_shape<int64_t>(x.size(axis), kernel, padding, stride, 1,
@@ -50,7 +64,10 @@ Window window_of(const Tensor &x, int64_t kernel, int64_t stride, int64_t paddin
 Tensor pooled(const Window &w, const Tensor &given, const Tensor &places) {
   Tensor x = channels_last(given);
   Tensor y = empty_rows(x, w.channels, w.out_height, w.out_width);
-  by_kind(x, [&](auto value) { run_forward<decltype(value)>(w, x, y, places); });
+  if (x.is_cuda())
+    run_forward_on_gpu(w, x, y, places);
+  else
+    by_kind(x, [&](auto value) { run_forward<decltype(value)>(w, x, y, places); });
   return y;
 }
 
@@ -72,7 +89,10 @@ struct MaxPool : torch::autograd::Function<MaxPool> {
              n[2],           n[3],           n[4]};
     Tensor g = channels_last(gradients[0]);
     Tensor dx = empty_rows(g, w.channels, w.height, w.width);
-    by_kind(g, [&](auto value) { run_backward<decltype(value)>(w, g, places, dx); });
+    if (g.is_cuda())
+      run_backward_on_gpu(w, g, places, dx);
+    else
+      by_kind(g, [&](auto value) { run_backward<decltype(value)>(w, g, places, dx); });
     return {dx, Tensor()};
   }
 };

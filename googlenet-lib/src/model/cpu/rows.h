@@ -37,7 +37,7 @@ template <typename F> auto by_kind(const Tensor &x, F work) {
 
 inline void refuse_second_derivative() {
   TORCH_CHECK(!at::GradMode::is_enabled(),
-              "no second derivative on a CPU in float32: compute it in double precision");
+              "no second derivative in float32: compute it in double precision");
 }
 
 // Calls `part(index, first, last)` on all of libtorch's threads at once, for as many equal parts of
