@@ -80,12 +80,9 @@ impl Classifier<'_> {
 
     /// Name and number of channels of each branch of a block.
     fn branches(&self, block: &str) -> Result<Vec<(String, Option<i64>)>> {
-        let branches = self.net.spec().layers.iter().find_map(|layer| match layer {
-            Layer::Inception(spec) if spec.name == block => Some(spec.branches()),
-            Layer::NaiveInception(spec) if spec.name == block => Some(spec.branches()),
-            _ => None,
-        });
-        let branches = branches.ok_or_else(|| {
+        let mut layers = self.net.spec().layers.iter();
+        let branches = layers.find(|layer| layer.name() == Some(block)).map(Layer::branches);
+        let branches = branches.filter(|branches| !branches.is_empty()).ok_or_else(|| {
             Error::invalid("layer", format!("'{block}'"), "give the name of an inception block")
         })?;
         let of = |branch: BranchSpec| match branch.convs.last() {

@@ -175,12 +175,8 @@ impl GoogLeNet {
 
     /// The first block of these layers.
     fn inception<'a>(&self, mut layers: impl Iterator<Item = &'a Layer>) -> Result<String> {
-        let block = layers.find_map(|layer| match layer {
-            Layer::Inception(block) => Some(block.name.to_string()),
-            Layer::NaiveInception(block) => Some(block.name.to_string()),
-            _ => None,
-        });
-        block.ok_or_else(|| {
+        let block = layers.find(|layer| !layer.branches().is_empty()).and_then(Layer::name);
+        block.map(String::from).ok_or_else(|| {
             Error::invalid("network", &self.spec().name, "it has no inception block: name a layer")
         })
     }

@@ -67,15 +67,6 @@ pub fn gap_versus_fc(comparison: &GapVersusFc) -> Result<Picture> {
     gap_scene(comparison).picture()
 }
 
-/// The branches of an inception block, and which form it has.
-fn branches_of(layer: &Layer) -> Option<([BranchSpec; 4], &'static str)> {
-    match layer {
-        Layer::Inception(block) => Some((block.branches(), "with dimension reduction")),
-        Layer::NaiveInception(block) => Some((block.branches(), "naive")),
-        _ => None,
-    }
-}
-
 fn not_found<'a>(what: &str, name: &str, names: impl Iterator<Item = &'a LayerCost>) -> Error {
     let names: Vec<_> = names.map(|layer| layer.name.as_str()).collect();
     Error::invalid(what, format!("'{name}'"), format!("choose one of {}", names.join(", ")))
@@ -90,14 +81,16 @@ fn columns<'a>(layer: &'a LayerCost, branches: &[BranchSpec]) -> Vec<Vec<&'a Lay
 
 fn inception_scene(spec: &NetworkSpec, name: &str) -> Result<Scene> {
     let cost = spec.cost()?;
-    let blocks = || spec.layers.iter().zip(&cost.layers);
-    let is_block = |layer: &Layer| branches_of(layer).is_some();
-    let ((branches, form), layer) = blocks()
-        .find_map(|(layer, cost)| Some((branches_of(layer)?, cost)).filter(|_| cost.name == name))
-        .ok_or_else(|| {
-            let names = blocks().filter(|(layer, _)| is_block(layer)).map(|(_, cost)| cost);
-            not_found("inception block", name, names)
-        })?;
+    let blocks = || {
+        let layers = spec.layers.iter().zip(&cost.layers);
+        layers.filter(|(layer, _)| !layer.branches().is_empty())
+    };
+    let (block, layer) = blocks()
+        .find(|(_, cost)| cost.name == name)
+        .ok_or_else(|| not_found("inception block", name, blocks().map(|(_, cost)| cost)))?;
+    let branches = block.branches();
+    let naive = matches!(block, Layer::NaiveInception(_));
+    let form = if naive { "naive" } else { "with dimension reduction" };
     let columns = columns(layer, &branches);
     let rows = columns.iter().map(Vec::len).max().unwrap_or(1) as i32;
     let (box_height, gap, first) = (62, 44, 78);
@@ -335,9 +328,9 @@ fn network_scene(spec: &NetworkSpec) -> Result<Scene> {
     let mut tower = Tower { boxes: Vec::new(), arrows: Vec::new(), y: 0 };
     tower.trunk(PLAIN, format!("input: {}", dimensions(cost.input)));
     for (layer, cost) in spec.layers.iter().zip(&cost.layers) {
-        match (layer, branches_of(layer)) {
-            (_, Some((branches, _))) => tower.block(cost, &branches),
-            (Layer::Auxiliary(_), _) => tower.aside(cost),
+        match layer {
+            Layer::Inception(_) | Layer::NaiveInception(_) => tower.block(cost, &layer.branches()),
+            Layer::Auxiliary(_) => tower.aside(cost),
             _ => tower.trunk(part_fill(cost), format!("{}: {}", cost.name, part_text(cost))),
         }
     }
