@@ -12,7 +12,6 @@
 //! ```
 
 mod conv;
-mod fused;
 mod head;
 mod inception;
 pub mod torchvision;
