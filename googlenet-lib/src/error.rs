@@ -84,6 +84,49 @@ impl std::fmt::Debug for Error {
     }
 }
 
+impl From<vision_data::Error> for Error {
+    fn from(error: vision_data::Error) -> Error {
+        use vision_data::Error as Of;
+        match error {
+            Of::Io { path, source } => Error::Io { path, source },
+            Of::Data { path, problem, remedy } => Error::Data { path, problem, remedy },
+            Of::Download { url, problem, remedy } => Error::Download { url, problem, remedy },
+            Of::Invalid { what, value, remedy } => Error::Invalid { what, value, remedy },
+            Of::Torch(error) => Error::Torch(error),
+        }
+    }
+}
+
+impl From<fused_ops::Error> for Error {
+    fn from(error: fused_ops::Error) -> Error {
+        match error {
+            fused_ops::Error::Torch(error) => Error::Torch(error),
+        }
+    }
+}
+
+impl From<notebook::Error> for Error {
+    fn from(error: notebook::Error) -> Error {
+        match error {
+            notebook::Error::Row { cells, columns } => {
+                let remedy = format!("the table has {columns} columns");
+                Error::invalid("number of cells in a row", cells, remedy)
+            }
+        }
+    }
+}
+
+impl From<charts::Error> for Error {
+    fn from(error: charts::Error) -> Error {
+        use charts::Error as Of;
+        match error {
+            Of::Io { path, source } => Error::Io { path, source },
+            Of::Invalid { what, value, remedy } => Error::Invalid { what, value, remedy },
+            Of::Drawing(problem) => Error::Plot(problem),
+        }
+    }
+}
+
 impl Error {
     /// For `map_err`: an I/O error with the path that it concerns.
     pub(crate) fn io(path: impl AsRef<Path>) -> impl FnOnce(std::io::Error) -> Error {

@@ -6,9 +6,9 @@
 //! 2. [`model`]: a network with weights, built from a spec; [`cost`]: its arithmetic.
 //! 3. [`data`]: CIFAR-10 from your disk or the official archive, and drawn shapes without either.
 //! 4. [`train`]: a recipe, a trainer, a history.
-//! 5. [`plot`]: pictures of a history, and figures drawn from a spec.
-//! 6. [`look`]: what a network sees, and where it is wrong.
-//! 7. [`notebook`]: showing things while a cell runs, and the stop button.
+//! 5. [`interpret`], in cells `look`: what a network sees, and where it is wrong.
+//! 6. [`figures`], in cells `plot`: pictures of a history, of a finding, and drawn from a spec.
+//! 7. [`live`]: training as it is seen; [`notebook`]: showing things while a cell runs.
 //!
 //! Everything returns [`Result`]; an [`Error`] names the file or the value and what to do.
 //!
@@ -32,23 +32,21 @@
 //! ```
 
 pub mod cost;
-pub mod data;
 pub mod device;
 pub mod error;
+pub mod figures;
 mod file;
-pub mod look;
+pub mod interpret;
+pub mod live;
 pub mod model;
-mod native;
-pub mod notebook;
-pub mod plot;
 pub mod spec;
-mod table;
 pub mod train;
 
 pub use error::{Error, Result};
 /// The bindings to libtorch that this crate is built on: cells name what it offers beyond the prelude
 /// as `googlenet_lib::tch`.
 pub use tch;
+pub use {figures as plot, interpret as look, notebook, vision_data as data};
 
 /// A number of things in words: `1 epoch`, `2 epochs`.
 fn counted<N: std::fmt::Display>(number: N, noun: &str) -> String {
@@ -68,7 +66,7 @@ pub mod prelude {
     pub use crate::look::{self, Classifier};
     pub use crate::model::{GoogLeNet, Outputs, cross_entropy};
     pub use crate::notebook::{Html, Progress, Show, Table, display, interrupted};
-    pub use crate::plot::{self, Picture};
+    pub use crate::plot::{self, Picture, SampleGrid};
     pub use crate::spec::{self, Layer, NetworkSpec, Shape};
     pub use crate::train::{
         Epochs, Evaluation, Fit, History, Observer, OptimizerSpec, Precision, Recipe, Schedule,

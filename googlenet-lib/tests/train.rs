@@ -284,6 +284,25 @@ fn images_grow_along_the_way() {
 }
 
 #[test]
+fn a_folder_of_pictures_can_be_trained_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("flowers");
+    for (class, images) in [("rose", 5u8), ("tulip", 10)] {
+        std::fs::create_dir_all(root.join(class)).unwrap();
+        for index in 0..images {
+            let path = root.join(format!("{class}/{index}.png"));
+            image::RgbImage::from_pixel(20, 10, image::Rgb([index; 3])).save(path).unwrap();
+        }
+    }
+    let mut spec = spec::COMPACT.with_classes(2).unwrap();
+    spec.layers.to_mut().truncate(4);
+    let net = GoogLeNet::new(&spec, Device::Cpu).unwrap();
+    let run =
+        Trainer::new(net, ImageFolder::open(&root, 32).unwrap(), Recipe::steady().with_batch(4));
+    assert_eq!(run.unwrap().predictions().unwrap().labels, [0, 1, 1]);
+}
+
+#[test]
 fn small_images_are_enlarged_for_a_large_network() {
     let _alone = alone(); // dropout
     let data = Shapes10::generate(4, 2, 0).unwrap();

@@ -180,11 +180,10 @@ impl NetworkSpec {
                 let cost = Cost { activations: from.shape.elements(), ..Cost::default() };
                 Ok((leaf(name, "LocalResponseNorm", from, from, cost), from))
             }
-            Layer::Inception(block) => {
-                inception(name, "Inception", &block.branches(), normalised, from)
-            }
-            Layer::NaiveInception(block) => {
-                inception(name, "Naive inception", &block.branches(), normalised, from)
+            Layer::Inception(_) | Layer::NaiveInception(_) => {
+                let naive = matches!(layer, Layer::NaiveInception(_));
+                let operation = if naive { "Naive inception" } else { "Inception" };
+                inception(name, operation, &layer.branches(), normalised, from)
             }
             Layer::Auxiliary(spec) => {
                 Ok((auxiliary(name, spec, self.head.classes, normalised, from)?, from))

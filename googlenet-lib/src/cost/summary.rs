@@ -10,10 +10,12 @@
 
 use std::fmt;
 
-use super::{LayerCost, NaiveComparison, NetworkCost};
+use notebook::number::{bytes, grouped, short};
+use notebook::{Show, Table, at_end_of_cell, escape};
+
+use super::{InceptionComparison, LayerCost, NaiveComparison, NetworkCost};
 use crate::Result;
 use crate::spec::Shape;
-use crate::table::{Table, bytes, escape, grouped, short, show};
 
 /// The table that [`NetworkCost`] shows in a terminal: `{}` one row a layer, `{:#}` with the
 /// operations inside the layers.
@@ -31,7 +33,7 @@ impl fmt::Display for NetworkCost {
 impl NetworkCost {
     /// Shows it in an evcxr notebook as a table; a click opens that of all operations.
     pub fn evcxr_display(&self) {
-        show(&self.html(), &self.to_string());
+        at_end_of_cell(self);
     }
 
     /// The same as HTML.
@@ -59,7 +61,7 @@ impl NetworkCost {
                 rows.extend(layer.parts.iter().map(inside));
             }
         }
-        let header = vec![
+        let header = [
             "Layer",
             "Operation",
             "Output",
@@ -68,7 +70,7 @@ impl NetworkCost {
             "Multiply-adds",
             "Activations",
         ];
-        Table { text_columns: 3, header, rows }
+        Table::of(3, header, rows)
     }
 
     fn footer(&self) -> [String; 4] {
@@ -95,8 +97,8 @@ impl NetworkCost {
     }
 }
 
-fn row(name: &str, layer: &LayerCost) -> Vec<String> {
-    vec![
+fn row(name: &str, layer: &LayerCost) -> [String; 7] {
+    [
         name.to_string(),
         layer.operation.clone(),
         dimensions(layer.output),
@@ -115,6 +117,12 @@ pub(crate) fn dimensions(shape: Shape) -> String {
     }
 }
 
+impl Show for NetworkCost {
+    fn content(&self) -> Vec<(&'static str, String)> {
+        vec![("text/html", self.html()), ("text/plain", self.to_string())]
+    }
+}
+
 impl fmt::Display for NaiveComparison {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{CAPTION}, in {}", self.network)?;
@@ -128,20 +136,29 @@ const CAPTION: &str = "Inception blocks with reduction, naive with the same inpu
 impl NaiveComparison {
     /// Shows it in an evcxr notebook as a table.
     pub fn evcxr_display(&self) {
-        let caption = format!("<div>{CAPTION}, in <b>{}</b>", escape(&self.network));
-        show(&format!("{caption}{}</div>", self.table().html()), &self.to_string());
+        at_end_of_cell(self);
     }
 
     fn table(&self) -> Table {
         let rows = self.blocks.iter().map(|block| {
-            let forms = [&block.reduced, &block.naive, &block.stacked];
-            let mut row = vec![block.reduced.name.clone()];
-            row.extend(forms.map(|form| form.output.channels.to_string()));
-            row.extend(forms.map(|form| short(form.cost.parameters)));
-            row.extend(forms.map(|form| short(form.cost.multiply_adds)));
-            row
+            let InceptionComparison { reduced, naive, stacked } = block;
+            let channels = |form: &LayerCost| form.output.channels.to_string();
+            let parameters = |form: &LayerCost| short(form.cost.parameters);
+            let multiply_adds = |form: &LayerCost| short(form.cost.multiply_adds);
+            [
+                reduced.name.clone(),
+                channels(reduced),
+                channels(naive),
+                channels(stacked),
+                parameters(reduced),
+                parameters(naive),
+                parameters(stacked),
+                multiply_adds(reduced),
+                multiply_adds(naive),
+                multiply_adds(stacked),
+            ]
         });
-        let header = vec![
+        let header = [
             "Block",
             "Channels",
             "naive",
@@ -153,6 +170,14 @@ impl NaiveComparison {
             "naive",
             "stacked",
         ];
-        Table { text_columns: 1, header, rows: rows.collect() }
+        Table::of(1, header, rows)
+    }
+}
+
+impl Show for NaiveComparison {
+    fn content(&self) -> Vec<(&'static str, String)> {
+        let caption = format!("<div>{CAPTION}, in <b>{}</b>", escape(&self.network));
+        let html = format!("{caption}{}</div>", self.table().html());
+        vec![("text/html", html), ("text/plain", self.to_string())]
     }
 }

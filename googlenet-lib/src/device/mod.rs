@@ -2,15 +2,11 @@
 
 mod cuda;
 mod driver;
-mod graph;
 
 use std::env;
 
 use tch::{Cuda, Device};
 
-pub(crate) use graph::Repeated;
-
-use crate::native::check;
 use crate::{Error, Result, counted};
 
 /// The environment variable that names the device for [`best_device`]: `cpu`, `cuda`, `cuda:N` or
@@ -118,14 +114,10 @@ pub fn describe(device: Device) -> String {
 /// Whether float32 convolutions on a GPU may round their inputs to TF32: a setting of the process.
 /// Elsewhere nothing changes.
 pub(crate) fn allow_tensor_float32(device: Device, allow: bool) -> Result<()> {
-    unsafe extern "C" {
-        fn googlenet_allow_tensor_float32(allow: i32) -> *mut std::ffi::c_char;
+    if device.is_cuda() {
+        fused_ops::allow_tensor_float32(allow)?;
     }
-    if !device.is_cuda() {
-        return Ok(());
-    }
-    // SAFETY: it takes a number and sets a switch of libtorch's.
-    check(unsafe { googlenet_allow_tensor_float32(i32::from(allow)) })
+    Ok(())
 }
 
 /// Lets cuDNN try out which of its algorithms is the fastest for each new shape, where it is used: a

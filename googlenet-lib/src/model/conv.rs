@@ -1,9 +1,9 @@
 //! Convolutions and what surrounds them.
 
+use fused_ops::{MAX_KERNEL, Piece, Window, fused, serves};
 use tch::nn::Path;
 use tch::{Kind, Tensor};
 
-use super::fused::{self, Piece};
 use crate::Result;
 use crate::spec::{BatchNormSpec, ConvSpec, LocalResponseNormSpec, PoolSpec};
 
@@ -55,8 +55,8 @@ impl Conv {
     pub(crate) fn forward(&self, xs: &Tensor, train: bool) -> Result<Tensor> {
         let mut ys = self.convolve(xs, train)?;
         match &self.norm {
-            Some(_) if train && fused::serves(&ys) => {
-                let mut outputs = fused::fused(&[ys], &[self.piece(0, 0, train)])?;
+            Some(_) if train && serves(&ys) => {
+                let mut outputs = fused(&[ys], &[self.piece(0, 0, train)])?;
                 return Ok(outputs.remove(0));
             }
             Some(norm) if train => ys = norm.forward(&ys)?,
@@ -94,9 +94,9 @@ impl Conv {
         Ok(Conv { weight: weight.f_to_kind(kind)?, bias, norm: None, stride, padding, relu })
     }
 
-    /// What follows the convolution, for [`fused::fused`].
+    /// What follows the convolution, for [`fused`].
     pub(crate) fn piece(&self, input: usize, output: usize, train: bool) -> Piece<'_> {
-        let norm = self.norm.as_ref().filter(|_| train);
+        let norm = self.norm.as_ref().filter(|_| train).map(BatchNorm::piece);
         Piece { input, output, channels: self.weight.size()[0], norm, relu: self.relu }
     }
 
@@ -147,12 +147,12 @@ fn convolve(
 
 /// Batch normalisation with learned scale and shift.
 #[derive(Debug)]
-pub(crate) struct BatchNorm {
-    pub(crate) weight: Tensor,
-    pub(crate) bias: Tensor,
-    pub(crate) running_mean: Tensor,
-    pub(crate) running_var: Tensor,
-    pub(crate) spec: BatchNormSpec,
+struct BatchNorm {
+    weight: Tensor,
+    bias: Tensor,
+    running_mean: Tensor,
+    running_var: Tensor,
+    spec: BatchNormSpec,
 }
 
 impl BatchNorm {
@@ -167,7 +167,7 @@ impl BatchNorm {
     }
 
     /// With the statistics of the batch.
-    pub(super) fn forward(&self, xs: &Tensor) -> Result<Tensor> {
+    fn forward(&self, xs: &Tensor) -> Result<Tensor> {
         let BatchNormSpec { epsilon, momentum } = self.spec;
         Ok(xs.f_batch_norm(
             Some(&self.weight),
@@ -179,6 +179,13 @@ impl BatchNorm {
             epsilon,
             true,
         )?)
+    }
+
+    /// The same, for [`fused`].
+    fn piece(&self) -> fused_ops::BatchNorm<'_> {
+        let BatchNorm { weight, bias, running_mean, running_var, spec } = self;
+        let BatchNormSpec { epsilon, momentum } = *spec;
+        fused_ops::BatchNorm { weight, bias, running_mean, running_var, momentum, epsilon }
     }
 
     /// What it does in evaluation: a factor and a summand for each channel.
@@ -213,10 +220,10 @@ impl Linear {
 
 /// Maximum over a sliding window.
 pub(crate) fn max_pool(xs: &Tensor, spec: PoolSpec) -> Result<Tensor> {
-    if fused::serves(xs) && spec.kernel <= fused::MAX_KERNEL {
-        return fused::max_pool(xs, spec);
-    }
     let PoolSpec { kernel, stride, padding, ceil_mode } = spec;
+    if serves(xs) && kernel <= MAX_KERNEL {
+        return Ok(fused_ops::max_pool(xs, Window { kernel, stride, padding, ceil_mode })?);
+    }
     Ok(xs.f_max_pool2d([kernel; 2], [stride; 2], [padding; 2], [1, 1], ceil_mode)?)
 }
 

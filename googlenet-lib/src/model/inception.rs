@@ -1,11 +1,11 @@
 //! The inception block: four branches that read the same input, concatenated over the channels
 //! (Figure 2 of the paper).
 
+use fused_ops::{Piece, fused, serves};
 use tch::nn::Path;
 use tch::{Kind, Tensor};
 
 use super::conv::{Conv, Joint, max_pool};
-use super::fused::{self, Piece};
 use crate::Result;
 use crate::spec::{BatchNormSpec, BranchSpec, PoolSpec};
 
@@ -102,7 +102,7 @@ impl Inception {
 
     /// (N, C_in, H, W) to (N, C_out, H, W).
     pub(crate) fn forward(&self, xs: &Tensor, train: bool) -> Result<Tensor> {
-        if fused::serves(xs) {
+        if serves(xs) {
             return self.forward_fused(xs, train);
         }
         let branches: Vec<Tensor> =
@@ -123,7 +123,7 @@ impl Inception {
                 Some(joint) => joint.convolve(xs)?,
                 None => Joint::of(&joining, train)?.convolve(xs)?,
             };
-            heads = fused::fused(&[outputs], &pieces)?;
+            heads = fused(&[outputs], &pieces)?;
         }
         let mut heads = heads.into_iter();
         let (mut ends, mut pieces) = (Vec::new(), Vec::new());
@@ -153,6 +153,6 @@ impl Inception {
                 }
             }
         }
-        Ok(fused::fused(&ends, &pieces)?.remove(0))
+        Ok(fused(&ends, &pieces)?.remove(0))
     }
 }

@@ -12,7 +12,6 @@
 //! ```
 
 mod conv;
-mod fused;
 mod head;
 mod inception;
 pub mod torchvision;
@@ -111,12 +110,8 @@ impl GoogLeNet {
                 }
                 Layer::MaxPool(pool) => Block::MaxPool(*pool),
                 Layer::LocalResponseNorm(norm) => Block::LocalResponseNorm(*norm),
-                Layer::Inception(block) => {
-                    let branches = block.branches();
-                    Block::Inception(Inception::new(&path, input.channels, &branches, spec.norm)?)
-                }
-                Layer::NaiveInception(block) => {
-                    let branches = block.branches();
+                Layer::Inception(_) | Layer::NaiveInception(_) => {
+                    let branches = layer.branches();
                     Block::Inception(Inception::new(&path, input.channels, &branches, spec.norm)?)
                 }
                 Layer::Auxiliary(auxiliary) => Block::Auxiliary(Auxiliary::new(

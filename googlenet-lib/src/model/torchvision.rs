@@ -50,7 +50,8 @@ use std::path::Path;
 use tch::Device;
 
 use super::{GoogLeNet, not_of, read_safetensors};
-use crate::data::Normalize;
+use vision_data::Normalize;
+
 use crate::spec::{self, NetworkSpec};
 use crate::{Error, Result};
 

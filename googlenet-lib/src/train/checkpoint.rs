@@ -21,13 +21,12 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tch::{Device, Tensor};
+use vision_data::{Dataset, Normalize};
 
 use super::history::History;
 use super::recipe::Precision;
 use super::trainer::Trainer;
-use crate::data::{Dataset, Normalize};
 use crate::device::describe;
-use crate::file::hex;
 use crate::model::GoogLeNet;
 use crate::spec::NetworkSpec;
 use crate::{Error, Result};
@@ -366,7 +365,7 @@ fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
 }
 
 fn fingerprint(bytes: &[u8]) -> Fingerprint {
-    Fingerprint { bytes: bytes.len() as u64, sha256: hex(&Sha256::digest(bytes)) }
+    Fingerprint { bytes: bytes.len() as u64, sha256: format!("{:x}", Sha256::digest(bytes)) }
 }
 
 /// Waits until a file or the names in a folder are on the disk.

@@ -22,16 +22,18 @@
 //! ```
 
 mod checkpoint;
+mod evaluator;
 mod history;
-mod live;
 mod observer;
 mod optimizer;
 mod recipe;
 mod trainer;
 
 pub use checkpoint::has_checkpoint;
+pub(crate) use evaluator::{Computed, Evaluator};
 pub use history::{Epoch, History, Step};
-pub use live::Live;
 pub use observer::{Observer, StepReport};
 pub use recipe::{OptimizerSpec, Precision, Recipe, Schedule, SizeStep};
-pub use trainer::{Epochs, Evaluation, Fit, Trainer};
+pub use trainer::{Epochs, Evaluation, Trainer};
+// Where cells have known them since before a run could be shown in one place only.
+pub use crate::live::{Fit, Live};

@@ -4,37 +4,11 @@
 //! then two passes over the memory, whatever the number of layers: one over the weights that decay,
 //! which come first, and one over the others.
 
-use std::ffi::{c_char, c_void};
-
+use fused_ops::{Adam, Sgd, adam, sgd};
 use tch::{Tensor, nn, no_grad};
 
 use super::recipe::{OptimizerSpec, Recipe};
-use crate::native::{check, pointer};
 use crate::{Error, Result};
-
-unsafe extern "C" {
-    fn googlenet_sgd(
-        weights: *const c_void,
-        gradient: *const c_void,
-        velocity: *const c_void,
-        learning_rate: f64,
-        weight_decay: f64,
-        momentum: f64,
-    ) -> *mut c_char;
-
-    fn googlenet_adam(
-        weights: *const c_void,
-        gradient: *const c_void,
-        mean: *const c_void,
-        square: *const c_void,
-        step: i64,
-        learning_rate: f64,
-        weight_decay: f64,
-        beta_1: f64,
-        beta_2: f64,
-        epsilon: f64,
-    ) -> *mut c_char;
-}
 
 /// An optimizer and its state.
 #[derive(Debug)]
@@ -166,31 +140,18 @@ impl Optimizer {
         let part = |tensor: &Tensor| tensor.f_narrow(0, start, count);
         let (weights, gradient) = (part(&self.flat)?, part(gradient)?);
         let state = self.state.iter().map(part).collect::<std::result::Result<Vec<_>, _>>()?;
-        // SAFETY: the tensors live until the call returns, and libtorch checks them.
-        check(unsafe {
-            match self.spec {
-                OptimizerSpec::Sgd { momentum } => googlenet_sgd(
-                    pointer(&weights),
-                    pointer(&gradient),
-                    pointer(&state[0]),
-                    learning_rate,
-                    weight_decay,
-                    momentum,
-                ),
-                OptimizerSpec::Adam { beta_1, beta_2, epsilon } => googlenet_adam(
-                    pointer(&weights),
-                    pointer(&gradient),
-                    pointer(&state[0]),
-                    pointer(&state[1]),
-                    i64::from(self.steps),
-                    learning_rate,
-                    weight_decay,
-                    beta_1,
-                    beta_2,
-                    epsilon,
-                ),
+        match self.spec {
+            OptimizerSpec::Sgd { momentum } => {
+                let with = Sgd { learning_rate, weight_decay, momentum };
+                sgd(&weights, &gradient, &state[0], with)?;
             }
-        })
+            OptimizerSpec::Adam { beta_1, beta_2, epsilon } => {
+                let step = i64::from(self.steps);
+                let with = Adam { step, learning_rate, weight_decay, beta_1, beta_2, epsilon };
+                adam(&weights, &gradient, &state[0], &state[1], with)?;
+            }
+        }
+        Ok(())
     }
 }
 

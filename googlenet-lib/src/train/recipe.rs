@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind};
+use vision_data::Augment;
 
-use crate::data::Augment;
 use crate::{Error, Result, device};
 
 /// How a network is trained.

@@ -4,20 +4,17 @@ use std::borrow::Borrow;
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-use rand::RngCore;
 use tch::{Device, Kind, Tensor, no_grad};
+use vision_data::{Batches, Dataset, EpochPlan, ImageSet, Normalize, draw};
 
+use super::evaluator::{Computed, Evaluator};
 use super::history::{Epoch, History, Step};
-use super::live::Live;
 use super::observer::{Observer, StepReport};
 use super::optimizer::Optimizer;
 use super::recipe::Recipe;
-use crate::data::{Batches, Dataset, EpochPlan, ImageSet, Normalize, generator};
-use crate::device::Repeated;
-use crate::look::{Classifier, Computed, Predictions};
 use crate::model::{GoogLeNet, cross_entropy};
-use crate::plot::{self, Picture};
-use crate::{Error, Result, counted, device};
+use crate::{Error, Result, device};
+use fused_ops::Repeated;
 
 /// Steps between two looks at the loss. Each look waits for the device.
 const LOOK_EVERY: usize = 20;
@@ -36,9 +33,9 @@ pub struct Trainer {
     pub(super) recipe: Recipe,
     pub(super) optimizer: Optimizer,
     train: Batches,
-    test: Batches,
-    classes: Vec<String>,
-    pub(super) normalize: Normalize,
+    pub(crate) test: Batches,
+    pub(crate) classes: Vec<String>,
+    pub(crate) normalize: Normalize,
     /// Size of the images if it is not the data set's own.
     size: Option<i64>,
     /// Forward and backward pass of a step.
@@ -66,57 +63,6 @@ impl Running {
     /// Number of steps of the whole epoch.
     pub(super) fn steps(&self) -> usize {
         self.plan.batches()
-    }
-}
-
-/// How a call of [`Trainer::fit`] ended. A notebook shows its loss plot.
-#[derive(Debug, Clone)]
-pub struct Fit {
-    /// Whether it was stopped before its last epoch was complete.
-    pub stopped: bool,
-    /// The run from its first step on.
-    pub history: History,
-    /// Whether its loss plot stands above already.
-    shown: bool,
-}
-
-impl Fit {
-    /// The loss plot.
-    ///
-    /// # Errors
-    /// A plot that cannot be drawn.
-    pub fn plot(&self) -> Result<Picture> {
-        plot::loss_curve(&self.history)
-    }
-
-    /// In a notebook, shows the loss plot; where it grew while the network trained, it stands there
-    /// already, and this says in words how the training ended.
-    pub fn evcxr_display(&self) {
-        if self.shown {
-            println!("EVCXR_BEGIN_CONTENT text/plain\n{self}\nEVCXR_END_CONTENT");
-            return;
-        }
-        match self.plot() {
-            Ok(picture) => picture.evcxr_display(),
-            Err(error) => println!("{error}"),
-        }
-    }
-}
-
-impl std::fmt::Display for Fit {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let History { steps, epochs, steps_per_epoch, .. } = &self.history;
-        let running = steps.len() - epochs.len() * steps_per_epoch;
-        match (self.stopped, running) {
-            (false, _) => write!(f, "{} done", counted(epochs.len(), "epoch")),
-            (true, 0) => write!(f, "stopped after epoch {}: fit goes on from there", epochs.len()),
-            (true, _) => write!(
-                f,
-                "stopped in epoch {}, after {running} of {steps_per_epoch} steps: fit goes on from \
-                 there",
-                epochs.len() + 1
-            ),
-        }
     }
 }
 
@@ -209,45 +155,19 @@ impl Trainer {
         &self.history
     }
 
-    /// The network with its normalisation and its classes, for looking into it: see
-    /// [`crate::look`]. It computes as the recipe does, and sees images mirrored too if the recipe
-    /// tests so.
-    pub fn classifier(&self) -> Classifier<'_> {
+    /// How it computes in evaluation.
+    pub(crate) fn computed(&self) -> Computed {
         let Recipe { test_flip: flip, test_batch: batch, precision, .. } = self.recipe;
-        let computed = Computed { flip, batch, precision };
-        Classifier::of(&self.net, self.normalize, &self.classes, computed)
+        Computed { flip, batch, precision }
     }
 
-    /// What the network says to every test image, at its own size.
-    ///
-    /// # Errors
-    /// A device that fails.
-    pub fn predictions(&self) -> Result<Predictions> {
-        self.classifier().predictions(self.test.set())
-    }
-
-    /// Trains for this many epochs, with progress, a line for each, and in a notebook a loss plot
-    /// that grows. A further call goes on from there; past the recipe's last epoch its learning rate
-    /// schedule begins anew.
-    ///
-    /// A notebook's stop button, or Ctrl-C, ends the training after the running step; what was
-    /// learned is kept.
-    ///
-    /// # Errors
-    /// As [`Trainer::fit_with`].
-    pub fn fit(&mut self, epochs: Epochs) -> Result<Fit> {
-        let mut live = Live::new();
-        let mut fit = self.fit_with(epochs, &mut live)?;
-        fit.shown = live.end(&fit.history);
-        Ok(fit)
-    }
-
-    /// [`Trainer::fit`] with an observer, which sees every step and may stop the training. An
-    /// epoch that was stopped is finished first by the next call, and counts as one of its epochs.
+    /// Trains for this many epochs under an observer's eyes, which may stop it. An epoch that was stopped
+    /// is finished first by the next call, and counts as one of its epochs. Whether it was stopped before
+    /// its last epoch was complete.
     ///
     /// # Errors
     /// A loss that is not a number any more; a device that fails, for want of memory for example.
-    pub fn fit_with(&mut self, epochs: Epochs, observer: &mut dyn Observer) -> Result<Fit> {
+    pub(crate) fn run(&mut self, epochs: Epochs, observer: &mut dyn Observer) -> Result<bool> {
         let last = self.history.epochs.len() as u32 + epochs.0;
         while (self.history.epochs.len() as u32) < last {
             let mut running = match self.running.take() {
@@ -258,16 +178,16 @@ impl Trainer {
             if running.next < running.plan.batches() {
                 self.running = Some(running);
                 let _stopped = flow?;
-                return Ok(Fit { stopped: true, history: self.history.clone(), shown: false });
+                return Ok(true);
             }
             let flow = flow?;
             self.end_epoch(running)?;
             observer.epoch(&self.history);
             if flow.is_break() && (self.history.epochs.len() as u32) < last {
-                return Ok(Fit { stopped: true, history: self.history.clone(), shown: false });
+                return Ok(true);
             }
         }
-        Ok(Fit { stopped: false, history: self.history.clone(), shown: false })
+        Ok(false)
     }
 
     /// Loss and accuracy on the test images, at the network's own size.
@@ -283,9 +203,8 @@ impl Trainer {
         let mut loss = Tensor::f_zeros([1], on_device)?;
         let mut correct = Tensor::f_zeros([1], on_device)?;
         let images = self.test.len();
-        let classifier = self.classifier();
         no_grad(|| -> Result<()> {
-            let mut evaluator = classifier.evaluator()?;
+            let mut evaluator = Evaluator::new(&self.net, self.computed())?;
             for (start, len) in evaluator.batches(images as i64) {
                 let (xs, labels) = self.test.eval(start, len, size)?;
                 let logits = evaluator.logits(&xs)?;
@@ -377,7 +296,7 @@ impl Trainer {
             // Set at every step, the generator needs no place in a checkpoint: libtorch has no way
             // to read its state from Rust.
             let step = self.history.epochs.len() * running.plan.batches() + running.next;
-            tch::manual_seed(generator(self.recipe.seed, step as u64 + 1).next_u64() as i64);
+            tch::manual_seed(draw(self.recipe.seed, step as u64 + 1) as i64);
         }
         let inputs = [images.f_to_kind(self.kind())?, labels];
         let Trainer { net, optimizer, recipe, passes, .. } = self;
@@ -385,7 +304,7 @@ impl Trainer {
             let outputs = net.outputs(&inputs[0])?;
             let loss = outputs.loss(&inputs[1], recipe.label_smoothing)?;
             let gradient = optimizer.gradient(&loss)?;
-            Ok(vec![loss.f_detach()?, outputs.logits.f_detach()?, gradient])
+            Ok::<_, Error>(vec![loss.f_detach()?, outputs.logits.f_detach()?, gradient])
         })?;
         let [loss, logits, gradient] = &outputs[..] else { unreachable!("three were returned") };
         no_grad(|| -> Result<()> {

@@ -1,0 +1,158 @@
+//! A finished picture: drawn on both backends, written, shown.
+
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use image::codecs::png::{CompressionType, FilterType, PngEncoder};
+use image::{ExtendedColorType, ImageEncoder as _};
+use notebook::Show;
+use plotters::coord::Shift;
+use plotters::prelude::*;
+use plotters::style::{FontStyle, register_font};
+use plotters_bitmap::BitMapBackend;
+
+use crate::pixels::Placed;
+use crate::{Error, Result};
+
+/// A finished picture, as SVG and as PNG.
+#[derive(Debug, Clone)]
+pub struct Picture {
+    /// Width and height of the SVG.
+    size: (u32, u32),
+    svg: String,
+    png: Vec<u8>,
+}
+
+impl Picture {
+    /// Draws the same picture twice, for SVG and for PNG, `size` pixels wide and high.
+    pub(crate) fn draw<D: Draw>(size: (u32, u32), drawing: &D) -> Result<Picture> {
+        Picture::draw_scaled(size, 1, drawing)
+    }
+
+    /// The same with `scale` pixels of the PNG for each of the SVG.
+    pub(crate) fn draw_scaled<D: Draw>(
+        size: (u32, u32),
+        scale: u32,
+        drawing: &D,
+    ) -> Result<Picture> {
+        register_fonts()?;
+        let mut svg = String::new();
+        drawing.draw(&SVGBackend::with_string(&mut svg, size).into_drawing_area(), 1)?;
+        let pixel_size = (size.0 * scale, size.1 * scale);
+        let mut pixels = vec![0; pixel_size.0 as usize * pixel_size.1 as usize * 3];
+        let bitmap = BitMapBackend::with_buffer(&mut pixels, pixel_size).into_drawing_area();
+        drawing.draw(&bitmap, scale)?;
+        drop(bitmap);
+        let images = drawing.images();
+        let end = svg.rfind("</svg>").unwrap_or(svg.len());
+        let elements = images.iter().map(|image| image.svg()).collect::<Result<String>>()?;
+        svg.insert_str(end, &elements);
+        images.iter().for_each(|image| image.paint(&mut pixels, pixel_size, scale));
+        Ok(Picture { size, svg, png: encode_png(&pixels, pixel_size)? })
+    }
+
+    /// The picture as an SVG document.
+    pub fn svg(&self) -> &str {
+        &self.svg
+    }
+
+    /// The picture as a PNG file.
+    pub fn png(&self) -> &[u8] {
+        &self.png
+    }
+
+    /// Writes it to a file, as SVG or PNG after the file name's ending.
+    ///
+    /// # Errors
+    /// Another ending, and a place that cannot be written.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
+        let bytes = match path.extension().and_then(|ending| ending.to_str()) {
+            Some("svg") => self.svg.as_bytes(),
+            Some("png") => &self.png,
+            _ => {
+                return Err(Error::invalid(
+                    "picture file",
+                    format!("'{}'", path.display()),
+                    "give a name that ends in .svg or .png",
+                ));
+            }
+        };
+        write(path, bytes).map_err(Error::io(path))
+    }
+
+    /// Shows it in an evcxr notebook.
+    pub fn evcxr_display(&self) {
+        notebook::at_end_of_cell(self);
+    }
+
+    /// The SVG document for a page: as wide as there is room, and no wider than it was drawn.
+    /// JupyterLab cuts off what is wider than its page.
+    fn fitting_svg(&self) -> String {
+        let (width, height) = self.size;
+        let fixed = format!("width=\"{width}\" height=\"{height}\" viewBox");
+        let fitting = format!("width=\"100%\" style=\"max-width:{width}px\" viewBox");
+        self.svg.replacen(&fixed, &fitting, 1)
+    }
+}
+
+impl Show for Picture {
+    fn content(&self) -> Vec<(&'static str, String)> {
+        vec![("image/svg+xml", self.fitting_svg())]
+    }
+}
+
+/// Something that can be drawn on any of plotters' backends.
+pub(crate) trait Draw {
+    /// `scale` pixels of the area are one of the drawing.
+    fn draw<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>, scale: u32) -> Result<()>;
+
+    /// Images that come on top of it.
+    fn images(&self) -> Vec<&Placed> {
+        Vec::new()
+    }
+}
+
+/// Writes a file beside its place and renames it, so that one of this name is always whole. The folder
+/// is made if it is missing.
+fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder)?;
+    // As readable as any other new file: a temporary one is its owner's alone.
+    let everybody = std::fs::Permissions::from_mode(0o666);
+    let mut file = tempfile::Builder::new().permissions(everybody).tempfile_in(folder)?;
+    file.write_all(bytes)?;
+    file.persist(path)?;
+    Ok(())
+}
+
+pub(crate) fn register_fonts() -> Result<()> {
+    register_font("sans-serif", FontStyle::Normal, dejavu::sans::regular())
+        .map_err(|_| Error::Drawing("the built-in font cannot be read".into()))
+}
+
+/// RGB pixels, row by row, as a PNG file.
+pub(crate) fn encode_png(pixels: &[u8], (width, height): (u32, u32)) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    PngEncoder::new_with_quality(&mut bytes, CompressionType::Default, FilterType::Adaptive)
+        .write_image(pixels, width, height, ExtendedColorType::Rgb8)
+        .map_err(Error::drawing)?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+
+    use crate::line_chart;
+
+    #[test]
+    fn a_page_narrower_than_the_picture_shows_all_of_it() {
+        let points = vec![(0.0, 0.0), (1.0, 1.0)];
+        let picture = line_chart("title", "", ("x", "y"), &[("line", points)]).unwrap();
+        assert!(picture.svg().starts_with("<svg width=\"960\" height=\"400\" viewBox"));
+        let fitting = picture.fitting_svg();
+        assert!(fitting.starts_with("<svg width=\"100%\" style=\"max-width:960px\" viewBox"));
+    }
+}

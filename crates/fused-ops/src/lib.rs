@@ -1,0 +1,36 @@
+//! Libtorch's own functions that tch leaves out, and passes over the memory that libtorch does not have,
+//! in C++ behind a few functions. Every error of C++ comes back as an [`Error`].
+//!
+//! | | |
+//! | --- | --- |
+//! | [`fused`] | batch normalisation, ReLU and concatenation in one pass |
+//! | [`max_pool`] | maximum pooling that keeps a place in one byte |
+//! | [`Repeated`] | a computation that a GPU repeats at one call, as a CUDA graph |
+//! | [`sgd`], [`adam`] | libtorch's optimizers that take a step in one pass over the memory |
+//! | [`allow_tensor_float32`] | how precise convolutions on a GPU are |
+//!
+//! ```
+//! use fused_ops::{Window, max_pool, serves};
+//! use tch::{Device, Kind, Tensor};
+//!
+//! let xs = Tensor::arange(16, (Kind::Float, Device::Cpu)).view([1, 1, 4, 4]);
+//! assert!(serves(&xs));
+//! let window = Window { kernel: 2, stride: 2, padding: 0, ceil_mode: false };
+//! let expected = Tensor::from_slice(&[5.0f32, 7.0, 13.0, 15.0]).view([1, 1, 2, 2]);
+//! assert_eq!(max_pool(&xs, window)?, expected);
+//! # Ok::<(), fused_ops::Error>(())
+//! ```
+
+mod error;
+mod fused;
+mod gpu;
+mod graph;
+mod native;
+mod optimizer;
+mod tune;
+
+pub use error::{Error, Result};
+pub use fused::{BatchNorm, MAX_KERNEL, Piece, Window, fused, max_pool, serves};
+pub use graph::Repeated;
+pub use optimizer::{Adam, Sgd, adam, sgd};
+pub use tune::allow_tensor_float32;

@@ -1,0 +1,147 @@
+//! The random choices of one epoch: the order of the images, and how each is moved and mirrored.
+
+use crate::{Error, Result};
+use rand::seq::SliceRandom;
+use rand::{Rng, RngCore, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+use tch::{Device, Tensor};
+
+/// How training images are varied, so that the network never sees quite the same one twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Augment {
+    /// The image is moved by up to this many pixels in each direction; what comes in at an edge is
+    /// the image mirrored there. In the field's words: padded by reflection, then cropped at random
+    /// to its old size. 0 moves nothing.
+    pub pad: i64,
+    /// Each image is mirrored left to right in every other epoch; which of them are in the first is
+    /// drawn at random. Two epochs show both sides of each image, where a draw in every epoch would
+    /// show half of them the same side twice (K. Jordan, *94% on CIFAR-10 in 3.29 Seconds on a Single
+    /// GPU*, 2024, <https://arxiv.org/abs/2404.00498>).
+    pub flip: bool,
+}
+
+impl Augment {
+    /// Every image as it is.
+    pub const NONE: Augment = Augment { pad: 0, flip: false };
+}
+
+/// The random choices of one epoch, on the device that trains: in which order the images come,
+/// where each is cropped, and which are mirrored.
+///
+/// They are drawn on the CPU and uploaded once, so that the same seed gives the same epoch on every
+/// device, and nothing in the loop waits for the device.
+#[derive(Debug)]
+pub struct EpochPlan {
+    /// i64, (4, N): image, top and left of the crop, 1 where mirrored.
+    choices: Tensor,
+    images: usize,
+    batch: i64,
+    augment: Augment,
+}
+
+impl EpochPlan {
+    /// Draws an epoch, counted from 0, over `n` images in batches of `batch`. It follows from `seed`
+    /// and its number alone. Every image comes once, except those of a last batch that is not whole:
+    /// it is left out. Fewer images than `batch` are one smaller batch.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where `n` or `batch` is less than 1, or `augment.pad` is negative;
+    /// [`Error::Torch`] where the device does not exist or has no room.
+    pub fn new(
+        n: usize,
+        batch: i64,
+        augment: Augment,
+        seed: u64,
+        epoch: u64,
+        device: Device,
+    ) -> Result<Self> {
+        if n == 0 {
+            return Err(Error::invalid("the number of images", n, "give one at least"));
+        }
+        if batch < 1 {
+            return Err(Error::invalid("the batch size", batch, "give 1 or more"));
+        }
+        augment.check()?;
+        let mut rng = generator(seed, u64::MAX - epoch);
+        let mut choices: Vec<i64> = (0..n as i64).collect();
+        choices.shuffle(&mut rng);
+        for range in [2 * augment.pad; 2] {
+            choices.extend((0..n).map(|_| rng.random_range(0..=range)));
+        }
+        let mut in_first = generator(seed, 0);
+        let mirrored: Vec<bool> = (0..n)
+            .map(|_| augment.flip && in_first.random_bool(0.5) == epoch.is_multiple_of(2))
+            .collect();
+        choices.extend_from_within(..n);
+        for choice in &mut choices[3 * n..] {
+            *choice = i64::from(mirrored[*choice as usize]);
+        }
+        let choices = Tensor::f_from_slice(&choices)?.f_view([4, n as i64])?.f_to_device(device)?;
+        Ok(EpochPlan { choices, images: n, batch: batch.min(n as i64), augment })
+    }
+
+    /// How many batches the epoch has: whole ones only, and one at least.
+    pub fn batches(&self) -> usize {
+        self.images / self.batch as usize
+    }
+
+    /// How many images are in a batch.
+    pub fn batch_size(&self) -> i64 {
+        self.batch
+    }
+
+    /// How many images the epoch was drawn over.
+    pub(crate) fn images(&self) -> usize {
+        self.images
+    }
+
+    pub(crate) fn augment(&self) -> Augment {
+        self.augment
+    }
+
+    pub(crate) fn device(&self) -> Device {
+        self.choices.device()
+    }
+
+    /// Image, top, left and mirrored of each image of a batch: i64, (B) each.
+    pub(crate) fn batch(&self, index: usize) -> Result<[Tensor; 4]> {
+        if index >= self.batches() {
+            return Err(Error::invalid(
+                "the batch index",
+                index,
+                format!("the epoch has {} batches, counted from 0", self.batches()),
+            ));
+        }
+        let batch = self.choices.f_narrow(1, index as i64 * self.batch, self.batch)?;
+        Ok([
+            batch.f_select(0, 0)?,
+            batch.f_select(0, 1)?,
+            batch.f_select(0, 2)?,
+            batch.f_select(0, 3)?,
+        ])
+    }
+}
+
+/// The first number of a draw. The draws of a run are independent of each other: each has a number of its
+/// own. A trainer's steps count from 1 upwards, its epochs ([`EpochPlan`]) from the highest number
+/// downwards.
+pub fn draw(seed: u64, number: u64) -> u64 {
+    generator(seed, number).next_u64()
+}
+
+fn generator(seed: u64, number: u64) -> ChaCha8Rng {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream(number);
+    rng
+}
+
+impl Augment {
+    /// An error where `pad` is negative.
+    fn check(self) -> Result<()> {
+        match self.pad {
+            0.. => Ok(()),
+            pad => Err(Error::invalid("pad", pad, "give 0 or more")),
+        }
+    }
+}

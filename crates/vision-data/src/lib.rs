@@ -1,0 +1,57 @@
+//! Images: CIFAR-10, the built-in [`Shapes10`], JPEG and PNG files of one's own ([`Image`],
+//! [`ImageFolder`]), and batches of them.
+//!
+//! CIFAR-10 is 60,000 colour photographs of 32x32 pixels in ten classes, 50,000 to train on and
+//! 10,000 to test with: A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009,
+//! <https://www.cs.toronto.edu/~kriz/cifar.html>.
+//!
+//! Images stay bytes, laid out (N, H, W, C), on the device that trains. [`Batches`] cuts, crops,
+//! flips and normalises a whole batch at a time there. The random choices of an epoch are an
+//! [`EpochPlan`], drawn on the CPU from a seed, so that a CPU and a GPU see the same epoch.
+//!
+//! ```
+//! use vision_data::{Augment, Batches, EpochPlan, Normalize, Shapes10};
+//!
+//! let shapes = Shapes10::generate(256, 64, 1)?;
+//! let augment = Augment { pad: 4, flip: true };
+//! let train = Batches::new(&shapes.train, &Normalize::of(&shapes.train)?, augment)?;
+//!
+//! let (seed, epoch) = (1, 0);
+//! let plan = EpochPlan::new(shapes.train.len(), 128, augment, seed, epoch, shapes.train.device())?;
+//! for index in 0..plan.batches() {
+//!     let (images, labels) = train.train(&plan, index, None)?;
+//!     assert_eq!(images.size(), [128, 3, 32, 32]);
+//!     assert_eq!(labels.size(), [128]);
+//! }
+//! # Ok::<(), vision_data::Error>(())
+//! ```
+
+mod augment;
+mod batches;
+mod cifar10;
+mod dataset;
+mod download;
+mod error;
+mod image;
+mod image_folder;
+mod image_set;
+mod normalize;
+mod progress;
+mod shapes10;
+mod source;
+mod unpack;
+
+pub use augment::{Augment, EpochPlan, draw};
+pub use batches::Batches;
+pub use cifar10::Cifar10;
+pub use dataset::{Dataset, Split};
+pub use error::{Error, Result};
+pub use image::Image;
+pub use image_folder::ImageFolder;
+pub use image_set::ImageSet;
+pub use normalize::Normalize;
+pub use shapes10::Shapes10;
+pub use source::cifar10_or_shapes10;
+
+#[cfg(test)]
+mod test_server;

@@ -1,0 +1,94 @@
+//! What a network has learned to see, and what it sees in an image.
+
+use tch::{Device, Kind, Tensor, no_grad};
+use vision_data::Image;
+
+use super::Classifier;
+use crate::model::GoogLeNet;
+use crate::spec::{BranchSpec, Layer};
+use crate::{Error, Result};
+
+/// The filters of the first convolution, which look at colours: Figure 3 of Krizhevsky et al. 2012
+/// made this picture known.
+#[derive(Debug)]
+pub struct Filters {
+    /// Name of the layer.
+    pub layer: String,
+    /// Weights, (filters, 3, H, W).
+    pub weights: Tensor,
+}
+
+/// The filters of the first layer of a network.
+///
+/// # Errors
+/// A network that does not begin with a convolution over three colours.
+pub fn filters(net: &GoogLeNet) -> Result<Filters> {
+    let (Some(Layer::Conv(conv)), 3) = (net.spec().layers.first(), net.spec().input.channels)
+    else {
+        return Err(Error::invalid(
+            "network",
+            &net.spec().name,
+            "its first layer must be a convolution over three colours for its filters to be seen",
+        ));
+    };
+    let weights = &net.variables().variables()[&format!("{}.weight", conv.name)];
+    let weights = weights.f_detach()?.f_to_device(Device::Cpu)?.f_to_kind(Kind::Float)?;
+    Ok(Filters { layer: conv.name.to_string(), weights: weights.f_detach_copy()? })
+}
+
+/// What an inception block answers to one image, branch by branch.
+#[derive(Debug)]
+pub struct FeatureMaps {
+    /// The image, as far as the network saw it.
+    pub image: Image,
+    /// Name of the block.
+    pub layer: String,
+    /// The branches, in the order of their concatenation.
+    pub branches: Vec<Branch>,
+}
+
+/// The answer of one branch.
+#[derive(Debug)]
+pub struct Branch {
+    /// Its last convolution, such as `conv_3x3`, or `pool`.
+    pub name: String,
+    /// Its maps, (C, H, W).
+    pub maps: Tensor,
+}
+
+impl Classifier<'_> {
+    /// The feature maps of each branch of an inception block for one image.
+    ///
+    /// # Errors
+    /// A name that no inception block has; an image that the network cannot take.
+    pub fn feature_maps(&self, image: &Image, block: &str) -> Result<FeatureMaps> {
+        let (image, xs) = self.input(image)?;
+        let maps = no_grad(|| self.net.activations(&xs, block))?;
+        let maps = maps.f_squeeze_dim(0)?.f_to_device(Device::Cpu)?.f_contiguous()?;
+        let branches = self.branches(block)?;
+        let mut start = 0;
+        let named = branches.into_iter().map(|(name, channels)| {
+            // The pool branch of a naive block has as many as are left.
+            let channels = channels.unwrap_or(maps.size()[0] - start);
+            let branch = Branch { name, maps: maps.f_narrow(0, start, channels)? };
+            start += channels;
+            Ok(branch)
+        });
+        let branches = named.collect::<Result<_>>()?;
+        Ok(FeatureMaps { image, layer: block.into(), branches })
+    }
+
+    /// Name and number of channels of each branch of a block.
+    fn branches(&self, block: &str) -> Result<Vec<(String, Option<i64>)>> {
+        let mut layers = self.net.spec().layers.iter();
+        let branches = layers.find(|layer| layer.name() == Some(block)).map(Layer::branches);
+        let branches = branches.filter(|branches| !branches.is_empty()).ok_or_else(|| {
+            Error::invalid("layer", format!("'{block}'"), "give the name of an inception block")
+        })?;
+        let of = |branch: BranchSpec| match branch.convs.last() {
+            Some(conv) => (conv.name.to_string(), Some(conv.out_channels)),
+            None => ("pool".to_string(), None),
+        };
+        Ok(branches.into_iter().map(of).collect())
+    }
+}

@@ -1,0 +1,191 @@
+//! Looking into a network: what its layers answer to an image, what its gradients are, where it is
+//! wrong and how sure it is.
+//!
+//! Everything begins with a [`Classifier`], which [`Trainer::classifier`] gives, and ends in a
+//! small struct of numbers that shows itself as a picture.
+//!
+//! ```
+//! use googlenet_lib::prelude::*;
+//!
+//! let data = Shapes10::generate(64, 40, 0)?;
+//! let net = GoogLeNet::new(&spec::COMPACT, Device::Cpu)?;
+//! let run = Trainer::new(net, &data, Recipe::fast().with_batch(32))?;
+//!
+//! let image = data.test.image(0)?;
+//! let best = run.classifier().likeliest(&image, 5)?;
+//! assert_eq!(best.classes.len(), 5);
+//! let maps = run.classifier().feature_maps(&image, "inception_3a")?;
+//! assert_eq!(maps.branches.len(), 4);
+//!
+//! let predictions = run.predictions()?;
+//! let right: u64 = (0..10).map(|class| predictions.confusion().counts[class][class]).sum();
+//! assert_eq!(right as f64 / 40.0, predictions.accuracy());
+//! assert!(predictions.calibration(10)?.picture()?.svg().contains("confidence"));
+//! # Ok::<(), Error>(())
+//! ```
+
+mod activations;
+mod gradients;
+mod predictions;
+
+use tch::{Device, Kind, Tensor, no_grad};
+use vision_data::{Augment, Batches, Image, ImageSet, Normalize};
+
+pub use activations::{Branch, FeatureMaps, Filters, filters};
+pub use gradients::{GradCam, GradientNorms, LayerGradient};
+pub use predictions::{Bin, Calibration, Confusion, Mistake, Mistakes, Predictions};
+
+use crate::model::GoogLeNet;
+use crate::train::{Computed, Evaluator, Precision, Trainer};
+use crate::{Error, Result};
+
+/// Images that pass a network of the reader's own at a time.
+const BATCH: i64 = 128;
+
+/// A network with what it takes to use it on images: their normalisation, and names for its
+/// classes.
+#[derive(Debug)]
+pub struct Classifier<'a> {
+    net: &'a GoogLeNet,
+    normalize: Normalize,
+    classes: Vec<String>,
+    computed: Computed,
+}
+
+impl<'a> Classifier<'a> {
+    /// For a network of your own, such as one from [`crate::model::torchvision::load`].
+    ///
+    /// # Errors
+    /// Another number of names than the network has classes.
+    pub fn new(
+        net: &'a GoogLeNet,
+        normalize: Normalize,
+        classes: &[impl AsRef<str>],
+    ) -> Result<Classifier<'a>> {
+        let wanted = net.spec().head.classes;
+        if classes.len() as i64 != wanted {
+            return Err(Error::invalid(
+                "number of class names",
+                classes.len(),
+                format!("{} has {wanted} classes", net.spec().name),
+            ));
+        }
+        let classes = classes.iter().map(|class| class.as_ref().to_string()).collect();
+        let computed = Computed { flip: false, batch: BATCH, precision: Precision::Float32 };
+        Ok(Classifier { net, normalize, classes, computed })
+    }
+
+    /// The `n` likeliest classes of an image, likeliest first; all of them if there are fewer.
+    ///
+    /// # Errors
+    /// An image that the network cannot take; a device that fails.
+    pub fn likeliest(&self, image: &Image, n: usize) -> Result<Likeliest> {
+        let (image, xs) = self.input(image)?;
+        let probabilities = probabilities(&no_grad(|| self.logits(&xs))?)?;
+        let mut classes: Vec<(String, f64)> =
+            self.classes.iter().cloned().zip(probabilities.into_iter().flatten()).collect();
+        classes.sort_by(|a, b| b.1.total_cmp(&a.1));
+        classes.truncate(n);
+        Ok(Likeliest { image, classes })
+    }
+
+    /// What the network says to every image of a set, at the network's own size.
+    ///
+    /// # Errors
+    /// A set without images or with a label that the network has no class for; a device that fails.
+    pub fn predictions(&self, set: &ImageSet) -> Result<Predictions> {
+        if let Some((_, label)) = set.label_range()?
+            && label >= self.classes.len() as i64
+        {
+            let remedy = format!("the network has {} classes, from 0", self.classes.len());
+            return Err(Error::invalid("a label", label, remedy));
+        }
+        let (batches, size) = self.batches(set)?;
+        let images = batches.len() as i64;
+        let mut rows = Vec::with_capacity(batches.len());
+        no_grad(|| -> Result<()> {
+            let mut evaluator = Evaluator::new(self.net, self.computed)?;
+            for (start, len) in evaluator.batches(images) {
+                let (xs, _) = batches.eval(start, len, size)?;
+                rows.extend(probabilities(&evaluator.logits(&xs)?)?);
+            }
+            Ok(())
+        })?;
+        Predictions::new(self.classes.clone(), set.clone(), rows)
+    }
+
+    /// Logits (N, classes) of normalised images (N, C, H, W), in evaluation mode.
+    fn logits(&self, xs: &Tensor) -> Result<Tensor> {
+        Evaluator::new(self.net, self.computed)?.logits(xs)
+    }
+
+    /// A set on the network's device, and the size that its images are brought to.
+    fn batches(&self, set: &ImageSet) -> Result<(Batches, Option<i64>)> {
+        let input = self.net.spec().input;
+        let size = (set.image_size() != (input.height, input.width)).then_some(input.height);
+        let set = set.to_device(self.net.device())?;
+        Ok((Batches::new(&set, &self.normalize, Augment::NONE)?, size))
+    }
+
+    /// An image as the network sees it: the part that is not cut off, and its tensor (1, C, H, W).
+    /// A square image is resized as those of a data set are; another one is fitted first.
+    fn input(&self, image: &Image) -> Result<(Image, Tensor)> {
+        let input = self.net.spec().input;
+        let image = match image.height() == image.width() {
+            true => image.clone(),
+            false => image.fitted(input.height as u32, input.width as u32)?,
+        };
+        let label = Tensor::f_zeros([1], (Kind::Int64, Device::Cpu))?;
+        let (batches, size) = self.batches(&ImageSet::new(image.tensor()?, label)?)?;
+        let (xs, _) = batches.eval(0, 1, size)?;
+        Ok((image, xs))
+    }
+
+    /// The number of a class by its name.
+    fn class(&self, name: &str) -> Result<usize> {
+        self.classes.iter().position(|class| class == name).ok_or_else(|| {
+            let some: Vec<_> = self.classes.iter().take(20).map(String::as_str).collect();
+            Error::invalid(
+                "class",
+                format!("'{name}'"),
+                format!("choose one of {}", some.join(", ")),
+            )
+        })
+    }
+}
+
+impl Trainer {
+    /// The network with its normalisation and its classes, for looking into it. It computes as the
+    /// recipe does, and sees images mirrored too if the recipe tests so.
+    pub fn classifier(&self) -> Classifier<'_> {
+        Classifier {
+            net: self.net(),
+            normalize: self.normalize,
+            classes: self.classes.clone(),
+            computed: self.computed(),
+        }
+    }
+
+    /// What the network says to every test image, at its own size.
+    ///
+    /// # Errors
+    /// A device that fails.
+    pub fn predictions(&self) -> Result<Predictions> {
+        self.classifier().predictions(self.test.set())
+    }
+}
+
+/// The likeliest classes of one image.
+#[derive(Debug, Clone)]
+pub struct Likeliest {
+    /// The part of the image that the network saw.
+    pub image: Image,
+    /// Name and probability, likeliest first.
+    pub classes: Vec<(String, f64)>,
+}
+
+/// Softmax of logits (N, classes), row by row.
+fn probabilities(logits: &Tensor) -> Result<Vec<Vec<f64>>> {
+    let rows = logits.f_softmax(1, Kind::Double)?.f_to_device(Device::Cpu)?;
+    Ok(Vec::<Vec<f64>>::try_from(rows)?)
+}
