@@ -16,6 +16,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ("bench", "train")
+# The library and what it stands on.
+PACKAGES = [ROOT / "googlenet-lib", *sorted((ROOT / "crates").iterdir())]
 # What the benchmark's other sides are made of, and where they look for it.
 SCRIPTS = ("train", "sides", "ceiling", "report", "profile")
 
@@ -24,7 +26,8 @@ def compiled(profile):
     """The programs of the library: examples by name, and tests."""
     # The build of `cargo test --workspace` is at hand in the dev profile; kernel and rust-analyzer
     # in another would take minutes.
-    whole = ["--workspace"] if profile == "dev" else ["--package", "googlenet-lib"]
+    packages = [f"--package={path.name}" for path in PACKAGES]
+    whole = ["--workspace"] if profile == "dev" else packages
     command = ["cargo", "test", "--no-run", "--message-format", "json-render-diagnostics"]
     done = subprocess.run(
         [*command, *whole, "--profile", profile], cwd=ROOT, check=True, stdout=subprocess.PIPE
@@ -33,7 +36,7 @@ def compiled(profile):
     for message in map(json.loads, done.stdout.splitlines()):
         if message["reason"] != "compiler-artifact" or not message["executable"]:
             continue
-        if Path(message["manifest_path"]).parent.name != "googlenet-lib":
+        if Path(message["manifest_path"]).parent not in PACKAGES:
             continue
         target, program = message["target"], Path(message["executable"])
         if message["profile"]["test"] and target["kind"] != ["example"]:

@@ -179,6 +179,8 @@ fn a_training_is_that_of_the_cpu_at_first_and_learns() {
         assert!((ours - theirs).abs() < near * theirs, "{precision:?}: {ours} and {theirs}");
         let last = there.history().last().unwrap();
         println!("{precision:?}: {last}");
+        let wanted = cpu.history().last().unwrap();
+        assert!((last.train_loss - wanted.train_loss).abs() < 0.1, "{last}, on the CPU {wanted}");
         assert!(last.train_loss < theirs, "{precision:?}: {theirs} at first, then {last}");
         assert_eq!(there.history().device, describe(turn.device));
         // Who asks for predictions is answered as the evaluation is.

@@ -240,28 +240,38 @@ mod tests {
     struct Case {
         inputs: Vec<Tensor>,
         norms: Vec<Norm>,
+        /// How many times the channels of [`INPUTS`] there are.
+        width: i64,
     }
 
     impl Case {
         /// `kind` is that of the inputs; norms are in double or single precision.
-        fn new(kind: Kind, [n, height, width]: [i64; 3]) -> Case {
+        fn new(kind: Kind, size: [i64; 3]) -> Case {
+            Case::on(Device::Cpu, kind, size, 1)
+        }
+
+        fn on(device: Device, kind: Kind, [n, height, columns]: [i64; 3], width: i64) -> Case {
             let of_norms = if kind == Kind::Double { kind } else { Kind::Float };
-            let leaf = |t: Tensor, kind: Kind| t.to_kind(kind).set_requires_grad(true);
+            let place = |t: Tensor, kind: Kind| t.to_kind(kind).to_device(device);
+            let leaf = |t: Tensor, kind: Kind| place(t, kind).set_requires_grad(true);
             let norms = INPUTS.iter().flat_map(|pieces| pieces.iter()).filter(|piece| piece.1);
-            let norms = norms.enumerate().map(|(i, &(channels, ..))| Norm {
-                weight: leaf(values(&[channels], i as f64), of_norms),
-                bias: leaf(values(&[channels], i as f64 + 0.5), of_norms),
-                running_mean: values(&[channels], 0.1).to_kind(of_norms),
-                running_var: values(&[channels], 0.2).square().to_kind(of_norms),
+            let norms = norms.enumerate().map(|(i, &(channels, ..))| {
+                let channels = [channels * width];
+                Norm {
+                    weight: leaf(values(&channels, i as f64), of_norms),
+                    bias: leaf(values(&channels, i as f64 + 0.5), of_norms),
+                    running_mean: place(values(&channels, 0.1), of_norms),
+                    running_var: place(values(&channels, 0.2).square(), of_norms),
+                }
             });
             let inputs = INPUTS.iter().enumerate().map(|(i, pieces)| {
-                let channels: i64 = pieces.iter().map(|piece| piece.0).sum();
+                let channels = width * pieces.iter().map(|piece| piece.0).sum::<i64>();
                 // Rounded before all else, so that every kind starts from the same numbers; far from
                 // 0, where sums of squares would cancel.
-                let values = values(&[n, channels, height, width], i as f64) + 4.0;
+                let values = values(&[n, channels, height, columns], i as f64) + 4.0;
                 leaf(values.to_kind(Kind::BFloat16), kind)
             });
-            Case { inputs: inputs.collect(), norms: norms.collect() }
+            Case { inputs: inputs.collect(), norms: norms.collect(), width }
         }
 
         fn pieces(&self) -> Vec<Piece<'_>> {
@@ -270,6 +280,7 @@ mod tests {
             for (input, of_input) in INPUTS.iter().enumerate() {
                 for &(channels, norm, relu, output) in *of_input {
                     let norm = norm.then(|| norms.next().unwrap().view());
+                    let channels = channels * self.width;
                     pieces.push(Piece { input, output, channels, norm, relu });
                 }
             }
@@ -298,7 +309,7 @@ mod tests {
                 .iter()
                 .map(|y| {
                     let weights = values(&y.size(), 0.3).to_kind(Kind::Double);
-                    (y.to_kind(Kind::Double) * weights).sum(Kind::Double)
+                    (y.to_kind(Kind::Double) * weights.to_device(y.device())).sum(Kind::Double)
                 })
                 .sum();
             let mut leaves: Vec<&Tensor> = self.inputs.iter().collect();
@@ -309,19 +320,37 @@ mod tests {
         }
     }
 
+    /// The CPU, and the first GPU if there is one.
+    fn devices() -> Vec<Device> {
+        let gpu = tch::Cuda::is_available().then_some(Device::Cuda(0));
+        std::iter::once(Device::Cpu).chain(gpu).collect()
+    }
+
     fn same_as_libtorch(kind: Kind, size: [i64; 3], tolerance: f64) {
-        let reference = Case::new(Kind::Double, size);
+        for device in devices() {
+            // A GPU takes one channel at a time, or eight and four.
+            for width in [1, 8] {
+                same_as_libtorch_on(device, kind, size, width, tolerance);
+            }
+        }
+    }
+
+    fn same_as_libtorch_on(device: Device, kind: Kind, size: [i64; 3], width: i64, tolerance: f64) {
+        let reference = Case::on(Device::Cpu, Kind::Double, size, width);
         let outputs = reference.by_libtorch();
         let wanted = reference.results(outputs);
-        let case = Case::new(kind, size);
+        let case = Case::on(device, kind, size, width);
+        assert!(case.inputs.iter().all(serves), "{device:?}");
         let outputs = fused(&case.inputs, &case.pieces()).unwrap();
         let found = case.results(outputs);
         assert_eq!(found.len(), wanted.len());
         no_grad(|| {
             for (index, (found, wanted)) in found.iter().zip(&wanted).enumerate() {
                 let scale = wanted.abs().max().double_value(&[]).max(1.0);
-                let error = (found.to_kind(Kind::Double) - wanted).abs().max().double_value(&[]);
-                assert!(error <= tolerance * scale, "result {index}: {error} of {scale}, {kind:?}");
+                let found = found.to_device(Device::Cpu).to_kind(Kind::Double);
+                let error = (found - wanted).abs().max().double_value(&[]);
+                let what = format!("result {index}, {width} times {kind:?} on {device:?}");
+                assert!(error <= tolerance * scale, "{what}: {error} of {scale}");
             }
         });
     }
@@ -351,25 +380,33 @@ mod tests {
             pool(6, 1, 3, false),
             pool(7, 3, 2, true),
         ] {
-            for kind in [Kind::Float, Kind::BFloat16] {
+            let kinds = [Kind::Float, Kind::BFloat16];
+            let places = devices().into_iter().flat_map(|device| {
+                kinds
+                    .into_iter()
+                    .flat_map(move |kind| [19, 16].map(|channels| (device, kind, channels)))
+            });
+            for (device, kind, channels) in places {
                 // Few different values, so that many windows have more than one greatest.
-                let input = (values(&[5, 19, 9, 8], 0.0) * 2.0).round().to_kind(kind);
-                let run = |kind: Kind, pool: &dyn Fn(&Tensor) -> Tensor| {
-                    let xs = input.to_kind(kind).copy().set_requires_grad(true);
-                    let ys = pool(&xs).to_kind(Kind::Double);
+                let input = (values(&[5, channels, 9, 8], 0.0) * 2.0).round().to_kind(kind);
+                let on = |device: Device, xs: &Tensor| xs.to_device(device);
+                let run = |device: Device, kind: Kind, pool: &dyn Fn(&Tensor) -> Tensor| {
+                    let xs = on(device, &input.to_kind(kind)).copy().set_requires_grad(true);
+                    let ys = on(Device::Cpu, &pool(&xs)).to_kind(Kind::Double);
                     let weights = values(&ys.size(), 0.3).to_kind(Kind::BFloat16);
                     let loss = (&ys * weights.to_kind(Kind::Double)).sum(Kind::Double);
                     let gradients = Tensor::run_backward(&[loss], &[&xs], false, false);
-                    (ys.detach(), gradients[0].to_kind(Kind::Double))
+                    (ys.detach(), on(Device::Cpu, &gradients[0]).to_kind(Kind::Double))
                 };
                 let Window { kernel, stride, padding, ceil_mode } = spec;
-                let (wanted, wanted_gradient) = run(Kind::Double, &|xs| {
+                let (wanted, wanted_gradient) = run(Device::Cpu, Kind::Double, &|xs| {
                     xs.max_pool2d([kernel; 2], [stride; 2], [padding; 2], [1, 1], ceil_mode)
                 });
-                let (found, gradient) = run(kind, &|xs| max_pool(xs, spec).unwrap());
-                assert_eq!(found, wanted, "{spec:?} {kind:?}");
-                let undifferentiated = no_grad(|| max_pool(&input, spec).unwrap());
-                assert_eq!(undifferentiated.to_kind(Kind::Double), wanted, "{spec:?} {kind:?}");
+                let (found, gradient) = run(device, kind, &|xs| max_pool(xs, spec).unwrap());
+                assert_eq!(found, wanted, "{spec:?} {kind:?} {device:?}");
+                let undifferentiated = no_grad(|| max_pool(&on(device, &input), spec).unwrap());
+                let undifferentiated = on(Device::Cpu, &undifferentiated).to_kind(Kind::Double);
+                assert_eq!(undifferentiated, wanted, "{spec:?} {kind:?} {device:?}");
                 let error = (gradient - &wanted_gradient).abs().max().double_value(&[]);
                 let greatest = wanted_gradient.abs().max().double_value(&[]);
                 let rounding = if kind == Kind::Float { 1e-6 } else { 1.0 / 256.0 };
@@ -385,20 +422,25 @@ mod tests {
             let input = values(&[1, 1, 5, 5], 0.0).to_kind(Kind::Float);
             let _ = input.view(-1).narrow(0, place, 1).fill_(f64::NAN);
             let wanted = input.max_pool2d([3; 2], [1; 2], [1; 2], [1, 1], false).isnan();
-            let _ = input.set_requires_grad(true);
-            assert_eq!(max_pool(&input, spec).unwrap().isnan(), wanted, "NaN at {place}");
-            assert_eq!(no_grad(|| max_pool(&input, spec).unwrap()).isnan(), wanted);
+            for device in devices() {
+                let input = input.to_device(device).copy().set_requires_grad(true);
+                let nans = |ys: Tensor| ys.isnan().to_device(Device::Cpu);
+                assert_eq!(nans(max_pool(&input, spec).unwrap()), wanted, "NaN at {place}");
+                assert_eq!(nans(no_grad(|| max_pool(&input, spec).unwrap())), wanted);
+            }
         }
     }
 
     #[test]
     fn one_seed_gives_one_sum() {
-        let gradients = || {
-            let case = Case::new(Kind::Float, [7, 13, 11]);
-            let outputs = fused(&case.inputs, &case.pieces()).unwrap();
-            case.results(outputs)
-        };
-        assert_eq!(gradients(), gradients());
+        for device in devices() {
+            let gradients = || {
+                let case = Case::on(device, Kind::Float, [7, 13, 11], 1);
+                let outputs = fused(&case.inputs, &case.pieces()).unwrap();
+                case.results(outputs)
+            };
+            assert_eq!(gradients(), gradients());
+        }
     }
 
     #[test]

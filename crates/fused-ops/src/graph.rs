@@ -168,3 +168,44 @@ impl Drop for Graph {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What it gives does not depend on how often it ran: as usual at first, then as a graph.
+    #[test]
+    fn a_repeated_computation_gives_what_it_gave_before() {
+        let gpu = tch::Cuda::is_available().then_some(Device::Cuda(0));
+        if gpu.is_none() {
+            println!("the CPU alone: there is no CUDA device");
+        }
+        for device in std::iter::once(Device::Cpu).chain(gpu) {
+            let on_device = (Kind::Float, device);
+            let weight = (Tensor::ones([4], on_device) * 3.0).set_requires_grad(true);
+            let calls = Tensor::zeros([1], on_device);
+            let mut repeated = Repeated::default();
+            for time in 1..9usize {
+                // Another shape begins anew.
+                let rows = if time < 7 { 2 } else { 3 };
+                let xs = Tensor::full([rows, 4], time as f64, on_device);
+                let outputs = repeated.run(&[xs], |inputs| {
+                    let _ = calls.shallow_clone().f_add_scalar_(1.0)?;
+                    let loss = (&inputs[0] * &weight).f_sum(Kind::Float)?;
+                    let gradient = Tensor::f_run_backward(&[&loss], &[&weight], false, false)?;
+                    Ok::<_, Error>(vec![loss.f_detach()?, gradient[0].shallow_clone()])
+                });
+                let outputs = outputs.unwrap();
+                let cells = (rows * 4) as f64 * time as f64;
+                assert_eq!(outputs[0].double_value(&[]), 3.0 * cells, "{device:?}, time {time}");
+                let gradient = outputs[1].to_device(Device::Cpu);
+                let wanted =
+                    Tensor::full([4], rows as f64 * time as f64, (Kind::Float, Device::Cpu));
+                assert_eq!(gradient, wanted, "{device:?}, time {time}");
+                assert_eq!(calls.double_value(&[0]), time as f64, "{device:?}");
+                let captured = device.is_cuda() && allowed() && WARM < time && time < 7;
+                assert_eq!(repeated.captured.is_some(), captured, "{device:?}, time {time}");
+            }
+        }
+    }
+}
