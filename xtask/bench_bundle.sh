@@ -23,6 +23,8 @@ Options:
   --without compiled the benchmark without torch.compile, which takes longest
   --minutes M        begin no case of the benchmark that would end after M minutes
   --rounds N         rounds of each case of the benchmark; 5 if it is not given
+  --seconds S        least time of a round on our side; 2 if it is not given
+  --mode MODE        torch.compile's in the benchmark; max-autotune on a GPU if it is not given
   --short            the short form of the benchmark, whose figures mean nothing
 
 PYTHON names the interpreter; python3 if it is not set. bin/train --help names the options of training.
@@ -48,7 +50,7 @@ while (($#)); do
         training=("${@:2}")
         break
         ;;
-    --device | --out | --data | --spec | --test | --case | --without | --minutes | --rounds)
+    --device | --out | --data | --spec | --test | --case | --without | --minutes | --rounds | --seconds | --mode)
         (($# > 1)) || fail "$1 needs a value"
         case $1 in
         --device) device=$2 ;;

@@ -105,6 +105,8 @@ def command(found):
     words += ["--without", found["without"]] * bool(found["without"])
     for name in found.get("named", ()):
         words += ["--case", name]
+    if found.get("mode", "default") not in ("default", "max-autotune"):
+        words += ["--mode", found["mode"]]
     return " ".join(words)
 
 
@@ -148,7 +150,7 @@ def text(found, chart):
         "steps on one batch, or the loss of an evaluation, and the run fails where they differ; "
         "of bf16 the first loss alone is compared, and ours then once more in float32. "
         f"Then they take turns; images a second are the median of {found['rounds']} rounds, each "
-        f"of about {found['round']:.0f} s or more on our side and of as many images on the others.",
+        f"of about {found['round']:g} s or more on our side and of as many images on the others.",
         "",
         "- ours: `Trainer::fit_with` and `Trainer::evaluate` of the library, through "
         "`googlenet-lib/examples/bench.rs`, in the precision that PyTorch eager chose.",
@@ -159,7 +161,7 @@ def text(found, chart):
         "place, `cudnn.benchmark`, no wait for the device within an epoch, and bf16 autocast where "
         "its step was faster, as tried at the start of each process.",
         "- torch.compile: the same over input, network and loss, mode "
-        f"`{'max-autotune' if device == 'cuda' else 'default'}`.",
+        f"`{found.get('mode', 'default')}`.",
         "",
         memory,
         "",

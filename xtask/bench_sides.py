@@ -1,6 +1,8 @@
 """The PyTorch sides of `cargo xtask bench train`, each a process of its own.
 
-    bench_sides.py post|eager|compiled train|evaluate NETWORK BATCH cpu|cuda FOLDER
+    bench_sides.py [--mode MODE] post|eager|compiled train|evaluate NETWORK BATCH cpu|cuda FOLDER
+
+MODE is torch.compile's.
 
 The files in FOLDER and what is said on standard input and output are those of
 googlenet-lib/examples/bench.rs, our side.
@@ -208,9 +210,11 @@ class Eager(Side):
 class Compiled(Eager):
     """torch.compile over the network, its input and its loss."""
 
+    mode = None
+
     def __init__(self, phase, network, batch, device, folder):
         super().__init__(phase, network, batch, device, folder)
-        mode = "max-autotune" if device == "cuda" else "default"
+        mode = self.mode or ("max-autotune" if device == "cuda" else "default")
         self.forward = torch.compile(self.forward, mode=mode, dynamic=False)
         self.net_of = torch.compile(self.net_of, mode=mode, dynamic=False)
 
@@ -238,7 +242,9 @@ def answer(**values):
 
 
 def main():
-    name, phase, network, batch, device, folder = sys.argv[1:]
+    *options, name, phase, network, batch, device, folder = sys.argv[1:]
+    if options:
+        Compiled.mode = options[1]
     torch.manual_seed(0)
     side = SIDES[name](phase, network, int(batch), device, Path(folder))
     try:

@@ -30,6 +30,8 @@ from networks import NETWORKS, unsettle_norms  # noqa: E402
 SIDES = ("ours", "post", "eager", "compiled")
 PHASES = ("train", "evaluate")
 NAMES = ("seed", "cifar", "compact")
+# torch.compile's modes.
+MODES = {"cpu": "default", "cuda": "max-autotune"}
 # A round lasts about so many seconds or more on our side.
 ROUND = 2.0
 # Largest difference of a loss from that of the post's program, as a part of it. On a GPU float32
@@ -294,18 +296,31 @@ def failures(found):
                 yield f"{where}: {side['skipped']}"
 
 
-def run(device, short, ours, out, without=None, named=(), minutes=math.inf, rounds=5):
+def run(
+    device,
+    short,
+    ours,
+    out,
+    without=None,
+    *,
+    named=(),
+    minutes=math.inf,
+    rounds=5,
+    least=ROUND,
+    mode=None,
+):
     """Measures everything and writes the report; returns what was measured.
 
     No case begins that would not end within so many minutes, if it takes as long as the longest so
     far.
     """
-    rounds, least = (1, 0.0) if short else (rounds, ROUND)
+    rounds, least = (1, 0.0) if short else (rounds, least)
     began, load = time.monotonic(), os.getloadavg()[0]
     planned = chosen(cases(device, short), named)
     networks = {case.network: None for case in planned}
     found = {
         "without": without,
+        "mode": mode or MODES[device],
         "named": list(named),
         "device": device,
         "short": short,
@@ -319,6 +334,8 @@ def run(device, short, ours, out, without=None, named=(), minutes=math.inf, roun
     if device == "cuda":
         torch.cuda.empty_cache()
     programs = programs_of(ours, short, without)
+    if mode and not isinstance(programs["compiled"], str):
+        programs["compiled"] = [*programs["compiled"], "--mode", mode]
     found["planned"] = len(planned)
     found["cases"] = []
     out.mkdir(parents=True, exist_ok=True)
@@ -360,14 +377,30 @@ def main():
         "--minutes", type=float, default=math.inf, help="begin no case that would end later"
     )
     parser.add_argument("--rounds", type=int, default=5, help="5 if it is not given")
+    parser.add_argument(
+        "--seconds", type=float, default=ROUND, help=f"least of a round on our side; {ROUND:g}"
+    )
+    parser.add_argument(
+        "--mode", help="torch.compile's; reduce-overhead has CUDA graphs without a long search"
+    )
     parser.add_argument("--out", type=Path, help="folder of the report")
     options = parser.parse_args()
     if options.device == "cuda" and not torch.cuda.is_available():
         parser.error("PyTorch finds no GPU: measure with --device cpu")
     out = options.out or ROOT / ("runs/bench" if options.short else "docs/results")
     ours = options.ours or build()
-    limits = options.case, options.minutes, options.rounds
-    found = run(options.device, options.short, ours, out, options.without, *limits)
+    found = run(
+        options.device,
+        options.short,
+        ours,
+        out,
+        options.without,
+        named=options.case,
+        minutes=options.minutes,
+        rounds=options.rounds,
+        least=options.seconds,
+        mode=options.mode,
+    )
     print((out / f"train-{options.device}.md").read_text())
     for failure in failures(found):
         print(f"bench_train.py: {failure}", file=sys.stderr)

@@ -95,7 +95,7 @@ pub fn serves(xs: &Tensor) -> bool {
     let known = matches!(xs.kind(), Kind::Float | Kind::BFloat16) && xs.numel() > 0;
     match xs.device() {
         Device::Cpu => known,
-        Device::Cuda(gpu) => known && gpu::is_ready(gpu),
+        Device::Cuda(gpu) => known && gpu::is_ready(gpu, xs.kind() == Kind::BFloat16),
         _ => false,
     }
 }

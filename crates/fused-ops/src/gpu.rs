@@ -10,22 +10,22 @@ use crate::native::check;
 const VARIABLE: &str = "GOOGLENET_CUDA_KERNELS";
 
 unsafe extern "C" {
-    fn fused_ops_gpu_prepare(device: c_int) -> *mut c_char;
+    fn fused_ops_gpu_prepare(device: c_int, bf16: c_int) -> *mut c_char;
     #[cfg(test)]
     fn fused_ops_gpu_compile(architecture: *const c_char) -> *mut c_char;
 }
 
-/// Whether the kernels can be used on this GPU. The first question compiles them, in about a second, and
-/// says so if that fails.
-pub(crate) fn is_ready(gpu: usize) -> bool {
-    static READY: Mutex<BTreeMap<usize, bool>> = Mutex::new(BTreeMap::new());
+/// Whether the kernels can be used on this GPU for values in bfloat16, else in float32. The first question
+/// compiles them, in about a second, and says so if that fails.
+pub(crate) fn is_ready(gpu: usize, bf16: bool) -> bool {
+    static READY: Mutex<BTreeMap<(usize, bool), bool>> = Mutex::new(BTreeMap::new());
     let mut ready = READY.lock().unwrap_or_else(PoisonError::into_inner);
-    *ready.entry(gpu).or_insert_with(|| {
+    *ready.entry((gpu, bf16)).or_insert_with(|| {
         if std::env::var_os(VARIABLE).is_some_and(|value| value == "0") {
             return false;
         }
-        // SAFETY: it takes the number of a GPU.
-        let prepared = check(unsafe { fused_ops_gpu_prepare(gpu as c_int) });
+        // SAFETY: it takes the number of a GPU and a flag.
+        let prepared = check(unsafe { fused_ops_gpu_prepare(gpu as c_int, c_int::from(bf16)) });
         if let Err(error) = &prepared {
             eprintln!(
                 "This goes on with libtorch's kernels alone, and slower: {error}. {VARIABLE}=0 leaves \

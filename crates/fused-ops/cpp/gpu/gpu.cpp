@@ -192,14 +192,13 @@ void launch(const char *kernel, const at::Tensor &x, int64_t vector, Grid grid, 
 
 extern "C" {
 
-// Whether the kernels are there for float32 and bfloat16 on the GPU of this number: compiles them.
-// Returns null, or what went wrong, to be freed.
-char *fused_ops_gpu_prepare(int device) {
+// Compiles the kernels for bfloat16 or float32 on the GPU of this number. Returns null, or what went wrong,
+// to be freed.
+char *fused_ops_gpu_prepare(int device, int bf16) {
   return native::problem_of([&] {
     gpu::enter(device);
-    for (bool bf16 : {false, true})
-      for (int64_t vector : {int64_t(1), int64_t(bf16 ? 8 : 4)})
-        gpu::functions_for(device, bf16, vector);
+    for (int64_t vector : {int64_t(1), int64_t(bf16 ? 8 : 4)})
+      gpu::functions_for(device, bf16 != 0, vector);
   });
 }
 
