@@ -15,6 +15,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+LIBRARY = ("googlenet-lib", "charts", "devices", "fused-ops", "notebook", "vision-data")
 EXAMPLES = ("bench", "train")
 # What the benchmark's other sides are made of, and where they look for it.
 SCRIPTS = ("bench_train.py", "bench_sides.py", "bench_ceiling.py", "bench_report.py", "machine.py")
@@ -24,7 +25,8 @@ def compiled(profile):
     """The programs of the library: examples by name, and tests."""
     # The build of `cargo test --workspace` is at hand in the dev profile; kernel and rust-analyzer
     # in another would take minutes.
-    whole = ["--workspace"] if profile == "dev" else ["--package", "googlenet-lib"]
+    library = [part for name in LIBRARY for part in ("--package", name)]
+    whole = ["--workspace"] if profile == "dev" else library
     command = ["cargo", "test", "--no-run", "--message-format", "json-render-diagnostics"]
     done = subprocess.run(
         [*command, *whole, "--profile", profile], cwd=ROOT, check=True, stdout=subprocess.PIPE
@@ -33,7 +35,7 @@ def compiled(profile):
     for message in map(json.loads, done.stdout.splitlines()):
         if message["reason"] != "compiler-artifact" or not message["executable"]:
             continue
-        if Path(message["manifest_path"]).parent.name != "googlenet-lib":
+        if Path(message["manifest_path"]).parent.name not in LIBRARY:
             continue
         target, program = message["target"], Path(message["executable"])
         if message["profile"]["test"] and target["kind"] != ["example"]:

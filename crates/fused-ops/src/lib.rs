@@ -5,7 +5,7 @@
 //! | --- | --- |
 //! | [`fused`] | batch normalisation, ReLU and concatenation in one pass, on a CPU |
 //! | [`max_pool`] | maximum pooling that keeps a place in one byte, on a CPU |
-//! | [`sgd`], [`adam`] | libtorch's optimizers that take a step in one pass over the memory |
+//! | [`Optimizer`] | libtorch's optimizers that take a step in one pass over the memory |
 //! | [`allow_tensor_float32`] | how precise convolutions on a GPU are |
 //!
 //! ```
@@ -28,5 +28,5 @@ mod tune;
 
 pub use error::{Error, Result};
 pub use fused::{BatchNorm, MAX_KERNEL, Piece, Window, fused, max_pool, serves};
-pub use optimizer::{Adam, Sgd, adam, sgd};
+pub use optimizer::{Optimizer, Rule};
 pub use tune::allow_tensor_float32;

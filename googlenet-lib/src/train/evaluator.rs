@@ -1,8 +1,8 @@
 //! A network in evaluation: folded once, batch after batch, an image and its mirror image at a time.
 
+use devices::Precision;
 use tch::{Kind, Tensor, no_grad};
 
-use super::recipe::Precision;
 use crate::Result;
 use crate::model::{Folded, GoogLeNet};
 

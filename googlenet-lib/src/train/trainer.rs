@@ -4,16 +4,17 @@ use std::borrow::Borrow;
 use std::ops::ControlFlow;
 use std::time::Instant;
 
+use devices::describe;
+use fused_ops::Optimizer;
 use tch::{Device, Kind, Tensor, no_grad};
 use vision_data::{Batches, Dataset, EpochPlan, ImageSet, Normalize, draw};
 
 use super::evaluator::{Computed, Evaluator};
 use super::history::{Epoch, History, Step};
 use super::observer::{Observer, StepReport};
-use super::optimizer::Optimizer;
 use super::recipe::Recipe;
 use crate::model::{GoogLeNet, cross_entropy};
-use crate::{Error, Result, device};
+use crate::{Error, Result};
 
 /// Steps between two looks at the loss. Each look waits for the device.
 const LOOK_EVERY: usize = 20;
@@ -121,7 +122,7 @@ impl Trainer {
             network: net.spec().name.to_string(),
             parameters: net.parameters(),
             dataset: data.name.clone(),
-            device: device::describe(net.device()),
+            device: describe(net.device()),
             recipe: recipe.clone(),
             steps_per_epoch: data.train.len() / recipe.batch as usize,
             steps: Vec::new(),
@@ -130,7 +131,11 @@ impl Trainer {
         Ok(Trainer {
             train: prepare(&data.train)?,
             test: prepare(&data.test)?,
-            optimizer: Optimizer::new(net.variables(), &recipe)?,
+            optimizer: Optimizer::new(
+                net.variables(),
+                recipe.optimizer.rule(),
+                recipe.weight_decay,
+            )?,
             running: None,
             classes: data.classes,
             normalize,
