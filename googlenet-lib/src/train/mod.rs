@@ -37,5 +37,5 @@ pub use observer::{Observer, StepReport};
 pub use optimizer::OptimizerSpec;
 pub use recipe::{Recipe, Schedule, SizeStep};
 pub use trainer::{Epochs, Evaluation, Trainer};
-// Where cells have known them since before a run could be shown in one place only.
+// They are at home in `live`, which shows a run; cells know them by these names.
 pub use crate::live::{Fit, Live};
