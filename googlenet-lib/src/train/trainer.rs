@@ -7,7 +7,7 @@ use std::time::Instant;
 use devices::describe;
 use fused_ops::Optimizer;
 use tch::{Device, Kind, Tensor, no_grad};
-use vision_data::{Batches, Dataset, EpochPlan, ImageSet, Normalize, draw};
+use vision_data::{Batches, Dataset, EpochPlan, ImageSet, Normalize, random_number};
 
 use super::evaluator::{Computed, Evaluator};
 use super::history::{Epoch, History, Step};
@@ -297,7 +297,7 @@ impl Trainer {
             // Set at every step, the generator needs no place in a checkpoint: libtorch has no way
             // to read its state from Rust.
             let step = self.history.epochs.len() * running.plan.batches() + running.next;
-            tch::manual_seed(draw(self.recipe.seed, step as u64 + 1) as i64);
+            tch::manual_seed(random_number(self.recipe.seed, step as u64 + 1) as i64);
         }
         let outputs = self.net.outputs(&images.f_to_kind(self.kind())?)?;
         let loss = outputs.loss(&labels, self.recipe.label_smoothing)?;
