@@ -1,9 +1,9 @@
 """How large each crate is: `python xtask/lines.py`.
 
-Lines are those of Rust and C++ under src/ and cpp/ and of build.rs, without comments, blank lines and
-tests (`#[cfg(test)]` items and the files of such modules). Examples and tests/ are not counted. Public
-items are functions, types, traits, constants, statics and modules that are `pub`; dependencies are those
-that the crate names itself, without those of its tests and of its build script.
+Lines are those of Rust and C++ under src/ and cpp/ and of build.rs, without comments, blank lines
+and tests (`#[cfg(test)]` items and the files of such modules). Examples and tests/ are not counted.
+Public items are functions, types, traits, constants, statics and modules that are `pub`;
+dependencies are those that the crate names itself, without those of its tests and build script.
 """
 
 import json

@@ -61,9 +61,18 @@ pub enum Error {
         /// Learning rate of the step.
         learning_rate: f32,
     },
-    /// A picture could not be drawn or encoded.
-    #[error("plot: {0}")]
-    Plot(String),
+    /// A picture could not be drawn, encoded or written.
+    #[error(transparent)]
+    Plot(#[from] charts::Error),
+    /// A device has no such name, or is not there.
+    #[error(transparent)]
+    Device(#[from] devices::Error),
+    /// An operation of libtorch's, or one beside them, failed.
+    #[error(transparent)]
+    Operation(#[from] fused_ops::Error),
+    /// A table cannot hold this.
+    #[error(transparent)]
+    Table(#[from] notebook::Error),
     /// libtorch reported an error.
     #[error("libtorch: {0}")]
     Torch(#[from] tch::TchError),
@@ -93,36 +102,6 @@ impl From<vision_data::Error> for Error {
             Of::Download { url, problem, remedy } => Error::Download { url, problem, remedy },
             Of::Invalid { what, value, remedy } => Error::Invalid { what, value, remedy },
             Of::Torch(error) => Error::Torch(error),
-        }
-    }
-}
-
-impl From<fused_ops::Error> for Error {
-    fn from(error: fused_ops::Error) -> Error {
-        match error {
-            fused_ops::Error::Torch(error) => Error::Torch(error),
-        }
-    }
-}
-
-impl From<notebook::Error> for Error {
-    fn from(error: notebook::Error) -> Error {
-        match error {
-            notebook::Error::Row { cells, columns } => {
-                let remedy = format!("the table has {columns} columns");
-                Error::invalid("number of cells in a row", cells, remedy)
-            }
-        }
-    }
-}
-
-impl From<charts::Error> for Error {
-    fn from(error: charts::Error) -> Error {
-        use charts::Error as Of;
-        match error {
-            Of::Io { path, source } => Error::Io { path, source },
-            Of::Invalid { what, value, remedy } => Error::Invalid { what, value, remedy },
-            Of::Drawing(problem) => Error::Plot(problem),
         }
     }
 }

@@ -48,9 +48,9 @@ mod tests {
         assert_eq!(mode(&path), mode(&other));
         let failed = write_beside(&path, |temporary| {
             fs::write(temporary, b"tw").unwrap();
-            Err(Error::Plot("no".into()))
+            Err(Error::invalid("a", "b", "c"))
         });
-        assert_eq!(failed.unwrap_err().to_string(), "plot: no");
+        assert_eq!(failed.unwrap_err().to_string(), "a is b: c");
         assert_eq!(fs::read(&path).unwrap(), b"one");
         write_bytes(&path, b"two").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"two");

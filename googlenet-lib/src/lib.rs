@@ -32,7 +32,6 @@
 //! ```
 
 pub mod cost;
-pub mod device;
 pub mod error;
 pub mod figures;
 mod file;
@@ -46,14 +45,7 @@ pub use error::{Error, Result};
 /// The bindings to libtorch that this crate is built on: cells name what it offers beyond the prelude
 /// as `googlenet_lib::tch`.
 pub use tch;
-pub use {figures as plot, interpret as look, notebook, vision_data as data};
-
-/// A number of things in words: `1 epoch`, `2 epochs`.
-fn counted<N: std::fmt::Display>(number: N, noun: &str) -> String {
-    let number = number.to_string();
-    let plural = if number == "1" { "" } else { "s" };
-    format!("{number} {noun}{plural}")
-}
+pub use {devices as device, figures as plot, interpret as look, notebook, vision_data as data};
 
 /// What a notebook cell needs, in one `use`.
 pub mod prelude {

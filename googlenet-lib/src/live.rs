@@ -4,11 +4,12 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use charts::Picture;
+use notebook::number::counted;
 use notebook::{DisplayHandle, Listener, Place, Progress, at_end_of_cell, display};
 
+use crate::Result;
 use crate::figures::loss_curve;
 use crate::train::{Epochs, History, Observer, StepReport, Trainer};
-use crate::{Result, counted};
 
 /// Least time between two loss plots.
 const PLOT: Duration = Duration::from_secs(1);

@@ -1,9 +1,9 @@
-//! Groups of bars of one's own.
+//! Bars: groups of one's own, shares beside an image, a logarithmic scale.
 
-use crate::palette::SERIES;
+use crate::palette::{BLUE, GRID, SERIES};
 use crate::scene::{Rect, Scene};
 use crate::text::{Across, Down, Style, TITLE};
-use crate::{Error, MARGIN, Picture, Result, WIDTH};
+use crate::{Error, MARGIN, Picture, Pixels, Result, WIDTH};
 
 const EDGE: i32 = MARGIN as i32;
 /// Height of the names of the series.
@@ -32,10 +32,7 @@ pub type BarGroup = (String, Vec<Option<(f64, String)>>);
 /// No series or more than six, no group, a group with another number of values than there are
 /// series, a value that is not finite or under 0; a picture that cannot be drawn.
 pub fn bar_chart(title: &str, note: &str, series: &[&str], groups: &[BarGroup]) -> Result<Picture> {
-    if !(1..=SERIES.len()).contains(&series.len()) {
-        let remedy = format!("give 1 to {}", SERIES.len());
-        return Err(Error::invalid("number of series", series.len(), remedy));
-    }
+    check_series(series)?;
     if groups.is_empty() {
         return Err(Error::invalid("number of groups", 0, "give at least one"));
     }
@@ -84,6 +81,125 @@ pub fn bar_chart(title: &str, note: &str, series: &[&str], groups: &[BarGroup]) 
     scene.picture()
 }
 
+/// Longer side of the image beside shares.
+const IMAGE: u32 = 224;
+
+/// An image, and beside it a bar for each name with its share of the whole, from 0 to 1.
+///
+/// # Errors
+/// A picture that cannot be drawn.
+pub fn share_bars(
+    title: &str,
+    note: &str,
+    image: &Pixels,
+    shares: &[(String, f64)],
+) -> Result<Picture> {
+    let size = image_size(image);
+    let rows = TITLE + 34 * shares.len() as u32;
+    let mut scene = Scene::new(rows.max(TITLE + size.1) + MARGIN, title, note);
+    scene.image(image, (MARGIN, TITLE), size);
+    let (from, to) = (EDGE + IMAGE as i32 + 24 + 180, WIDTH as i32 - 80);
+    let name_style = Style { size: 14, width: 170, ..Style::new(Across::Right, Down::Center) };
+    let share_style = Style { size: 13, ..Style::new(Across::Left, Down::Center) };
+    for (row, (name, share)) in (0..).zip(shares) {
+        let y = TITLE as i32 + 34 * row + 14;
+        let length = (f64::from(to - from) * share).round() as i32;
+        scene.text(name, (from - 8, y), name_style);
+        scene.rect(Rect::new(from, y - 11, length.max(1), 22), BLUE, None);
+        scene.text(format!("{:.1} %", 100.0 * share), (from + length + 8, y), share_style);
+    }
+    scene.picture()
+}
+
+/// As large as [`IMAGE`] allows: a whole multiple of the pixels where the image is enlarged.
+fn image_size(image: &Pixels) -> (u32, u32) {
+    let (width, height) = (image.width(), image.height());
+    let longer = width.max(height);
+    if longer <= IMAGE {
+        return (width * (IMAGE / longer), height * (IMAGE / longer));
+    }
+    ((width * IMAGE / longer).max(1), (height * IMAGE / longer).max(1))
+}
+
+/// Height of a row of bars on a logarithmic scale.
+const ROW: i32 = 26;
+
+/// Rows of bars on a logarithmic scale, each a name and a value for each of up to six series, or for the
+/// first of them. What is not above 0 has no length.
+///
+/// # Errors
+/// No series or more than six, a row without a value or with more than there are series; a picture that
+/// cannot be drawn.
+pub fn log_bars(
+    title: &str,
+    note: &str,
+    series: &[&str],
+    rows: &[(String, Vec<f64>)],
+) -> Result<Picture> {
+    check_series(series)?;
+    if let Some((name, values)) = rows.iter().find(|row| !(1..=series.len()).contains(&row.1.len()))
+    {
+        let remedy = format!("give one at least, and one for each of the {} at most", series.len());
+        return Err(Error::invalid(format!("values of row '{name}'"), values.len(), remedy));
+    }
+    let top = TITLE as i32 + 26;
+    let bottom = top + rows.len() as i32 * ROW;
+    let mut scene = Scene::new(bottom as u32 + 34, title, note);
+    let style = |size, across| Style { size, ..Style::new(across, Down::Center) };
+    let (from, to) = (EDGE + 150, WIDTH as i32 - 96);
+    for ((place, name), color) in (0..).zip(series).zip(SERIES) {
+        let x = from + 190 * place;
+        scene.rect(Rect::new(x, top - 20, 14, 10), color, None);
+        scene.text(*name, (x + 20, top - 15), style(13, Across::Left));
+    }
+    let (low, high) = decades(rows.iter().flat_map(|(_, values)| values));
+    let place = |log: f64| {
+        let part = (log - f64::from(low)) / f64::from(high - low);
+        from + (part * f64::from(to - from)).round() as i32
+    };
+    // Ten labels at the most.
+    for decade in (low..=high).step_by(((high - low) / 10 + 1) as usize) {
+        let x = place(f64::from(decade));
+        scene.line(vec![(x, top), (x, bottom)], GRID);
+        let below = Style::new(Across::Center, Down::Top);
+        scene.text(format!("1e{decade}"), (x, bottom + 6), below);
+    }
+    for (row, (name, values)) in (0..).zip(rows) {
+        let y = top + row * ROW + ROW / 2;
+        scene.text(name, (from - 8, y), Style { width: 142, ..style(13, Across::Right) });
+        let thick = 20 / values.len() as i32;
+        for ((index, &value), color) in (0..).zip(values).zip(SERIES) {
+            let y = y - 10 + index * thick;
+            let end = if value > 0.0 && value.is_finite() { place(value.log10()) } else { from };
+            scene.rect(Rect::new(from, y, (end - from).max(1), thick - 1), color, None);
+            let at = (end + 6, y + thick / 2);
+            scene.text(format!("{value:.1e}"), at, style(10, Across::Left));
+        }
+    }
+    scene.picture()
+}
+
+/// The powers of ten between which all values lie.
+fn decades<'a>(values: impl Iterator<Item = &'a f64>) -> (i32, i32) {
+    let logs = values.filter(|value| **value > 0.0 && value.is_finite()).map(|value| value.log10());
+    let (low, high) = logs
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), log| (low.min(log), high.max(log)));
+    if low > high {
+        return (0, 1);
+    }
+    // A little room, so that the shortest bar can be seen.
+    let low = (low - 0.05).floor() as i32;
+    (low, (high.ceil() as i32).max(low + 1))
+}
+
+fn check_series(series: &[&str]) -> Result<()> {
+    if (1..=SERIES.len()).contains(&series.len()) {
+        return Ok(());
+    }
+    let remedy = format!("give 1 to {}", SERIES.len());
+    Err(Error::invalid("number of series", series.len(), remedy))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,6 +218,16 @@ mod tests {
         // The background, two in the legend, and the bars.
         assert_eq!(bars([Some(1.0), Some(2.0)]), 5);
         assert_eq!(bars([Some(1.0), None]), 4);
+    }
+
+    #[test]
+    fn a_logarithmic_scale_goes_from_power_to_power() {
+        assert_eq!(decades([0.02, 3.0, 0.0, f64::NAN].iter()), (-2, 1));
+        assert_eq!(decades([1.0].iter()), (-1, 0));
+        assert_eq!(decades([0.0].iter()), (0, 1));
+        let rows = [("layer".to_string(), vec![1.0, 2.0])];
+        let error = log_bars("title", "", &["one"], &rows).unwrap_err().to_string();
+        assert!(error.starts_with("values of row 'layer' is 2"), "{error}");
     }
 
     #[test]

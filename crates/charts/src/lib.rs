@@ -5,6 +5,8 @@
 //! | --- | --- |
 //! | [`line_chart`] | up to six lines with points (x, y) |
 //! | [`bar_chart`] | groups of bars with a text beside each |
+//! | [`log_bars`] | rows of bars on a logarithmic scale |
+//! | [`share_bars`] | an image, and beside it a bar for each share of a whole |
 //! | [`panels`] | plots side by side, of [`Line`]s and [`Bar`]s |
 //! | [`Grid`] | images in rows, with texts |
 //! | [`matrix`] | how many of each class were taken for which |
@@ -36,7 +38,7 @@ mod pixels;
 mod scene;
 mod text;
 
-pub use bars::{BarGroup, bar_chart};
+pub use bars::{BarGroup, bar_chart, log_bars, share_bars};
 pub use error::{Error, Result};
 pub use grid::{Cell, Grid, MOST_IMAGES, Row};
 pub use lines::line_chart;

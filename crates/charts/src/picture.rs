@@ -144,7 +144,7 @@ pub(crate) fn encode_png(pixels: &[u8], (width, height): (u32, u32)) -> Result<V
 
 #[cfg(test)]
 mod tests {
-
+    use super::*;
     use crate::line_chart;
 
     #[test]
@@ -154,5 +154,21 @@ mod tests {
         assert!(picture.svg().starts_with("<svg width=\"960\" height=\"400\" viewBox"));
         let fitting = picture.fitting_svg();
         assert!(fitting.starts_with("<svg width=\"100%\" style=\"max-width:960px\" viewBox"));
+    }
+
+    #[test]
+    fn a_file_is_whole_and_as_readable_as_any() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, other) = (folder.path().join("new/picture.svg"), folder.path().join("other"));
+        for words in ["first", "second"] {
+            let points = vec![(0.0, 0.0), (1.0, 1.0)];
+            let picture = line_chart(words, "", ("x", "y"), &[("line", points)]).unwrap();
+            picture.save(&path).unwrap();
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), picture.svg());
+        }
+        std::fs::write(&other, "").unwrap();
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode();
+        assert_eq!(mode(&path), mode(&other));
+        assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
     }
 }

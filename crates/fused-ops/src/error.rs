@@ -9,6 +9,14 @@ pub enum Error {
     /// libtorch reported an error.
     #[error("libtorch: {0}")]
     Torch(#[from] tch::TchError),
+    /// The state of an optimizer for other weights or of another rule.
+    #[error("shape of the optimizer's state is {given}: this network and recipe have {wanted}")]
+    State {
+        /// The shapes that were given.
+        given: String,
+        /// Those that it has.
+        wanted: String,
+    },
 }
 
 /// The message itself: notebooks show an error that `?` returns by its `Debug`.

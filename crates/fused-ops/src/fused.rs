@@ -91,7 +91,7 @@ unsafe extern "C" {
 }
 
 /// Whether [`fused`] and [`max_pool`] can be used where these activations are.
-pub fn serves(xs: &Tensor) -> bool {
+pub fn is_supported(xs: &Tensor) -> bool {
     let known = matches!(xs.kind(), Kind::Float | Kind::BFloat16) && xs.numel() > 0;
     match xs.device() {
         Device::Cpu => known,
@@ -107,7 +107,7 @@ pub fn serves(xs: &Tensor) -> bool {
 /// Memory that is not there.
 ///
 /// # Panics
-/// Inputs that [`serves`] does not hold for, or whose kinds, numbers of images or pixels differ; pieces
+/// Inputs that [`is_supported`] does not hold for, or whose kinds, numbers of images or pixels differ; pieces
 /// that do not take up all channels of their inputs; a normalisation of other than one number for each
 /// channel.
 pub fn fused(inputs: &[Tensor], pieces: &[Piece<'_>]) -> Result<Vec<Tensor>> {
@@ -117,7 +117,7 @@ pub fn fused(inputs: &[Tensor], pieces: &[Piece<'_>]) -> Result<Vec<Tensor>> {
     };
     for (index, input) in inputs.iter().enumerate() {
         let same_pixels = input.dim() == 4 && input.size()[2..] == inputs[0].size()[2..];
-        assert!(same_pixels && input.size()[0] == inputs[0].size()[0] && serves(input));
+        assert!(same_pixels && input.size()[0] == inputs[0].size()[0] && is_supported(input));
         assert_eq!(input.size()[1], wanted(index), "all channels of input {index} have a piece");
         assert_eq!(input.kind(), inputs[0].kind());
     }
@@ -159,10 +159,10 @@ pub const MAX_KERNEL: i64 = 15;
 /// A window that the input is too small for.
 ///
 /// # Panics
-/// An input that [`serves`] does not hold for, or that has other than four axes; a window larger than
+/// An input that [`is_supported`] does not hold for, or that has other than four axes; a window larger than
 /// [`MAX_KERNEL`].
 pub fn max_pool(xs: &Tensor, window: Window) -> Result<Tensor> {
-    assert!(serves(xs) && xs.dim() == 4 && window.kernel <= MAX_KERNEL);
+    assert!(is_supported(xs) && xs.dim() == 4 && window.kernel <= MAX_KERNEL);
     let Window { kernel, stride, padding, ceil_mode } = window;
     let mut output = ptr::null_mut();
     // SAFETY: the pointer is that of a tensor that lives until the call returns; what it must be like
@@ -340,7 +340,7 @@ mod tests {
         let outputs = reference.by_libtorch();
         let wanted = reference.results(outputs);
         let case = Case::on(device, kind, size, width);
-        assert!(case.inputs.iter().all(serves), "{device:?}");
+        assert!(case.inputs.iter().all(is_supported), "{device:?}");
         let outputs = fused(&case.inputs, &case.pieces()).unwrap();
         let found = case.results(outputs);
         assert_eq!(found.len(), wanted.len());

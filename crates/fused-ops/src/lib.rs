@@ -6,15 +6,15 @@
 //! | [`fused`] | batch normalisation, ReLU and concatenation in one pass |
 //! | [`max_pool`] | maximum pooling that keeps a place in one byte |
 //! | [`Repeated`] | a computation that a GPU repeats at one call, as a CUDA graph |
-//! | [`sgd`], [`adam`] | libtorch's optimizers that take a step in one pass over the memory |
+//! | [`Optimizer`] | libtorch's optimizers that take a step in one pass over the memory |
 //! | [`allow_tensor_float32`] | how precise convolutions on a GPU are |
 //!
 //! ```
-//! use fused_ops::{Window, max_pool, serves};
+//! use fused_ops::{Window, max_pool, is_supported};
 //! use tch::{Device, Kind, Tensor};
 //!
 //! let xs = Tensor::arange(16, (Kind::Float, Device::Cpu)).view([1, 1, 4, 4]);
-//! assert!(serves(&xs));
+//! assert!(is_supported(&xs));
 //! let window = Window { kernel: 2, stride: 2, padding: 0, ceil_mode: false };
 //! let expected = Tensor::from_slice(&[5.0f32, 7.0, 13.0, 15.0]).view([1, 1, 2, 2]);
 //! assert_eq!(max_pool(&xs, window)?, expected);
@@ -30,7 +30,7 @@ mod optimizer;
 mod tune;
 
 pub use error::{Error, Result};
-pub use fused::{BatchNorm, MAX_KERNEL, Piece, Window, fused, max_pool, serves};
+pub use fused::{BatchNorm, MAX_KERNEL, Piece, Window, fused, is_supported, max_pool};
 pub use graph::Repeated;
-pub use optimizer::{Adam, Sgd, adam, sgd};
+pub use optimizer::{Optimizer, Rule};
 pub use tune::allow_tensor_float32;

@@ -1,5 +1,12 @@
 //! Numbers as people write them.
 
+/// A number of things in words: `1 epoch`, `2 epochs`.
+pub fn counted<N: std::fmt::Display>(number: N, noun: &str) -> String {
+    let number = number.to_string();
+    let plural = if number == "1" { "" } else { "s" };
+    format!("{number} {noun}{plural}")
+}
+
 /// 5979642 as 5,979,642.
 pub fn grouped(value: i64) -> String {
     let digits = value.unsigned_abs().to_string();

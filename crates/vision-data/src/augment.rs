@@ -123,11 +123,11 @@ impl EpochPlan {
     }
 }
 
-/// The first number of a draw. The draws of a run are independent of each other: each has a number of its
-/// own. A trainer's steps count from 1 upwards, its epochs ([`EpochPlan`]) from the highest number
+/// The first random number of a draw. The draws of a run are independent of each other: each has a number
+/// of its own. A trainer's steps count from 1 upwards, its epochs ([`EpochPlan`]) from the highest number
 /// downwards.
-pub fn draw(seed: u64, number: u64) -> u64 {
-    generator(seed, number).next_u64()
+pub fn random_number(seed: u64, draw: u64) -> u64 {
+    generator(seed, draw).next_u64()
 }
 
 fn generator(seed: u64, number: u64) -> ChaCha8Rng {

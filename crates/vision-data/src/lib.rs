@@ -41,7 +41,7 @@ mod shapes10;
 mod source;
 mod unpack;
 
-pub use augment::{Augment, EpochPlan, draw};
+pub use augment::{Augment, EpochPlan, random_number};
 pub use batches::Batches;
 pub use cifar10::Cifar10;
 pub use dataset::{Dataset, Split};

@@ -17,6 +17,30 @@ use super::{InceptionComparison, LayerCost, NaiveComparison, NetworkCost};
 use crate::Result;
 use crate::spec::Shape;
 
+const LAYERS: [&str; 7] = [
+    "Layer",
+    "Operation",
+    "Output",
+    "Receptive field",
+    "Parameters",
+    "Multiply-adds",
+    "Activations",
+];
+
+/// Each count of a block, of its naive form, and of that in a stack of such blocks.
+const BLOCKS: [&str; 10] = [
+    "Block",
+    "Channels",
+    "naive",
+    "stacked",
+    "Parameters",
+    "naive",
+    "stacked",
+    "Multiply-adds",
+    "naive",
+    "stacked",
+];
+
 /// The table that [`NetworkCost`] shows in a terminal: `{}` one row a layer, `{:#}` with the
 /// operations inside the layers.
 impl fmt::Display for NetworkCost {
@@ -61,16 +85,7 @@ impl NetworkCost {
                 rows.extend(layer.parts.iter().map(inside));
             }
         }
-        let header = [
-            "Layer",
-            "Operation",
-            "Output",
-            "Receptive field",
-            "Parameters",
-            "Multiply-adds",
-            "Activations",
-        ];
-        Table::of(3, header, rows)
+        Table::of(3, LAYERS, rows)
     }
 
     fn footer(&self) -> [String; 4] {
@@ -158,19 +173,7 @@ impl NaiveComparison {
                 multiply_adds(stacked),
             ]
         });
-        let header = [
-            "Block",
-            "Channels",
-            "naive",
-            "stacked",
-            "Parameters",
-            "naive",
-            "stacked",
-            "Multiply-adds",
-            "naive",
-            "stacked",
-        ];
-        Table::of(1, header, rows)
+        Table::of(1, BLOCKS, rows)
     }
 }
 

@@ -1,23 +1,11 @@
 //! What was found by looking into a network, as charts.
 
-use charts::palette::{BLUE, GRID, INK, ORANGE, Rgb};
-use charts::{
-    Across, Bar, Down, Line, MARGIN, Panel, Picture, Rect, Scene, Style, TITLE, WIDTH, matrix,
-    panels,
-};
+use charts::palette::{BLUE, INK, ORANGE};
+use charts::{Bar, Line, Panel, Picture, log_bars, matrix, panels, share_bars};
 
 use super::images::pixels;
 use crate::Result;
 use crate::interpret::{Calibration, Confusion, GradientNorms, Likeliest};
-
-const LEFT: i32 = MARGIN as i32;
-const TOP: i32 = TITLE as i32;
-/// Side of the image beside its likeliest classes, or the longer side.
-const IMAGE: u32 = 224;
-
-fn style(size: u32, across: Across) -> Style {
-    Style { size, ..Style::new(across, Down::Center) }
-}
 
 impl Likeliest {
     /// The image, and a bar for each class.
@@ -28,35 +16,9 @@ impl Likeliest {
         let best = self.classes.first();
         let title = best.map_or(String::new(), |(name, p)| format!("{name}, {:.1} %", 100.0 * p));
         let note = format!("the {} likeliest classes", self.classes.len());
-        let rows = TITLE + 34 * self.classes.len() as u32;
-        let size = self.image_size();
-        let mut scene = Scene::new(rows.max(TITLE + size.1) + MARGIN, title, note);
-        scene.image(&pixels(&self.image)?, (MARGIN, TITLE), size);
-        let (from, to) = (LEFT + IMAGE as i32 + 24 + 180, WIDTH as i32 - 80);
-        for (row, (name, probability)) in (0..).zip(&self.classes) {
-            let y = TOP + 34 * row + 14;
-            let length = (f64::from(to - from) * probability).round() as i32;
-            scene.text(name, (from - 8, y), Style { width: 170, ..style(14, Across::Right) });
-            scene.rect(Rect::new(from, y - 11, length.max(1), 22), BLUE, None);
-            let share = format!("{:.1} %", 100.0 * probability);
-            scene.text(share, (from + length + 8, y), style(13, Across::Left));
-        }
-        Ok(scene.picture()?)
-    }
-
-    /// Width and height of the image in the picture: 224 on the longer side, or a little less.
-    fn image_size(&self) -> (u32, u32) {
-        let (width, height) = (self.image.width(), self.image.height());
-        let longer = width.max(height);
-        if longer <= IMAGE {
-            return (width * (IMAGE / longer), height * (IMAGE / longer));
-        }
-        ((width * IMAGE / longer).max(1), (height * IMAGE / longer).max(1))
+        Ok(share_bars(&title, &note, &pixels(&self.image)?, &self.classes)?)
     }
 }
-
-/// Height of a layer among the gradients.
-const ROW: i32 = 26;
 
 impl GradientNorms {
     /// A bar a layer on a logarithmic scale, two where the network has auxiliary classifiers.
@@ -64,63 +26,16 @@ impl GradientNorms {
     /// # Errors
     /// A picture that cannot be drawn.
     pub fn picture(&self) -> Result<Picture> {
-        let top = TOP + 26;
-        let bottom = top + self.layers.len() as i32 * ROW;
         let title = format!("{}: how large the gradient is in each layer", self.network);
         let note = "Euclidean norm over the layer's weights, on a logarithmic scale";
-        let mut scene = Scene::new(bottom as u32 + 34, title, note);
         let two = self.layers.iter().any(|layer| layer.with_auxiliary.is_some());
-        let (from, to) = (LEFT + 150, WIDTH as i32 - 96);
-        let series = [("loss of the head", BLUE), ("with auxiliary classifiers", ORANGE)];
-        for (place, (name, color)) in (0..).zip(&series[..1 + usize::from(two)]) {
-            let x = from + 190 * place;
-            scene.rect(Rect::new(x, top - 20, 14, 10), *color, None);
-            scene.text(*name, (x + 20, top - 15), style(13, Across::Left));
-        }
-        let (low, high) = self.decades();
-        let place = |log: f64| {
-            let part = (log - f64::from(low)) / f64::from(high - low);
-            from + (part * f64::from(to - from)).round() as i32
-        };
-        // Ten labels at the most.
-        for decade in (low..=high).step_by(((high - low) / 10 + 1) as usize) {
-            let x = place(f64::from(decade));
-            scene.line(vec![(x, top), (x, bottom)], GRID);
-            let below = Style::new(Across::Center, Down::Top);
-            scene.text(format!("1e{decade}"), (x, bottom + 6), below);
-        }
-        for (row, layer) in (0..).zip(&self.layers) {
-            let y = top + row * ROW + ROW / 2;
-            let name = Style { width: 142, ..style(13, Across::Right) };
-            scene.text(&layer.name, (from - 8, y), name);
-            let bars = [(Some(layer.head), BLUE), (layer.with_auxiliary, ORANGE)];
-            let bars: Vec<(f64, Rgb)> =
-                bars.into_iter().filter_map(|(norm, color)| Some((norm?, color))).collect();
-            let thick = 20 / bars.len() as i32;
-            for (index, (norm, color)) in (0..).zip(bars) {
-                let y = y - 10 + index * thick;
-                let end = if norm > 0.0 && norm.is_finite() { place(norm.log10()) } else { from };
-                scene.rect(Rect::new(from, y, (end - from).max(1), thick - 1), color, None);
-                let at = (end + 6, y + thick / 2);
-                scene.text(format!("{norm:.1e}"), at, style(10, Across::Left));
-            }
-        }
-        Ok(scene.picture()?)
-    }
-
-    /// The powers of ten between which all norms lie.
-    fn decades(&self) -> (i32, i32) {
-        let norms = self.layers.iter().flat_map(|l| [Some(l.head), l.with_auxiliary]).flatten();
-        let logs: Vec<f64> =
-            norms.filter(|norm| *norm > 0.0 && norm.is_finite()).map(f64::log10).collect();
-        let low = logs.iter().copied().fold(f64::INFINITY, f64::min);
-        let high = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        if logs.is_empty() {
-            return (0, 1);
-        }
-        // A little room, so that the shortest bar can be seen.
-        let low = (low - 0.05).floor() as i32;
-        (low, (high.ceil() as i32).max(low + 1))
+        let series = ["loss of the head", "with auxiliary classifiers"];
+        let norms = self.layers.iter().map(|layer| {
+            let norms = [Some(layer.head), layer.with_auxiliary].into_iter().flatten();
+            (layer.name.clone(), norms.collect())
+        });
+        let series = &series[..1 + usize::from(two)];
+        Ok(log_bars(&title, note, series, &norms.collect::<Vec<_>>())?)
     }
 }
 

@@ -2,9 +2,10 @@
 
 use charts::palette::{BLUE, ORANGE};
 use charts::{Corner, Line, Panel, Picture, panels};
+use notebook::number::counted;
 
+use crate::Result;
 use crate::train::{Epoch, History, Precision};
-use crate::{Result, counted};
 
 /// Most points of a line: more cannot be seen at this width.
 const POINTS: usize = 400;

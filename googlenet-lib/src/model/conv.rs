@@ -1,6 +1,6 @@
 //! Convolutions and what surrounds them.
 
-use fused_ops::{MAX_KERNEL, Piece, Window, fused, serves};
+use fused_ops::{MAX_KERNEL, Piece, Window, fused, is_supported};
 use tch::nn::Path;
 use tch::{Kind, Tensor};
 
@@ -55,7 +55,7 @@ impl Conv {
     pub(crate) fn forward(&self, xs: &Tensor, train: bool) -> Result<Tensor> {
         let mut ys = self.convolve(xs, train)?;
         match &self.norm {
-            Some(_) if train && serves(&ys) => {
+            Some(_) if train && is_supported(&ys) => {
                 let mut outputs = fused(&[ys], &[self.piece(0, 0, train)])?;
                 return Ok(outputs.remove(0));
             }
@@ -221,7 +221,7 @@ impl Linear {
 /// Maximum over a sliding window.
 pub(crate) fn max_pool(xs: &Tensor, spec: PoolSpec) -> Result<Tensor> {
     let PoolSpec { kernel, stride, padding, ceil_mode } = spec;
-    if serves(xs) && kernel <= MAX_KERNEL {
+    if is_supported(xs) && kernel <= MAX_KERNEL {
         return Ok(fused_ops::max_pool(xs, Window { kernel, stride, padding, ceil_mode })?);
     }
     Ok(xs.f_max_pool2d([kernel; 2], [stride; 2], [padding; 2], [1, 1], ceil_mode)?)

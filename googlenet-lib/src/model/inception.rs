@@ -1,7 +1,7 @@
 //! The inception block: four branches that read the same input, concatenated over the channels
 //! (Figure 2 of the paper).
 
-use fused_ops::{Piece, fused, serves};
+use fused_ops::{Piece, fused, is_supported};
 use tch::nn::Path;
 use tch::{Kind, Tensor};
 
@@ -102,7 +102,7 @@ impl Inception {
 
     /// (N, C_in, H, W) to (N, C_out, H, W).
     pub(crate) fn forward(&self, xs: &Tensor, train: bool) -> Result<Tensor> {
-        if serves(xs) {
+        if is_supported(xs) {
             return self.forward_fused(xs, train);
         }
         let branches: Vec<Tensor> =

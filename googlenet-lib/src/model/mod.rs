@@ -19,10 +19,10 @@ pub mod torchvision;
 use std::collections::HashMap;
 use std::path::Path;
 
+use devices::let_cudnn_choose;
 use tch::{Device, Kind, Reduction, Tensor, nn};
 
 use crate::cost::NetworkCost;
-use crate::device::let_cudnn_choose;
 use crate::spec::{HeadPool, Layer, LocalResponseNormSpec, NetworkSpec, PoolSpec, Shape};
 use crate::{Error, Result, file};
 use conv::{Conv, local_response_norm, max_pool};

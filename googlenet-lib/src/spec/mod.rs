@@ -209,6 +209,12 @@ pub struct BranchSpec {
 }
 
 impl BranchSpec {
+    /// From its convolutions: name, number of filters and kernel of each.
+    fn of(pool: Option<PoolSpec>, convs: &[(&'static str, i64, i64)]) -> BranchSpec {
+        let conv = |&(name, channels, kernel)| ConvSpec::same(name, channels, kernel, 1, RELU);
+        BranchSpec { pool, convs: convs.iter().map(conv).collect() }
+    }
+
     /// Channels that leave the branch when `in_channels` enter it.
     pub fn out_channels(&self, in_channels: i64) -> i64 {
         self.convs.last().map_or(in_channels, |conv| conv.out_channels)
@@ -269,26 +275,14 @@ impl InceptionSpec {
     /// The four branches of Figure 2b, in the order of their concatenation. The convolutions'
     /// names are those of the fields.
     pub fn branches(&self) -> [BranchSpec; 4] {
-        let convs = |convs: &[(&'static str, i64, i64)]| -> Vec<ConvSpec> {
-            convs
-                .iter()
-                .map(|&(name, channels, kernel)| ConvSpec::same(name, channels, kernel, 1, RELU))
-                .collect()
+        let reduced = |reduce, reduced, name, channels, kernel| {
+            BranchSpec::of(None, &[(reduce, reduced, 1), (name, channels, kernel)])
         };
         [
-            BranchSpec { pool: None, convs: convs(&[("conv_1x1", self.conv_1x1, 1)]) },
-            BranchSpec {
-                pool: None,
-                convs: convs(&[("reduce_3x3", self.reduce_3x3, 1), ("conv_3x3", self.conv_3x3, 3)]),
-            },
-            BranchSpec {
-                pool: None,
-                convs: convs(&[
-                    ("reduce_5x5", self.reduce_5x5, 1),
-                    ("conv_5x5", self.conv_5x5, self.kernel_5x5),
-                ]),
-            },
-            BranchSpec { pool: Some(POOL_SAME), convs: convs(&[("pool_proj", self.pool_proj, 1)]) },
+            BranchSpec::of(None, &[("conv_1x1", self.conv_1x1, 1)]),
+            reduced("reduce_3x3", self.reduce_3x3, "conv_3x3", self.conv_3x3, 3),
+            reduced("reduce_5x5", self.reduce_5x5, "conv_5x5", self.conv_5x5, self.kernel_5x5),
+            BranchSpec::of(Some(POOL_SAME), &[("pool_proj", self.pool_proj, 1)]),
         ]
     }
 
@@ -320,15 +314,11 @@ pub struct NaiveInceptionSpec {
 impl NaiveInceptionSpec {
     /// The four branches of Figure 2a, in the order of their concatenation.
     pub fn branches(&self) -> [BranchSpec; 4] {
-        let branch = |name, channels, kernel| BranchSpec {
-            pool: None,
-            convs: vec![ConvSpec::same(name, channels, kernel, 1, RELU)],
-        };
         [
-            branch("conv_1x1", self.conv_1x1, 1),
-            branch("conv_3x3", self.conv_3x3, 3),
-            branch("conv_5x5", self.conv_5x5, 5),
-            BranchSpec { pool: Some(POOL_SAME), convs: vec![] },
+            BranchSpec::of(None, &[("conv_1x1", self.conv_1x1, 1)]),
+            BranchSpec::of(None, &[("conv_3x3", self.conv_3x3, 3)]),
+            BranchSpec::of(None, &[("conv_5x5", self.conv_5x5, 5)]),
+            BranchSpec::of(Some(POOL_SAME), &[]),
         ]
     }
 

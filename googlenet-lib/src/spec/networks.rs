@@ -2,39 +2,36 @@
 
 use std::borrow::Cow;
 
+use super::HeadPool::{Average, Flatten, GlobalAverage};
 use super::{
-    AuxiliarySpec, BATCH_NORM, BatchNormSpec, ConvSpec, Dropout, HeadPool, HeadSpec, InceptionSpec,
-    Layer, LocalResponseNormSpec, NetworkSpec, PoolSpec, RELU, Shape,
+    AuxiliarySpec, BATCH_NORM, BatchNormSpec, ConvSpec, Dropout, HeadSpec, InceptionSpec, Layer,
+    LocalResponseNormSpec, NetworkSpec, PoolSpec, RELU, Shape,
 };
 use crate::{Error, Result};
 
+/// A row of Table 1: #1x1, #3x3 reduce, #3x3, #5x5 reduce, #5x5, pool proj.
+const fn row(name: &'static str, channels: [i64; 6]) -> InceptionSpec {
+    InceptionSpec::row(name, channels)
+}
+
 /// Table 1, block 3a.
-pub const INCEPTION_3A: InceptionSpec =
-    InceptionSpec::row("inception_3a", [64, 96, 128, 16, 32, 32]);
+pub const INCEPTION_3A: InceptionSpec = row("inception_3a", [64, 96, 128, 16, 32, 32]);
 /// Table 1, block 3b.
-pub const INCEPTION_3B: InceptionSpec =
-    InceptionSpec::row("inception_3b", [128, 128, 192, 32, 96, 64]);
+pub const INCEPTION_3B: InceptionSpec = row("inception_3b", [128, 128, 192, 32, 96, 64]);
 /// Table 1, block 4a.
-pub const INCEPTION_4A: InceptionSpec =
-    InceptionSpec::row("inception_4a", [192, 96, 208, 16, 48, 64]);
+pub const INCEPTION_4A: InceptionSpec = row("inception_4a", [192, 96, 208, 16, 48, 64]);
 /// Table 1, block 4b.
-pub const INCEPTION_4B: InceptionSpec =
-    InceptionSpec::row("inception_4b", [160, 112, 224, 24, 64, 64]);
+pub const INCEPTION_4B: InceptionSpec = row("inception_4b", [160, 112, 224, 24, 64, 64]);
 /// Table 1, block 4c.
-pub const INCEPTION_4C: InceptionSpec =
-    InceptionSpec::row("inception_4c", [128, 128, 256, 24, 64, 64]);
+pub const INCEPTION_4C: InceptionSpec = row("inception_4c", [128, 128, 256, 24, 64, 64]);
 /// Table 1, block 4d.
-pub const INCEPTION_4D: InceptionSpec =
-    InceptionSpec::row("inception_4d", [112, 144, 288, 32, 64, 64]);
+pub const INCEPTION_4D: InceptionSpec = row("inception_4d", [112, 144, 288, 32, 64, 64]);
 /// Table 1, block 4e.
-pub const INCEPTION_4E: InceptionSpec =
-    InceptionSpec::row("inception_4e", [256, 160, 320, 32, 128, 128]);
+pub const INCEPTION_4E: InceptionSpec = row("inception_4e", [256, 160, 320, 32, 128, 128]);
 /// Table 1, block 5a.
-pub const INCEPTION_5A: InceptionSpec =
-    InceptionSpec::row("inception_5a", [256, 160, 320, 32, 128, 128]);
+pub const INCEPTION_5A: InceptionSpec = row("inception_5a", [256, 160, 320, 32, 128, 128]);
 /// Table 1, block 5b.
-pub const INCEPTION_5B: InceptionSpec =
-    InceptionSpec::row("inception_5b", [384, 192, 384, 48, 128, 128]);
+pub const INCEPTION_5B: InceptionSpec = row("inception_5b", [384, 192, 384, 48, 128, 128]);
 
 /// The paper's local response normalisation: five channels, alpha 1e-4, beta 0.75.
 pub const LOCAL_RESPONSE_NORM: LocalResponseNormSpec =
@@ -92,7 +89,7 @@ pub static PAPER: NetworkSpec = NetworkSpec {
         Layer::Inception(INCEPTION_5B),
     ]),
     head: HeadSpec {
-        pool: HeadPool::Average { kernel: 7 },
+        pool: Average { kernel: 7 },
         hidden: None,
         dropout: Dropout::Elements(0.4),
         classes: 1000,
@@ -106,7 +103,7 @@ pub static SEED: NetworkSpec = NetworkSpec {
     norm: None,
     layers: Cow::Borrowed(&SEED_LAYERS),
     head: HeadSpec {
-        pool: HeadPool::Average { kernel: 7 },
+        pool: Average { kernel: 7 },
         hidden: None,
         dropout: Dropout::Channels(0.4),
         classes: 10,
@@ -174,12 +171,7 @@ pub static CIFAR: NetworkSpec = NetworkSpec {
         Layer::Inception(INCEPTION_5A),
         Layer::Inception(INCEPTION_5B),
     ]),
-    head: HeadSpec {
-        pool: HeadPool::GlobalAverage,
-        hidden: None,
-        dropout: Dropout::None,
-        classes: 10,
-    },
+    head: HeadSpec { pool: GlobalAverage, hidden: None, dropout: Dropout::None, classes: 10 },
 };
 
 /// A small GoogLeNet for 32x32 images and a CPU: a stem with stride 2, as the paper's has, and four
@@ -193,18 +185,13 @@ pub static COMPACT: NetworkSpec = NetworkSpec {
         conv("conv_1", 32, 5, 2, RELU),
         conv("conv_2", 64, 3, 1, RELU),
         POOL_PADDED,
-        Layer::Inception(InceptionSpec::row("inception_3a", [48, 32, 64, 16, 24, 24])),
-        Layer::Inception(InceptionSpec::row("inception_3b", [64, 48, 96, 16, 32, 32])),
+        Layer::Inception(row("inception_3a", [48, 32, 64, 16, 24, 24])),
+        Layer::Inception(row("inception_3b", [64, 48, 96, 16, 32, 32])),
         POOL_PADDED,
-        Layer::Inception(InceptionSpec::row("inception_4a", [112, 96, 192, 24, 48, 48])),
-        Layer::Inception(InceptionSpec::row("inception_4b", [160, 128, 256, 32, 64, 64])),
+        Layer::Inception(row("inception_4a", [112, 96, 192, 24, 48, 48])),
+        Layer::Inception(row("inception_4b", [160, 128, 256, 32, 64, 64])),
     ]),
-    head: HeadSpec {
-        pool: HeadPool::GlobalAverage,
-        hidden: None,
-        dropout: Dropout::None,
-        classes: 10,
-    },
+    head: HeadSpec { pool: GlobalAverage, hidden: None, dropout: Dropout::None, classes: 10 },
 };
 
 /// VGG-16 (Simonyan and Zisserman 2014, <https://arxiv.org/abs/1409.1556>, configuration D), for
@@ -244,7 +231,7 @@ pub static VGG_16: NetworkSpec = NetworkSpec {
         }),
     ]),
     head: HeadSpec {
-        pool: HeadPool::Flatten,
+        pool: Flatten,
         hidden: Some(4096),
         dropout: Dropout::Elements(0.5),
         classes: 1000,
@@ -263,7 +250,7 @@ pub static TORCHVISION: NetworkSpec = NetworkSpec {
     norm: Some(BatchNormSpec { epsilon: 1e-3, momentum: 0.1 }),
     layers: Cow::Borrowed(&TORCHVISION_LAYERS),
     head: HeadSpec {
-        pool: HeadPool::GlobalAverage,
+        pool: GlobalAverage,
         hidden: None,
         dropout: Dropout::Elements(0.2),
         classes: 1000,

@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use devices::{Precision, describe};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -24,9 +25,7 @@ use tch::{Device, Tensor};
 use vision_data::{Dataset, Normalize};
 
 use super::history::History;
-use super::recipe::Precision;
 use super::trainer::Trainer;
-use crate::device::describe;
 use crate::model::GoogLeNet;
 use crate::spec::NetworkSpec;
 use crate::{Error, Result};

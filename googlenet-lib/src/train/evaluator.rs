@@ -1,9 +1,9 @@
 //! A network in evaluation: folded once, batch after batch, an image and its mirror image at a time.
 
+use devices::Precision;
 use fused_ops::Repeated;
 use tch::{Kind, Tensor, no_grad};
 
-use super::recipe::Precision;
 use crate::model::{Folded, GoogLeNet};
 use crate::{Error, Result};
 

@@ -30,10 +30,12 @@ mod recipe;
 mod trainer;
 
 pub use checkpoint::has_checkpoint;
+pub use devices::Precision;
 pub(crate) use evaluator::{Computed, Evaluator};
 pub use history::{Epoch, History, Step};
 pub use observer::{Observer, StepReport};
-pub use recipe::{OptimizerSpec, Precision, Recipe, Schedule, SizeStep};
+pub use optimizer::OptimizerSpec;
+pub use recipe::{Recipe, Schedule, SizeStep};
 pub use trainer::{Epochs, Evaluation, Trainer};
-// Where cells have known them since before a run could be shown in one place only.
+// They are at home in `live`, which shows a run; cells know them by these names.
 pub use crate::live::{Fit, Live};

@@ -4,17 +4,17 @@ use std::borrow::Borrow;
 use std::ops::ControlFlow;
 use std::time::Instant;
 
+use devices::describe;
+use fused_ops::{Optimizer, Repeated};
 use tch::{Device, Kind, Tensor, no_grad};
-use vision_data::{Batches, Dataset, EpochPlan, ImageSet, Normalize, draw};
+use vision_data::{Batches, Dataset, EpochPlan, ImageSet, Normalize, random_number};
 
 use super::evaluator::{Computed, Evaluator};
 use super::history::{Epoch, History, Step};
 use super::observer::{Observer, StepReport};
-use super::optimizer::Optimizer;
 use super::recipe::Recipe;
 use crate::model::{GoogLeNet, cross_entropy};
-use crate::{Error, Result, device};
-use fused_ops::Repeated;
+use crate::{Error, Result};
 
 /// Steps between two looks at the loss. Each look waits for the device.
 const LOOK_EVERY: usize = 20;
@@ -124,7 +124,7 @@ impl Trainer {
             network: net.spec().name.to_string(),
             parameters: net.parameters(),
             dataset: data.name.clone(),
-            device: device::describe(net.device()),
+            device: describe(net.device()),
             recipe: recipe.clone(),
             steps_per_epoch: data.train.len() / recipe.batch as usize,
             steps: Vec::new(),
@@ -133,7 +133,11 @@ impl Trainer {
         Ok(Trainer {
             train: prepare(&data.train)?,
             test: prepare(&data.test)?,
-            optimizer: Optimizer::new(net.variables(), &recipe)?,
+            optimizer: Optimizer::new(
+                net.variables(),
+                recipe.optimizer.rule(),
+                recipe.weight_decay,
+            )?,
             passes: Repeated::default(),
             running: None,
             classes: data.classes,
@@ -296,7 +300,7 @@ impl Trainer {
             // Set at every step, the generator needs no place in a checkpoint: libtorch has no way
             // to read its state from Rust.
             let step = self.history.epochs.len() * running.plan.batches() + running.next;
-            tch::manual_seed(draw(self.recipe.seed, step as u64 + 1) as i64);
+            tch::manual_seed(random_number(self.recipe.seed, step as u64 + 1) as i64);
         }
         let inputs = [images.f_to_kind(self.kind())?, labels];
         let Trainer { net, optimizer, recipe, passes, .. } = self;

@@ -7,7 +7,7 @@ use std::path::Path;
 
 /// What the driver says, or why it says nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Driver {
+pub(crate) enum Driver {
     /// There is none that could be loaded.
     Missing,
     /// It does not start; CUDA's number of the error.
@@ -70,7 +70,7 @@ impl Library {
 
 impl Driver {
     /// Asks it.
-    pub(super) fn ask() -> Driver {
+    pub(crate) fn ask() -> Driver {
         let Some(library) = Library::open() else { return Driver::Missing };
         let asked = library.start().and_then(|()| {
             Ok((library.number("cuDriverGetVersion")?, library.number("cuDeviceGetCount")?))
@@ -83,14 +83,14 @@ impl Driver {
 }
 
 /// The name of a GPU by CUDA's number for this process, which `CUDA_VISIBLE_DEVICES` changes.
-pub(super) fn card_name(gpu: usize) -> Option<String> {
+pub(crate) fn card_name(gpu: usize) -> Option<String> {
     let library = Library::open()?;
     library.start().ok()?;
     library.name(gpu)
 }
 
 /// Whether the machine has a graphics card by NVIDIA, with or without a driver.
-pub(super) fn has_card() -> bool {
+pub(crate) fn has_card() -> bool {
     // The last is what a GPU is seen by in Windows' Linux.
     ["/dev/nvidiactl", "/dev/dxg"].iter().any(|file| Path::new(file).exists())
         || has_card_in(Path::new("/sys/bus/pci/devices"))

@@ -10,7 +10,7 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::driver::Driver;
+use crate::driver::Driver;
 
 /// Whether libtorch's CUDA half is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -214,7 +214,7 @@ struct Facts {
 }
 
 /// What stands in the way of a GPU, and what to do about it. Only where libtorch can use none.
-pub(super) fn obstacle() -> String {
+pub(crate) fn obstacle() -> String {
     let half = HALF.get().cloned().unwrap_or(Half::None);
     // SAFETY: the plain calls, since tch's own panics; the error's text is ours to free.
     let version = unsafe {
@@ -235,13 +235,13 @@ pub(super) fn obstacle() -> String {
 }
 
 /// Whether libtorch's CUDA half is there and does not load.
-pub(super) fn failed() -> bool {
+pub(crate) fn failed() -> bool {
     matches!(HALF.get(), Some(Half::Failed(_)))
 }
 
 /// Prints to standard error what stands in the way, the first time that it is called. (Under
 /// evcxr_jupyter, each cell has its own copy of this crate's statics.)
-pub(super) fn say_obstacle_once() {
+pub(crate) fn say_obstacle_once() {
     static SAID: AtomicBool = AtomicBool::new(false);
     if !SAID.swap(true, Ordering::Relaxed) {
         eprintln!("The CPU is used, and no GPU: {}.", obstacle());

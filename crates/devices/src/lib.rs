@@ -1,13 +1,21 @@
-//! Where tensors live.
+//! Where tensors live: devices by name and in words, what stands in the way of a GPU, and the precision
+//! that a device computes in.
+//!
+//! A program or a library that holds this crate loads libtorch's CUDA half before anything of libtorch
+//! runs.
 
 mod cuda;
 mod driver;
+mod error;
+mod precision;
 
 use std::env;
 
+use notebook::number::counted;
 use tch::{Cuda, Device};
 
-use crate::{Error, Result, counted};
+pub use error::{Error, Result};
+pub use precision::Precision;
 
 /// The environment variable that names the device for [`best_device`]: `cpu`, `cuda`, `cuda:N` or
 /// `mps`.
@@ -111,18 +119,9 @@ pub fn describe(device: Device) -> String {
     }
 }
 
-/// Whether float32 convolutions on a GPU may round their inputs to TF32: a setting of the process.
-/// Elsewhere nothing changes.
-pub(crate) fn allow_tensor_float32(device: Device, allow: bool) -> Result<()> {
-    if device.is_cuda() {
-        fused_ops::allow_tensor_float32(allow)?;
-    }
-    Ok(())
-}
-
 /// Lets cuDNN try out which of its algorithms is the fastest for each new shape, where it is used: a
 /// setting of the process.
-pub(crate) fn let_cudnn_choose(device: Device) {
+pub fn let_cudnn_choose(device: Device) {
     if device.is_cuda() {
         Cuda::cudnn_set_benchmark(true);
     }

@@ -1,0 +1,66 @@
+//! What a device computes in.
+
+use serde::{Deserialize, Serialize};
+use tch::{Device, Kind};
+
+use crate::Result;
+
+/// What activations and their gradients are computed in. Weights, the statistics of normalisations
+/// and the losses are float32 whatever it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Precision {
+    /// 32 bits, 24 of them for the digits, on every device.
+    #[default]
+    Float32,
+    /// Float32, but on a GPU convolutions round their inputs to 11 bits for the digits (TF32), which
+    /// tensor cores multiply several times as fast. It is what PyTorch does unless it is told
+    /// otherwise (<https://docs.pytorch.org/docs/stable/notes/cuda.html>). Elsewhere it is float32.
+    TensorFloat32,
+    /// bfloat16: 16 bits, 8 of them for the digits, the range of float32.
+    BFloat16,
+    /// bfloat16 on a GPU and on a CPU that has instructions for it, else float32. A history says
+    /// which it was.
+    Fastest,
+}
+
+impl Precision {
+    /// What it comes to on this device: [`Precision::Fastest`] is bfloat16 or float32, and only a
+    /// GPU has TF32.
+    pub fn on(self, device: Device) -> Precision {
+        match self {
+            Precision::Fastest if device.is_cuda() || cpu_has_bf16() => Precision::BFloat16,
+            Precision::Fastest => Precision::Float32,
+            Precision::TensorFloat32 if !device.is_cuda() => Precision::Float32,
+            other => other,
+        }
+    }
+
+    /// Sets libtorch's switch for it, where the device has one: a setting of the process.
+    ///
+    /// # Errors
+    /// A libtorch without the switch.
+    pub fn choose(self, device: Device) -> Result<()> {
+        if device.is_cuda() {
+            fused_ops::allow_tensor_float32(self.on(device) == Precision::TensorFloat32)?;
+        }
+        Ok(())
+    }
+
+    /// The kind of tensor to compute in.
+    pub fn kind(self, device: Device) -> Kind {
+        match self.on(device) {
+            Precision::BFloat16 => Kind::BFloat16,
+            _ => Kind::Float,
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn cpu_has_bf16() -> bool {
+    std::is_x86_feature_detected!("avx512bf16")
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn cpu_has_bf16() -> bool {
+    false
+}
