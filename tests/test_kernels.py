@@ -78,8 +78,8 @@ def test_the_kernels_command_line(kernelspec):
     kernel = kernelspec("googlenet")["argv"][0]
     for option in ("--help", "--version"):
         done = subprocess.run([kernel, option], capture_output=True, text=True, check=True)
-        assert "googlenet" in done.stdout
-    wrong = ["install", "--prefix", "/missing", "--libtorch", "/missing"]
+        assert "rust-live" in done.stdout
+    wrong = ["install", "--prefix", "/missing"]
     done = subprocess.run([kernel, *wrong], capture_output=True, text=True)
     assert done.returncode != 0
     assert "/missing" in done.stderr

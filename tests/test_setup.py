@@ -23,7 +23,7 @@ import pytest
 def state(root, prefix):
     """Every file that setup may write, with its identity and age."""
     files = [root / ".libtorch", prefix / "share/googlenet-lab/requirements.txt"]
-    files += [prefix / "bin" / name for name in ("googlenet-kernel", "evcxr_jupyter")]
+    files += [prefix / "bin" / name for name in ("rust-live", "evcxr_jupyter")]
     files += (prefix / "share/jupyter/kernels").rglob("*")
     files += [prefix / "bin", *prefix.glob("lib/python*/site-packages")]
     return {file: (file.lstat().st_ino, file.lstat().st_mtime_ns) for file in files}
@@ -204,7 +204,11 @@ def digest(text):
     return base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
 
 
-LIBTORCH = {"torch/lib/libtorch.so": "libtorch", "torch/lib/libtorch.dylib": "libtorch"}
+LIBTORCH = {
+    "torch/lib/libtorch.so": "libtorch",
+    "torch/lib/libtorch.dylib": "libtorch",
+    "torch/version.py": "__version__ = '2.11.0'\n",
+}
 
 
 @pytest.fixture
@@ -259,12 +263,12 @@ def test_setup_from_nothing_twice(lab_with_index):
     assert (lab.root / ".libtorch/lib/libtorch.so").read_text() == "libtorch"
     assert not (lab.root / ".libtorch").readlink().is_absolute()
     version = subprocess.run(
-        [lab.prefix / "bin/googlenet-kernel", "--version"],
+        [lab.prefix / "bin/rust-live", "--version"],
         capture_output=True,
         text=True,
         timeout=20,
     )
-    assert version.stdout.startswith("googlenet-kernel ")
+    assert version.stdout.startswith("rust-live ")
     before = state(lab.root, lab.prefix)
     assert succeed(lab.setup()).strip() == f"The lab is set up in {lab.prefix}"
     assert state(lab.root, lab.prefix) == before

@@ -5,7 +5,7 @@ use ra_ap_syntax::ast::{self, HasModuleItem as _};
 use ra_ap_syntax::{Edition, Parse, SourceFile};
 
 /// Whether `code` can be run as it stands, and how the next line is indented if not.
-pub fn of(code: &str) -> (Status, String) {
+pub(crate) fn of(code: &str) -> (Status, String) {
     if code.lines().any(|line| line.starts_with([':', '!'])) {
         // evcxr's own commands and shell commands follow no grammar that could be parsed here.
         return (Status::Unknown, String::new());
@@ -74,7 +74,7 @@ fn open(code: &str) -> Open {
 }
 
 /// Whether a cell declares variables, or may do so where it cannot be parsed.
-pub fn may_declare_variables(code: &str) -> bool {
+pub(crate) fn may_declare_variables(code: &str) -> bool {
     let parsed = parse(code);
     if !parsed.errors().is_empty() {
         return true;
@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn commands_are_unknown() {
-        assert_eq!(status(":dep tch = \"0.24\""), Status::Unknown);
+        assert_eq!(status(":dep one = \"0.24\""), Status::Unknown);
         assert_eq!(status("!ls"), Status::Unknown);
     }
 }

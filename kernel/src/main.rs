@@ -1,4 +1,4 @@
-//! The Jupyter kernel of the GoogLeNet lab.
+//! A Jupyter kernel for Rust.
 //!
 //! A cell goes one way: `protocol` takes it from the front end and hands it to an `engine`; the one that
 //! there is, `session`, has evcxr compile it (`upstream`), in a directory that was prepared
@@ -8,7 +8,6 @@
 mod cli;
 mod completeness;
 mod engine;
-mod files;
 mod protocol;
 mod runtime;
 mod session;

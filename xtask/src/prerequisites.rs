@@ -16,7 +16,7 @@ const DISK_GB: u64 = 10;
 
 /// Where the interpreter of a new environment comes from.
 #[derive(Debug)]
-pub enum PythonSource {
+pub(crate) enum PythonSource {
     /// uv makes the environment, and fetches a Python where the machine has none.
     Uv {
         /// The program.
@@ -32,7 +32,7 @@ pub enum PythonSource {
 
 impl PythonSource {
     /// Whether the lab can use a Python of this version.
-    pub fn supports(version: &str) -> bool {
+    pub(crate) fn supports(version: &str) -> bool {
         number(version).is_some_and(|found| (PYTHON_MIN..=PYTHON_MAX).contains(&found))
     }
 }
@@ -51,7 +51,7 @@ impl fmt::Display for Lack {
 }
 
 /// Checks everything and reports all that is missing at once.
-pub fn check(root: &Path, environment_exists: bool, complete: bool) -> Result<PythonSource> {
+pub(crate) fn check(root: &Path, environment_exists: bool, complete: bool) -> Result<PythonSource> {
     let mut lacks = Vec::new();
     lacks.extend(rust(output(Command::new("rustc").arg("--version")).as_deref()));
     let python = if environment_exists { Ok(PythonSource::NotNeeded) } else { python() };

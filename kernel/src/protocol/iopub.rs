@@ -25,7 +25,7 @@ const UPDATE: Duration = Duration::from_millis(50);
 const CONTENT: Duration = Duration::from_millis(50);
 
 /// What the pump is told.
-pub enum Event {
+pub(crate) enum Event {
     /// A request begins: what follows belongs to it.
     Request(Box<Request>),
     /// From the engine.
@@ -40,7 +40,7 @@ pub enum Event {
 }
 
 /// The request that output belongs to.
-pub struct Request {
+pub(crate) struct Request {
     /// The message that asked for it.
     pub parent: JupyterMessage,
     /// Whether nothing at all is shown of it, as for user expressions.
@@ -49,7 +49,7 @@ pub struct Request {
 
 /// What was seen while a cell ran.
 #[derive(Debug, Default)]
-pub struct Seen {
+pub(crate) struct Seen {
     /// The last panic on the cell's thread.
     pub panic: Option<Panic>,
     /// Whether a panic ended the cell.
@@ -64,7 +64,7 @@ pub struct Seen {
 
 /// A panic, as the hook told it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Panic {
+pub(crate) struct Panic {
     /// The file that was compiled: `src/lib.rs` is the cells'.
     pub file: String,
     /// Line in that file, from 1.
@@ -76,7 +76,7 @@ pub struct Panic {
 }
 
 /// Sends what cells write, gathered and in order.
-pub struct Pump {
+pub(crate) struct Pump {
     events: mpsc::Receiver<Event>,
     iopub: mpsc::Sender<JupyterMessage>,
     request: Option<Request>,
@@ -113,7 +113,7 @@ struct Display {
 
 impl Pump {
     /// A pump from `events` to `iopub`.
-    pub fn new(events: mpsc::Receiver<Event>, iopub: mpsc::Sender<JupyterMessage>) -> Pump {
+    pub(crate) fn new(events: mpsc::Receiver<Event>, iopub: mpsc::Sender<JupyterMessage>) -> Pump {
         Pump {
             events,
             iopub,
@@ -128,7 +128,7 @@ impl Pump {
     }
 
     /// Works until nobody can tell it anything any more.
-    pub async fn run(mut self) {
+    pub(crate) async fn run(mut self) {
         loop {
             let event = match self.due() {
                 None => self.events.recv().await,
@@ -392,14 +392,14 @@ impl Panic {
 }
 
 /// The result of a cell.
-pub fn execute_result(count: ExecutionCount, data: Map<String, Value>) -> ExecuteResult {
+pub(crate) fn execute_result(count: ExecutionCount, data: Map<String, Value>) -> ExecuteResult {
     // The protocol wants an object where there is nothing to say.
     let transient = Some(Transient::default());
     ExecuteResult { transient, ..ExecuteResult::new(count, media(data)) }
 }
 
 /// Content by MIME type, as Jupyter wants it.
-pub fn media(data: Map<String, Value>) -> Media {
+pub(crate) fn media(data: Map<String, Value>) -> Media {
     serde_json::from_value(Value::Object(data.clone())).unwrap_or_else(|_| {
         // One of them is not what its type says: text at least.
         serde_json::from_value(json!({ "text/plain": Value::Object(data).to_string() }))
@@ -417,7 +417,7 @@ pub(super) async fn publish_all(
             message = messages.recv() => {
                 let Some(message) = message else { return };
                 if let Err(error) = iopub.send(message).await {
-                    eprintln!("a message could not be published: {error}");
+                    log::warn!("a message could not be published: {error}");
                 }
             }
             event = iopub.recv_subscription() => {
@@ -425,7 +425,7 @@ pub(super) async fn publish_all(
                 if let Ok(SubscriptionEvent::Subscribe(topic)) = event
                     && let Err(error) = iopub.send(IoPubWelcome::new(topic).into()).await
                 {
-                    eprintln!("a front end could not be welcomed: {error}");
+                    log::warn!("a front end could not be welcomed: {error}");
                 }
             }
         }

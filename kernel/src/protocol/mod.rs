@@ -4,9 +4,9 @@
 //! evaluates the cells is an [`Engine`]: nothing here knows of evcxr or of a compiler.
 
 mod control;
-pub mod history;
+pub(crate) mod history;
 mod info;
-pub mod iopub;
+pub(crate) mod iopub;
 mod report;
 mod shell;
 mod sockets;
@@ -26,11 +26,11 @@ use control::Control;
 use history::History;
 use iopub::{Event, Pump};
 use shell::Shell;
-pub use sockets::Sockets;
+pub(crate) use sockets::Sockets;
 use sockets::is_fatal;
 
 /// What the protocol works with.
-pub struct Parts {
+pub(crate) struct Parts {
     /// What evaluates the cells.
     pub engine: Arc<dyn Engine>,
     /// To the IOPub channel.
@@ -44,7 +44,7 @@ pub struct Parts {
 }
 
 /// Serves until a shutdown is asked for.
-pub async fn serve(sockets: Sockets, parts: Parts) {
+pub(crate) async fn serve(sockets: Sockets, parts: Parts) {
     let Parts { engine, events, pumped, history, ended } = parts;
     let Sockets { mut shell, replies, control, stdin, iopub } = sockets;
     let (publish, published) = mpsc::channel::<JupyterMessage>(64);
@@ -61,7 +61,7 @@ pub async fn serve(sockets: Sockets, parts: Parts) {
                     }
                 }
                 Err(error) if is_fatal(&error) => return,
-                Err(error) => eprintln!("a message on the shell channel was dropped: {error}"),
+                Err(error) => log::warn!("a message on the shell channel was dropped: {error}"),
             }
         }
     });

@@ -8,7 +8,7 @@ use crate::engine::Diagnostic;
 
 /// An error of a cell: its name, one line, and all that there is to say.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Report {
+pub(super) struct Report {
     name: &'static str,
     value: String,
     traceback: Vec<String>,
@@ -16,7 +16,7 @@ pub struct Report {
 
 impl Report {
     /// An error that is said in one or more lines.
-    pub fn new(name: &'static str, text: &str) -> Report {
+    pub(super) fn new(name: &'static str, text: &str) -> Report {
         let text = if text.is_empty() { "no reason was given" } else { text };
         Report {
             name,
@@ -26,7 +26,7 @@ impl Report {
     }
 
     /// What the compiler says, one report for each cause, with the lines of the cell.
-    pub fn compilation(errors: &[Diagnostic], cell: &str) -> Vec<Report> {
+    pub(super) fn compilation(errors: &[Diagnostic], cell: &str) -> Vec<Report> {
         let mut reports = Vec::<Report>::new();
         for error in errors {
             let report = compilation(error, cell);
@@ -39,7 +39,11 @@ impl Report {
 
     /// A panic that ended the cell. `compiled` is the program it was in, `cells` all cells so far
     /// with their numbers, this one last.
-    pub fn panic(panic: Option<&Panic>, compiled: &str, cells: &[(usize, String)]) -> Report {
+    pub(super) fn panic(
+        panic: Option<&Panic>,
+        compiled: &str,
+        cells: &[(usize, String)],
+    ) -> Report {
         let Some(panic) = panic else { return Report::new("panic", "the cell panicked") };
         let place = place_of(panic, compiled, cells);
         let mut traceback = vec![format!("{RED}panic{RESET}: {}", panic.message)];
@@ -56,7 +60,7 @@ impl Report {
     }
 
     /// The process that ran the cell has ended. `status` is what evcxr says of it.
-    pub fn gone(status: &str, last_words: &str) -> Report {
+    pub(super) fn gone(status: &str, last_words: &str) -> Report {
         let cause = cause_of(status, last_words);
         let text = format!(
             "{cause}. The process that ran the cells has ended and all variables are gone; \
@@ -66,7 +70,7 @@ impl Report {
     }
 
     /// For the front end.
-    pub fn output(&self) -> ErrorOutput {
+    pub(super) fn output(&self) -> ErrorOutput {
         ErrorOutput {
             ename: self.name.to_owned(),
             evalue: self.value.clone(),
@@ -75,7 +79,7 @@ impl Report {
     }
 
     /// For the reply.
-    pub fn reply(&self) -> Box<ReplyError> {
+    pub(super) fn reply(&self) -> Box<ReplyError> {
         let ErrorOutput { ename, evalue, traceback } = self.output();
         Box::new(ReplyError { ename, evalue, traceback })
     }

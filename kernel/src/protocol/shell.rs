@@ -132,7 +132,7 @@ impl Shell {
             }
             Content::CommMsg(_) | Content::CommClose(_) => None,
             other => {
-                eprintln!("a message of type {} was not carried out", other.message_type());
+                log::warn!("a message of type {} was not carried out", other.message_type());
                 wire::refusal(message)
             }
         }
@@ -199,7 +199,7 @@ impl Shell {
             && let Some(history) = &self.history
             && let Err(error) = history.add(self.count, &request.code, text)
         {
-            eprintln!("the history: {error:#}");
+            log::warn!("the history: {error:#}");
         }
         if let Some(reports) = failure {
             if !request.silent {
@@ -314,7 +314,7 @@ impl Shell {
     fn input_of(&self, message: &JupyterMessage, allowed: bool) -> Ask {
         if !allowed {
             return Box::new(|prompt, _| {
-                eprintln!("{prompt:?} was asked where nobody can answer");
+                log::warn!("{prompt:?} was asked where nobody can answer");
                 String::new()
             });
         }
@@ -330,7 +330,7 @@ impl Shell {
                 let mut stopped = std::pin::pin!(stop.notified());
                 stopped.as_mut().enable();
                 if let Err(error) = socket.send(request.as_child_of(&parent)).await {
-                    eprintln!("the reader could not be asked: {error}");
+                    log::warn!("the reader could not be asked: {error}");
                     return String::new();
                 }
                 loop {
@@ -340,7 +340,7 @@ impl Shell {
                                 return reply.value;
                             }
                             Ok(_) => {}
-                            Err(error) => eprintln!("an answer was dropped: {error}"),
+                            Err(error) => log::warn!("an answer was dropped: {error}"),
                         },
                         () = stopped.as_mut() => return String::new(),
                     }
@@ -400,7 +400,7 @@ impl Shell {
 
     async fn reply(&mut self, message: JupyterMessage) {
         if let Err(error) = self.replies.send(message).await {
-            eprintln!("a reply could not be sent: {error}");
+            log::warn!("a reply could not be sent: {error}");
         }
     }
 }

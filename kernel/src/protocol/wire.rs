@@ -14,7 +14,7 @@ use zeromq::SocketRecv;
 /// # Errors
 /// A socket that is gone, a wrong signature, and what is no Jupyter message at all. A request whose
 /// content is wrong is no error: see [`refusal`].
-pub async fn read<S: SocketRecv>(
+pub(super) async fn read<S: SocketRecv>(
     connection: &mut Connection<S>,
 ) -> Result<JupyterMessage, RuntimeError> {
     message(RawMessage::from_multipart(connection.socket.recv().await?, &connection.mac)?)
@@ -84,7 +84,7 @@ fn defaults(kind: &str, given: Map<String, Value>) -> Map<String, Value> {
 }
 
 /// The answer to a request that cannot be carried out; `None` where no answer is waited for.
-pub fn refusal(message: &JupyterMessage) -> Option<JupyterMessage> {
+pub(super) fn refusal(message: &JupyterMessage) -> Option<JupyterMessage> {
     let kind = message.content.message_type();
     let reply = format!("{}_reply", kind.strip_suffix("_request")?);
     let fault = match &message.content {

@@ -7,7 +7,7 @@ use std::io::{self, Read};
 
 /// One thing that happened in the process that runs the cells.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Frame {
+pub(crate) enum Frame {
     /// The process is there; its id.
     Hello(u32),
     /// A cell begins to run.
@@ -33,7 +33,7 @@ pub enum Frame {
 
 impl Frame {
     /// The frame as it travels.
-    pub fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         let pid;
         let (kind, payload): (u8, &[u8]) = match self {
             Frame::Hello(id) => {
@@ -61,7 +61,7 @@ impl Frame {
     ///
     /// # Errors
     /// What is not a frame, and an end in the middle of one.
-    pub fn read(from: &mut impl Read) -> io::Result<Option<Frame>> {
+    pub(crate) fn read(from: &mut impl Read) -> io::Result<Option<Frame>> {
         let mut kind = [0];
         if from.read(&mut kind)? == 0 {
             return Ok(None);

@@ -1,12 +1,12 @@
 //! Takes the markers that stand in a cell's standard output apart from its text.
 //!
-//! evcxr's generated code and evcxr_runtime write lines that begin with `EVCXR_`; googlenet-lib
+//! evcxr's generated code and evcxr_runtime write lines that begin with `EVCXR_`; a library
 //! writes Jupyter messages the same way. Text without a newline may stand before a marker.
 
 /// Begins a line that is a Jupyter message, as JSON: `{"type": …, "content": …}`.
-pub const MESSAGE: &str = "EVCXR_JUPYTER_MESSAGE ";
+pub(super) const MESSAGE: &str = "EVCXR_JUPYTER_MESSAGE ";
 /// What evcxr expects when a cell has returned.
-pub const COMPLETE: &str = "EVCXR_EXECUTION_COMPLETE";
+pub(super) const COMPLETE: &str = "EVCXR_EXECUTION_COMPLETE";
 
 const BEGIN: &[u8] = b"EVCXR_";
 const PANICKED: &str = "EVCXR_PANIC_NOTIFICATION";
@@ -19,7 +19,7 @@ const MARKERS: [&str; 6] = [MESSAGE, PANICKED, FAILED, TYPE_CHANGED, INPUT, BEGI
 
 /// A part of a cell's standard output.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Part {
+pub(super) enum Part {
     /// Text, as it came.
     Text(Vec<u8>),
     /// A Jupyter message.
@@ -36,7 +36,7 @@ pub enum Part {
 
 /// Holds back what may become a marker, and nothing else.
 #[derive(Debug, Default)]
-pub struct Splitter {
+pub(super) struct Splitter {
     held: Vec<u8>,
     /// The MIME type, once content has begun.
     content: Option<String>,
@@ -46,13 +46,13 @@ pub struct Splitter {
 
 impl Splitter {
     /// Takes the next bytes.
-    pub fn push(&mut self, bytes: &[u8], mut part: impl FnMut(Part)) {
+    pub(super) fn push(&mut self, bytes: &[u8], mut part: impl FnMut(Part)) {
         self.held.extend_from_slice(bytes);
         while self.step(&mut part) {}
     }
 
     /// The cell has ended: what was held back is text after all.
-    pub fn finish(&mut self, mut part: impl FnMut(Part)) {
+    pub(super) fn finish(&mut self, mut part: impl FnMut(Part)) {
         self.content = None;
         self.searched = 0;
         if !self.held.is_empty() {

@@ -28,7 +28,7 @@ const LOOK: Duration = Duration::from_millis(50);
 fn prepare(setup: &Setup, notices: &Notices) -> Result<Option<Template>> {
     let Some(library) = &setup.library else { return Ok(None) };
     let template = Template::of(&setup.home, library);
-    let key = Key::of(library)?;
+    let key = Key::of(library, &setup.fingerprints)?;
     std::thread::scope(|scope| {
         // Ends the thread when it is dropped, however the preparation ends.
         let (_prepared, ended) = channel::<()>();
@@ -55,7 +55,7 @@ fn context(setup: &Setup, socket: &Path) -> Result<CommandContext> {
     drop(outputs.stdout);
     std::thread::Builder::new().name("log".into()).spawn(move || {
         for line in outputs.stderr {
-            eprintln!("{line}");
+            log::warn!("the process that runs the cells: {line}");
         }
     })?;
     let mut context = CommandContext::with_eval_context(context);
@@ -149,7 +149,7 @@ impl Worker {
                     let seen = self.analyse();
                     let seen = seen.and_then(|()| self.context.hover_at(step, step.len()));
                     if let Err(error) = seen {
-                        eprintln!("while warming up: {error:#}");
+                        log::warn!("while warming up: {error:#}");
                     }
                 }
                 Err(RecvTimeoutError::Disconnected) => return,

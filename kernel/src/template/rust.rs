@@ -14,7 +14,7 @@ use super::Home;
 ///
 /// # Errors
 /// A rustc that does not run.
-pub fn rustc(arguments: &[&str]) -> Result<String> {
+pub(crate) fn rustc(arguments: &[&str]) -> Result<String> {
     let output = Command::new("rustc")
         .args(arguments)
         .output()
@@ -37,7 +37,7 @@ pub(super) fn rustc_version() -> Result<&'static str> {
 ///
 /// # Errors
 /// A rustc that does not run or does not compile it.
-pub fn hooks(home: &Home) -> Result<PathBuf> {
+pub(crate) fn hooks(home: &Home) -> Result<PathBuf> {
     const SOURCE: &str = include_str!("../runtime/hooks.rs");
     let mut hasher = DefaultHasher::new();
     (SOURCE, rustc_version()?).hash(&mut hasher);

@@ -5,7 +5,7 @@ use evcxr::{CompilationError, Error};
 use crate::engine::{CellError, Completion, Completions, Diagnostic, Documentation, Label};
 
 /// What was wrong with a cell.
-pub fn cell_error(error: Error) -> CellError {
+pub(crate) fn cell_error(error: Error) -> CellError {
     match error {
         Error::CompilationErrors(errors) => {
             CellError::Compilation(errors.iter().map(diagnostic).collect())
@@ -34,7 +34,7 @@ fn diagnostic(error: &CompilationError) -> Diagnostic {
 }
 
 /// What may stand at a place.
-pub fn completions(found: evcxr::Completions) -> Completions {
+pub(crate) fn completions(found: evcxr::Completions) -> Completions {
     let items = found.completions.into_iter().map(|item| Completion {
         code: item.code,
         kind: item.kind,
@@ -44,6 +44,6 @@ pub fn completions(found: evcxr::Completions) -> Completions {
 }
 
 /// What is known of a name; None where evcxr says that it is nothing.
-pub fn documentation((plain, html): (String, String)) -> Option<Documentation> {
+pub(crate) fn documentation((plain, html): (String, String)) -> Option<Documentation> {
     (plain != "No documentation found").then_some(Documentation { plain, html })
 }

@@ -25,14 +25,14 @@ use crate::upstream::display;
 use crate::upstream::prelink::{Compiler, LINKER, Prelinked, link};
 
 /// Set by the kernel: the cargo that is stood before.
-const CARGO: &str = "GOOGLENET_KERNEL_CARGO";
+const CARGO: &str = "RUST_LIVE_CARGO";
 /// Set by the kernel, if the reader has set it: cargo's own home.
-const HOME: &str = "GOOGLENET_KERNEL_CARGO_HOME";
+const HOME: &str = "RUST_LIVE_CARGO_HOME";
 const CARGO_HOME: &str = "CARGO_HOME";
 /// Cargo's own, before all of its configurations: whether the network is left alone.
 const NET_OFFLINE: &str = "CARGO_NET_OFFLINE";
 /// Set for cargo: where its call of rustc is written.
-const RECORD: &str = "GOOGLENET_KERNEL_RECORD";
+const RECORD: &str = "RUST_LIVE_RECORD";
 /// Set by evcxr: where it reads which file was made.
 const SHARED_OBJECT: &str = "EVCXR_EXECUTION_SO_PATH";
 /// With any of these, cargo does not call rustc itself.
@@ -43,16 +43,16 @@ const WRAPPERS: [&str; 4] = [
     "CARGO_BUILD_RUSTC_WORKSPACE_WRAPPER",
 ];
 /// Beside the cell crate's Cargo.toml: its last call of rustc.
-pub const CALL: &str = "rustc-call.json";
+pub(crate) const CALL: &str = "rustc-call.json";
 /// Behind the `opt-level` in Cargo.toml, as long as other crates need not be analysed.
-pub const UNANALYSED: &str = " # nothing is analysed yet";
+pub(crate) const UNANALYSED: &str = " # nothing is analysed yet";
 /// In the folder of the cells: the cell.
 const CELL: &str = "src/lib.rs";
 const RECORDER: &str = "rustc-recorder";
 const FOLDER: &str = "tools";
 
 /// Becomes one of the programs of that folder, if this is one.
-pub fn enter() {
+pub(crate) fn enter() {
     let Some(program) = std::env::args_os().next().and_then(|name| on_path(name.into())) else {
         return;
     };
@@ -88,7 +88,7 @@ enum Never {}
 ///
 /// # Errors
 /// A cache that cannot be written.
-pub fn stand_before(cache: &Path, set: fn(&str, OsString)) -> Result<()> {
+pub(crate) fn stand_before(cache: &Path, set: fn(&str, OsString)) -> Result<()> {
     let this = std::env::current_exe().context("this program cannot be found")?;
     let mut hasher = DefaultHasher::new();
     this.hash(&mut hasher);
@@ -127,7 +127,7 @@ fn real_cargo() -> OsString {
 }
 
 /// The reader's own path: programs that cells start must find nothing of this.
-pub fn path_of_the_reader() -> OsString {
+pub(crate) fn path_of_the_reader() -> OsString {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let own = |folder: &PathBuf| folder.join(RECORDER).exists();
     let folders = std::env::split_paths(&path).filter(|folder| !own(folder));
@@ -135,7 +135,7 @@ pub fn path_of_the_reader() -> OsString {
 }
 
 /// Gives a program the environment that the reader gave to the kernel.
-pub fn hide_from(command: &mut Command) -> &mut Command {
+pub(crate) fn hide_from(command: &mut Command) -> &mut Command {
     match std::env::var_os(HOME) {
         Some(own) => command.env(CARGO_HOME, own),
         None => command.env_remove(CARGO_HOME),
@@ -241,12 +241,12 @@ fn record(arguments: &[OsString]) -> Result<Never> {
 }
 
 /// A file that is there as long as other crates need not be analysed.
-pub fn unanalysed() -> PathBuf {
+pub(crate) fn unanalysed() -> PathBuf {
     in_session("unanalysed")
 }
 
 /// A file that is there as long as evcxr shows values by `{:?}`, which its commands may change.
-pub fn by_debug() -> PathBuf {
+pub(crate) fn by_debug() -> PathBuf {
     in_session("by-debug")
 }
 
@@ -380,7 +380,7 @@ fn sources(here: &Path, target: &Path) -> Result<Vec<PathBuf>> {
 ///
 /// # Errors
 /// A list that is not there or is none.
-pub fn listed(list: &Path) -> Result<Vec<PathBuf>> {
+pub(crate) fn listed(list: &Path) -> Result<Vec<PathBuf>> {
     let text = fs::read_to_string(list)?;
     let (_, sources) = text.split_once(": ").context("a list without a target")?;
     // A space within a name has a backslash before it.

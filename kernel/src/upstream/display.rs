@@ -46,13 +46,13 @@ mod cells_display {
 "#;
 
 /// Whether this program shows a value as [`once`] would.
-pub fn is_by_debug(program: &str) -> bool {
+pub(crate) fn is_by_debug(program: &str) -> bool {
     program.contains(BY_DEBUG)
 }
 
 /// The program that shows the value in one go; None where it shows none, or where it is not clear at
 /// which line the expression begins.
-pub fn once(program: &str) -> Option<String> {
+pub(crate) fn once(program: &str) -> Option<String> {
     let [begin, end] = LINES;
     let last = program.rfind(end)?;
     let first = program[..=last].find(begin)?;
