@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use super::kernelspec::{Installed, Prepared};
-use crate::template::{Home, Key, Standing, Template, future_date, rustc};
+use crate::template::{Home, Key, Template, TemplateStatus, future_date, rustc};
 
 const RUST: &str = env!("CARGO_PKG_RUST_VERSION");
 const INSTALL_RUST: &str =
@@ -98,15 +98,15 @@ fn library(installed: Option<&Installed>) -> Result<String, String> {
     let key = Key::of(&library, &fingerprint).map_err(|error| format!("{error:#}"))?;
     let template = Template::of(&home, &library);
     let again = "run rust-live prepare, or wait for it in the first cell";
-    match template.standing(&key) {
-        Standing::Ready => {
+    match template.status(&key) {
+        TemplateStatus::Ready => {
             if let Some(file) = template.dated_ahead() {
                 return Err(future_date(&file));
             }
             Ok(format!("{} is prepared in {}", library.display(), template.folder().display()))
         }
-        Standing::Missing => Err(format!("{} is not prepared: {again}", library.display())),
-        Standing::Stale(reason) => Err(format!("{}: {reason}: {again}", library.display())),
+        TemplateStatus::Missing => Err(format!("{} is not prepared: {again}", library.display())),
+        TemplateStatus::Stale(reason) => Err(format!("{}: {reason}: {again}", library.display())),
     }
 }
 

@@ -122,7 +122,7 @@ fn act(action: Action) -> Result<ExitCode> {
         Action::Doctor { name } => return Ok(doctor::examine(name.as_deref())),
         Action::BuildTemplate { library } => {
             find_standard_library()?;
-            cargo::stand_before(&Home::find()?.cache, set_variable)?;
+            cargo::install_shims(&Home::find()?.cache, set_variable)?;
             template::build_here(&library)?;
         }
         Action::RemoveSession { folder } => {
@@ -185,7 +185,7 @@ fn run(connection_file: &Path, prepared: Prepared) -> Result<()> {
     unsafe { libc::signal(libc::SIGINT, libc::SIG_IGN) };
     find_standard_library()?;
     let home = Home::find()?;
-    cargo::stand_before(&home.cache, set_variable)?;
+    cargo::install_shims(&home.cache, set_variable)?;
     let folder = Arc::new(SessionFolder::new(&home, prepared.library.as_deref())?);
     // evcxr reads it when the session begins.
     set_variable("EVCXR_TMPDIR", folder.path());
@@ -216,7 +216,7 @@ async fn serve(
     parent: u32,
 ) -> Result<()> {
     let sockets = Sockets::bind(connection_file).await?;
-    let (events, pumped) = mpsc::channel::<Event>(256);
+    let (events, published) = mpsc::channel::<Event>(256);
     let history = History::open(&home.state)
         .inspect_err(|error| log::warn!("cells are not kept in the history: {error:#}"))
         .ok();
@@ -230,7 +230,7 @@ async fn serve(
     let engine = Arc::new(Session::start(setup, output)?);
     let ended = Arc::new(Notify::new());
     tokio::spawn(watch(Arc::clone(&ended), parent));
-    protocol::serve(sockets, Parts { engine, events, pumped, history, ended }).await;
+    protocol::serve(sockets, Parts { engine, events, published, history, ended }).await;
     Ok(())
 }
 

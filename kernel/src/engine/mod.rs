@@ -84,11 +84,16 @@ pub(crate) enum EngineRequest {
     },
 }
 
-/// How the evaluation of a cell ended.
-#[derive(Debug)]
+/// What came of a cell. The engine begins it with what it knows; what the process that ran the cell told
+/// on its way is added where its frames arrive, before the reply is made of it.
+#[derive(Debug, Default)]
 pub(crate) struct CellOutcome {
-    /// What the engine's own commands show, by MIME type, or what was wrong.
-    pub result: Result<Map<String, Value>, CellError>,
+    /// What the engine's own commands show, by MIME type.
+    pub commands: Map<String, Value>,
+    /// The value of the cell, by MIME type: the content that its process showed last.
+    pub value: Map<String, Value>,
+    /// What was wrong.
+    pub error: Option<CellError>,
     /// The program that was compiled last.
     pub compiled: String,
 }
@@ -96,7 +101,7 @@ pub(crate) struct CellOutcome {
 impl CellOutcome {
     /// A cell that failed with a message.
     pub(crate) fn failed(message: impl Into<String>) -> CellOutcome {
-        CellOutcome { result: Err(CellError::Other(message.into())), compiled: String::new() }
+        CellOutcome { error: Some(CellError::Other(message.into())), ..CellOutcome::default() }
     }
 }
 
@@ -105,10 +110,32 @@ impl CellOutcome {
 pub(crate) enum CellError {
     /// It does not compile.
     Compilation(Vec<Diagnostic>),
-    /// The process that ran it has ended; how, in the words of the system.
-    ProcessEnded(String),
+    /// A panic ended it; None where the hook could not tell which.
+    Panic(Option<Panic>),
+    /// An error that `?` returned ended it.
+    Returned(String),
+    /// The process that ran it has ended.
+    ProcessEnded {
+        /// How, in the words of the system.
+        status: String,
+        /// The last lines that it wrote to standard error.
+        last_words: String,
+    },
     /// Anything else.
     Other(String),
+}
+
+/// A panic, as the hook told it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Panic {
+    /// The file that was compiled: `src/lib.rs` is the cells'.
+    pub file: String,
+    /// Line in that file, from 1.
+    pub line: usize,
+    /// Column in that line, from 1.
+    pub column: usize,
+    /// What it said.
+    pub message: String,
 }
 
 /// What the compiler says about a cell.

@@ -24,7 +24,7 @@ use tokio::sync::{Notify, mpsc};
 use crate::engine::{Engine, Signal};
 use control::Control;
 use history::History;
-use iopub::{Event, Pump};
+use iopub::{Event, IoPub};
 use shell::Shell;
 pub(crate) use sockets::Sockets;
 use sockets::is_fatal;
@@ -36,7 +36,7 @@ pub(crate) struct Parts {
     /// To the IOPub channel.
     pub events: mpsc::Sender<Event>,
     /// From everybody to the IOPub channel.
-    pub pumped: mpsc::Receiver<Event>,
+    pub published: mpsc::Receiver<Event>,
     /// The history, if it can be kept.
     pub history: Option<History>,
     /// Told to end for another reason than a message.
@@ -45,11 +45,11 @@ pub(crate) struct Parts {
 
 /// Serves until a shutdown is asked for.
 pub(crate) async fn serve(sockets: Sockets, parts: Parts) {
-    let Parts { engine, events, pumped, history, ended } = parts;
+    let Parts { engine, events, published, history, ended } = parts;
     let Sockets { mut shell, replies, control, stdin, iopub } = sockets;
-    let (publish, published) = mpsc::channel::<JupyterMessage>(64);
-    let publisher = tokio::spawn(iopub::publish_all(iopub, published));
-    let pump = tokio::spawn(Pump::new(pumped, publish.clone()).run());
+    let (publish, messages) = mpsc::channel::<JupyterMessage>(64);
+    let publisher = tokio::spawn(iopub::publish_all(iopub, messages));
+    let gatherer = tokio::spawn(IoPub::new(published, publish.clone()).run());
 
     let (queue, requests) = mpsc::unbounded_channel();
     tokio::spawn(async move {
@@ -88,10 +88,10 @@ pub(crate) async fn serve(sockets: Sockets, parts: Parts) {
     }
     engine.signal(Signal::End);
     shell.abort();
-    pump.abort();
+    gatherer.abort();
     drop(publish);
     let _ = shell.await;
-    let _ = pump.await;
+    let _ = gatherer.await;
     // What is still on its way, the last status among it.
     let _ = tokio::time::timeout(Duration::from_millis(500), publisher).await;
 }

@@ -3,8 +3,7 @@
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use jupyter_protocol::{ErrorOutput, ReplyError};
 
-use super::iopub::Panic;
-use crate::engine::Diagnostic;
+use crate::engine::{Diagnostic, Panic};
 
 /// An error of a cell: its name, one line, and all that there is to say.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,13 +47,13 @@ impl Report {
         let place = place_of(panic, compiled, cells);
         let mut traceback = vec![format!("{RED}panic{RESET}: {}", panic.message)];
         match &place {
-            Place::Cell { number, line, text } => {
+            PanicLocation::Cell { number, line, text } => {
                 let this = cells.last().is_some_and(|(last, _)| last == number);
                 let cell = if this { "this cell".to_owned() } else { format!("cell [{number}]") };
                 traceback.push(format!("{BLUE}  --> {RESET}{cell}, line {line}"));
                 traceback.push(format!("{BLUE}{line:4} | {RESET}{text}"));
             }
-            Place::File(file) => traceback.push(format!("{BLUE}  --> {RESET}{file}")),
+            PanicLocation::File(file) => traceback.push(format!("{BLUE}  --> {RESET}{file}")),
         }
         Report { name: "panic", value: panic.message.clone(), traceback }
     }
@@ -132,7 +131,7 @@ fn offset(text: &str, line: usize, column: usize) -> Option<usize> {
     Some(start + within)
 }
 
-enum Place {
+enum PanicLocation {
     Cell { number: usize, line: usize, text: String },
     File(String),
 }
@@ -140,8 +139,9 @@ enum Place {
 /// Where in the cells a panic was. The compiled program holds their lines as they were written, but
 /// functions and types before statements, and those of earlier cells as well: the line is looked
 /// for by its text, and where it stands more than once, by the lines around it.
-fn place_of(panic: &Panic, compiled: &str, cells: &[(usize, String)]) -> Place {
-    let elsewhere = || Place::File(format!("{}:{}:{}", panic.file, panic.line, panic.column));
+fn place_of(panic: &Panic, compiled: &str, cells: &[(usize, String)]) -> PanicLocation {
+    let elsewhere =
+        || PanicLocation::File(format!("{}:{}:{}", panic.file, panic.line, panic.column));
     if panic.file != "src/lib.rs" {
         return elsewhere();
     }
@@ -162,7 +162,7 @@ fn place_of(panic: &Panic, compiled: &str, cells: &[(usize, String)]) -> Place {
             }
         }
     }
-    best.map_or_else(elsewhere, |(_, number, line, text)| Place::Cell {
+    best.map_or_else(elsewhere, |(_, number, line, text)| PanicLocation::Cell {
         number,
         line,
         text: text.to_owned(),

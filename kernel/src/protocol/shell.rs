@@ -17,7 +17,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::history::History;
 use super::info::kernel_info;
-use super::iopub::{self, Event, Request, Seen};
+use super::iopub::{self, Event, Request};
 use super::report::Report;
 use super::wire;
 use crate::completeness;
@@ -169,25 +169,19 @@ impl Shell {
         }
 
         self.engine.state().begin();
-        let (outcome, seen) =
-            self.evaluate(&request.code, message, request.allow_stdin, false).await;
+        let outcome = self.evaluate(&request.code, message, request.allow_stdin, false).await;
         let interrupts = self.engine.state().end();
 
-        let mut data = seen.result.clone();
-        let failure = match outcome.result {
-            Ok(mut commands) => {
-                // The value is the result; what commands said before it is shown beside it.
-                if data.is_empty() {
-                    swap(&mut data, &mut commands);
-                }
-                if !commands.is_empty() && !request.silent {
-                    let display = DisplayData::new(iopub::media(commands));
-                    self.publish(display.as_child_of(message)).await;
-                }
-                self.failure_of(&seen, &outcome.compiled, interrupts)
-            }
-            Err(error) => Some(self.reports_of(&error, &request.code, &seen, interrupts)),
-        };
+        let failure = self.reports_of(&outcome, &request.code, interrupts);
+        let CellOutcome { mut commands, value: mut data, .. } = outcome;
+        // The value is the result; what commands said before it is shown beside it.
+        if data.is_empty() {
+            swap(&mut data, &mut commands);
+        }
+        if !commands.is_empty() && !request.silent {
+            let display = DisplayData::new(iopub::media(commands));
+            self.publish(display.as_child_of(message)).await;
+        }
         let shown = !data.is_empty() && !request.silent;
         let text =
             data.get("text/plain").and_then(Value::as_str).map(|text| text.trim_end().to_owned());
@@ -229,7 +223,7 @@ impl Shell {
         message: &JupyterMessage,
         allow_stdin: bool,
         mute: bool,
-    ) -> (CellOutcome, Seen) {
+    ) -> CellOutcome {
         let request = Request { parent: message.clone(), mute };
         let _ = self.events.send(Event::Request(Box::new(request))).await;
         let (done, outcome) = oneshot::channel();
@@ -238,48 +232,41 @@ impl Shell {
         let outcome = outcome
             .await
             .unwrap_or_else(|_| CellOutcome::failed("evcxr itself has failed: restart the kernel"));
-        let gone = matches!(outcome.result, Err(CellError::ProcessEnded(_)));
-        let (seen, answer) = oneshot::channel();
-        let _ = self.events.send(Event::Finish { gone, seen }).await;
-        (outcome, answer.await.unwrap_or_default())
+        let (complete, completed) = oneshot::channel();
+        let _ = self.events.send(Event::Finish { outcome, complete }).await;
+        completed.await.unwrap_or_else(|_| CellOutcome::failed("the kernel is ending"))
     }
 
-    /// What ended a cell that evcxr takes for a success.
-    fn failure_of(&mut self, seen: &Seen, compiled: &str, interrupts: u32) -> Option<Vec<Report>> {
-        if seen.panicked {
-            let cells = self.cells.make_contiguous();
-            return Some(vec![Report::panic(seen.panic.as_ref(), compiled, cells)]);
-        }
-        if let Some(error) = &seen.failed {
-            return Some(vec![Report::new("error", error)]);
-        }
-        let stopped = "stopped when asked to; all variables are kept";
-        (interrupts > 0).then(|| vec![Report::new("interrupted", stopped)])
-    }
-
+    /// What there is to say of a cell that failed or was interrupted; None for one that did well.
     fn reports_of(
-        &self,
-        error: &CellError,
+        &mut self,
+        outcome: &CellOutcome,
         code: &str,
-        seen: &Seen,
         interrupts: u32,
-    ) -> Vec<Report> {
-        match error {
-            CellError::ProcessEnded(_) if interrupts > 0 => {
-                let text = "stopped by force, since the cell did not listen: all variables are \
-                            gone; functions, types and imports are kept";
-                vec![Report::new("interrupted", text)]
+    ) -> Option<Vec<Report>> {
+        let interrupted = |text| vec![Report::new("interrupted", text)];
+        let reports = match &outcome.error {
+            Some(CellError::Panic(panic)) => {
+                let cells = self.cells.make_contiguous();
+                vec![Report::panic(panic.as_ref(), &outcome.compiled, cells)]
             }
-            CellError::ProcessEnded(status) => {
-                vec![Report::gone(status, &seen.last_words)]
+            Some(CellError::Returned(error)) => vec![Report::new("error", error)],
+            None if interrupts > 0 => interrupted("stopped when asked to; all variables are kept"),
+            None => return None,
+            Some(CellError::ProcessEnded { .. }) if interrupts > 0 => interrupted(
+                "stopped by force, since the cell did not listen: all variables are gone; \
+                 functions, types and imports are kept",
+            ),
+            Some(CellError::ProcessEnded { status, last_words }) => {
+                vec![Report::gone(status, last_words)]
             }
-            _ if interrupts > 0 => {
-                let text = "stopped while it was compiled: nothing was run, everything is kept";
-                vec![Report::new("interrupted", text)]
+            Some(_) if interrupts > 0 => {
+                interrupted("stopped while it was compiled: nothing was run, everything is kept")
             }
-            CellError::Compilation(errors) => Report::compilation(errors, code),
-            CellError::Other(message) => vec![Report::new("error", message)],
-        }
+            Some(CellError::Compilation(errors)) => Report::compilation(errors, code),
+            Some(CellError::Other(message)) => vec![Report::new("error", message)],
+        };
+        Some(reports)
     }
 
     async fn expressions(
@@ -290,15 +277,12 @@ impl Shell {
         let mut results = HashMap::new();
         for (name, code) in expressions {
             self.engine.state().begin();
-            let (outcome, seen) = self.evaluate(&code, message, false, true).await;
+            let outcome = self.evaluate(&code, message, false, true).await;
             let interrupts = self.engine.state().end();
-            let failure = match &outcome.result {
-                Ok(_) => self.failure_of(&seen, &outcome.compiled, interrupts),
-                Err(error) => Some(self.reports_of(error, &code, &seen, interrupts)),
-            };
+            let failure = self.reports_of(&outcome, &code, interrupts);
             let result = match failure.as_ref().and_then(|reports| reports.first()) {
                 None => {
-                    ExpressionResult::Ok { data: iopub::media(seen.result), metadata: Map::new() }
+                    ExpressionResult::Ok { data: iopub::media(outcome.value), metadata: Map::new() }
                 }
                 Some(report) => {
                     let ReplyError { ename, evalue, traceback } = *report.reply();

@@ -29,6 +29,8 @@ pub(crate) unsafe extern "C" fn write(
     bytes: *const libc::c_void,
     length: libc::size_t,
 ) -> libc::ssize_t {
+    // The system writes no more at a time, and callers go on with the rest: no frame is longer.
+    let length = length.min(0x7fff_f000);
     if (descriptor == 1 || descriptor == 2)
         && length > 0
         && let Some(take) = TAKE.get()

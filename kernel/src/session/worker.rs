@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
 use evcxr::{CommandContext, EvalCallbacks, EvalContext};
+use serde_json::Map;
 
 use super::notices::Notices;
 use super::{Setup, Shared};
 use crate::completeness;
-use crate::engine::{Ask, CellOutcome, EngineRequest, Output, value_of};
+use crate::engine::{Ask, CellOutcome, EngineRequest, Output};
 use crate::runtime;
 use crate::template::{self, Key, Template};
 use crate::upstream::{answers, cargo, display};
@@ -199,21 +200,15 @@ impl Worker {
         if self.shared.shutting_down.load(Ordering::SeqCst) {
             return None;
         }
-        let shown = |outputs: evcxr::EvalOutputs| {
-            let content = outputs.content_by_mime_type.into_iter();
-            content
-                .map(|(kind, body)| {
-                    let value = value_of(&kind, &body);
-                    (kind, value)
-                })
-                .collect()
-        };
         let compiled = self.context.last_source().unwrap_or_default();
         if !commands && display::is_by_debug(&compiled) {
             let _ = std::fs::write(cargo::by_debug(), "");
         }
-        let result = result.map(shown).map_err(answers::cell_error);
-        Some(CellOutcome { result, compiled })
+        let (commands, error) = match result {
+            Ok(outputs) => (answers::shown(outputs), None),
+            Err(error) => (Map::new(), Some(answers::cell_error(error))),
+        };
+        Some(CellOutcome { commands, value: Map::new(), error, compiled })
     }
 }
 

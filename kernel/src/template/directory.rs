@@ -27,7 +27,7 @@ impl SessionFolder {
     /// # Errors
     /// A cache that cannot be written.
     pub(crate) fn new(home: &Home, library: Option<&Path>) -> Result<SessionFolder> {
-        let sessions = home.bench(library).join("sessions");
+        let sessions = home.build_dir(library).join("sessions");
         fs::create_dir_all(&sessions)
             .with_context(|| format!("{} cannot be made", sessions.display()))?;
         remove_left_behind(&sessions);
@@ -213,7 +213,7 @@ mod tests {
         let path = session.path().to_path_buf();
         drop(session);
         assert!(!path.exists());
-        assert_eq!(fs::read_dir(home.bench(None).join("sessions")).unwrap().count(), 0);
+        assert_eq!(fs::read_dir(home.build_dir(None).join("sessions")).unwrap().count(), 0);
     }
 
     #[test]
@@ -222,7 +222,7 @@ mod tests {
         // Too long for a socket within it.
         let home = home(&folder.path().join("long".repeat(25)));
         let used = SessionFolder::new(&home, None).unwrap();
-        let sessions = home.bench(None).join("sessions");
+        let sessions = home.build_dir(None).join("sessions");
         let socket = socket_of(&sessions.join("dead"));
         assert!(socket.starts_with(std::env::temp_dir()) && !socket.starts_with(&sessions));
         fs::write(&socket, "").unwrap();

@@ -18,7 +18,7 @@ impl Home {
     /// Where the cells that use a library are compiled, or those that use none.
     ///
     /// The libraries are kept apart, since Cargo finds the profile of one in the folder above.
-    pub(crate) fn bench(&self, library: Option<&Path>) -> PathBuf {
+    pub(crate) fn build_dir(&self, library: Option<&Path>) -> PathBuf {
         let Some(library) = library else { return self.cache.join("plain") };
         let mut hasher = DefaultHasher::new();
         library.canonicalize().unwrap_or_else(|_| library.to_path_buf()).hash(&mut hasher);

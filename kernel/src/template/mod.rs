@@ -48,7 +48,7 @@ pub(crate) struct Template {
 
 /// Whether a template is there.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Standing {
+pub(crate) enum TemplateStatus {
     /// Ready to be used.
     Ready,
     /// There is none.
@@ -93,22 +93,22 @@ impl Made {
 impl Template {
     /// The place of the template of a crate.
     pub(crate) fn of(home: &Home, library: &Path) -> Template {
-        Template { folder: home.bench(Some(library)).join("template") }
+        Template { folder: home.build_dir(Some(library)).join("template") }
     }
 
     /// Whether it fits the key.
-    pub(crate) fn standing(&self, key: &Key) -> Standing {
-        let Some(made) = Made::read(&self.folder) else { return Standing::Missing };
+    pub(crate) fn status(&self, key: &Key) -> TemplateStatus {
+        let Some(made) = Made::read(&self.folder) else { return TemplateStatus::Missing };
         if made.key.rustc != key.rustc {
-            Standing::Stale(Stale::Rust)
+            TemplateStatus::Stale(Stale::Rust)
         } else if let Some(file) = made.key.other_fingerprint(key) {
-            Standing::Stale(Stale::Fingerprint(file))
+            TemplateStatus::Stale(Stale::Fingerprint(file))
         } else if made.key != *key {
-            Standing::Stale(Stale::Kernel)
+            TemplateStatus::Stale(Stale::Kernel)
         } else {
             made.inputs
                 .change()
-                .map_or(Standing::Ready, |change| Standing::Stale(Stale::Input(change)))
+                .map_or(TemplateStatus::Ready, |change| TemplateStatus::Stale(Stale::Input(change)))
         }
     }
 
@@ -132,19 +132,19 @@ impl Template {
     /// # Errors
     /// A crate that does not compile, and a cache that cannot be written.
     pub(crate) fn prepare(&self, home: &Home, key: &Key, say: &dyn Fn(&str)) -> Result<()> {
-        if self.standing(key) == Standing::Ready {
+        if self.status(key) == TemplateStatus::Ready {
             return Ok(());
         }
-        let bench = home.bench(Some(&key.library));
-        fs::create_dir_all(bench.join(".cargo"))
-            .with_context(|| format!("{} cannot be made", bench.display()))?;
+        let build_dir = home.build_dir(Some(&key.library));
+        fs::create_dir_all(build_dir.join(".cargo"))
+            .with_context(|| format!("{} cannot be made", build_dir.display()))?;
         let lock = files::lock(&self.folder.with_extension("lock"), || {
             say("Another kernel is preparing the library: waiting for its end.");
         })?;
-        let stale = match self.standing(key) {
-            Standing::Ready => return Ok(()),
-            Standing::Missing => None,
-            Standing::Stale(stale) => Some(stale),
+        let stale = match self.status(key) {
+            TemplateStatus::Ready => return Ok(()),
+            TemplateStatus::Missing => None,
+            TemplateStatus::Stale(stale) => Some(stale),
         };
         let reason =
             stale.as_ref().map_or("it was not prepared yet".to_owned(), ToString::to_string);
@@ -152,7 +152,7 @@ impl Template {
         say(&format!("Preparing {name} ({reason}). This takes minutes, once."));
         let start = Instant::now();
         remove_orphans(&home.cache);
-        let (config, profile) = (bench.join(".cargo/config.toml"), profile_of(&key.library)?);
+        let (config, profile) = (build_dir.join(".cargo/config.toml"), profile_of(&key.library)?);
         let part = self.folder.with_extension("part");
         // Compiled in another way, or by another compiler, nothing is still good.
         let same = fs::read_to_string(&config).is_ok_and(|config| config == profile)
@@ -222,10 +222,10 @@ fn profile_of(library: &Path) -> Result<String> {
 /// Removes the templates of libraries that are no more: half a gigabyte each.
 fn remove_orphans(cache: &Path) {
     let Ok(entries) = fs::read_dir(cache) else { return };
-    for bench in entries.flatten().map(|entry| entry.path()) {
-        let made = Made::read(&bench.join("template"));
+    for build_dir in entries.flatten().map(|entry| entry.path()) {
+        let made = Made::read(&build_dir.join("template"));
         if made.is_some_and(|made| !made.key.library.is_dir()) {
-            let _ = fs::remove_dir_all(&bench);
+            let _ = fs::remove_dir_all(&build_dir);
         }
     }
 }
@@ -345,17 +345,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let template = Template { folder: folder.path().to_path_buf() };
         let key = key(Path::new("/lib"));
-        assert_eq!(template.standing(&key), Standing::Missing);
+        assert_eq!(template.status(&key), TemplateStatus::Missing);
         write_key(folder.path(), &key);
-        assert_eq!(template.standing(&key), Standing::Ready);
+        assert_eq!(template.status(&key), TemplateStatus::Ready);
         let updated = Key { rustc: "1.96".into(), ..key.clone() };
-        assert_eq!(template.standing(&updated), Standing::Stale(Stale::Rust));
+        assert_eq!(template.status(&updated), TemplateStatus::Stale(Stale::Rust));
         let fingerprints = BTreeMap::from([("/c/version".into(), Some(12))]);
         let other = Key { fingerprints, ..key.clone() };
         let file = Stale::Fingerprint("/c/version".into());
-        assert_eq!(template.standing(&other), Standing::Stale(file));
+        assert_eq!(template.status(&other), TemplateStatus::Stale(file));
         let kernel = Key { kernel: "0.2".into(), ..key };
-        assert_eq!(template.standing(&kernel), Standing::Stale(Stale::Kernel));
+        assert_eq!(template.status(&kernel), TemplateStatus::Stale(Stale::Kernel));
     }
 
     #[test]
@@ -376,10 +376,10 @@ mod tests {
         let home = Home { cache: folder.path().join("cache"), state: folder.path().join("state") };
         let gone = folder.path().join("gone");
         for library in [folder.path(), &gone] {
-            write_key(&home.bench(Some(library)).join("template"), &key(library));
+            write_key(&home.build_dir(Some(library)).join("template"), &key(library));
         }
         remove_orphans(&home.cache);
-        assert!(home.bench(Some(folder.path())).exists());
-        assert!(!home.bench(Some(&gone)).exists());
+        assert!(home.build_dir(Some(folder.path())).exists());
+        assert!(!home.build_dir(Some(&gone)).exists());
     }
 }

@@ -1,8 +1,11 @@
 //! evcxr's answers in this kernel's own types.
 
 use evcxr::{CompilationError, Error};
+use serde_json::{Map, Value};
 
-use crate::engine::{CellError, Completion, Completions, Diagnostic, Documentation, Label};
+use crate::engine::{
+    CellError, Completion, Completions, Diagnostic, Documentation, Label, value_of,
+};
 
 /// What was wrong with a cell.
 pub(crate) fn cell_error(error: Error) -> CellError {
@@ -10,7 +13,9 @@ pub(crate) fn cell_error(error: Error) -> CellError {
         Error::CompilationErrors(errors) => {
             CellError::Compilation(errors.iter().map(diagnostic).collect())
         }
-        Error::SubprocessTerminated(status) => CellError::ProcessEnded(status),
+        Error::SubprocessTerminated(status) => {
+            CellError::ProcessEnded { status, last_words: String::new() }
+        }
         other => CellError::Other(other.to_string()),
     }
 }
@@ -31,6 +36,16 @@ fn diagnostic(error: &CompilationError) -> Diagnostic {
         help: error.help(),
         note: error.evcxr_extra_hint().map(str::to_owned),
     }
+}
+
+/// What evcxr's own commands show, by MIME type.
+pub(crate) fn shown(outputs: evcxr::EvalOutputs) -> Map<String, Value> {
+    let content = outputs.content_by_mime_type.into_iter();
+    let parsed = content.map(|(kind, body)| {
+        let value = value_of(&kind, &body);
+        (kind, value)
+    });
+    parsed.collect()
 }
 
 /// What may stand at a place.

@@ -8,6 +8,7 @@
 //! is both on the path and that home holds programs of the names `rustup` and `cargo`, one that cargo
 //! calls in the place of rustc, and one that rustc calls in the place of a linker; all are this program.
 
+use std::convert::Infallible;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -81,14 +82,12 @@ fn on_path(program: PathBuf) -> Option<PathBuf> {
     std::env::split_paths(&path).map(|folder| folder.join(&program)).find(|file| file.is_file())
 }
 
-/// What such a program never returns.
-enum Never {}
-
-/// Puts the folder onto this process's path, and makes it cargo's home.
+/// Makes the folder of shims, programs of the names `cargo` and `rustup` that are this one; puts it before
+/// this process's path, and makes it cargo's home.
 ///
 /// # Errors
 /// A cache that cannot be written.
-pub(crate) fn stand_before(cache: &Path, set: fn(&str, OsString)) -> Result<()> {
+pub(crate) fn install_shims(cache: &Path, set: fn(&str, OsString)) -> Result<()> {
     let this = std::env::current_exe().context("this program cannot be found")?;
     let mut hasher = DefaultHasher::new();
     this.hash(&mut hasher);
@@ -144,7 +143,7 @@ pub(crate) fn hide_from(command: &mut Command) -> &mut Command {
 }
 
 /// Answers where cargo is; asks the real rustup everything else.
-fn rustup(program: &Path, arguments: &[OsString]) -> Result<Never> {
+fn rustup(program: &Path, arguments: &[OsString]) -> Result<Infallible> {
     if arguments == ["which", "cargo"] {
         println!("{}", program.with_file_name("cargo").display());
         std::process::exit(0);
@@ -152,7 +151,7 @@ fn rustup(program: &Path, arguments: &[OsString]) -> Result<Never> {
     exec(hide_from(Command::new("rustup").args(arguments)))
 }
 
-fn cargo(program: &Path, arguments: &[OsString]) -> Result<Never> {
+fn cargo(program: &Path, arguments: &[OsString]) -> Result<Infallible> {
     let real = std::env::var_os(CARGO).unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(real);
     hide_from(command.args(arguments));
@@ -230,7 +229,7 @@ fn keeping_versions(metadata: &mut Command) -> Result<i32> {
 }
 
 /// In the place of rustc: writes down how it was called, and calls it.
-fn record(arguments: &[OsString]) -> Result<Never> {
+fn record(arguments: &[OsString]) -> Result<Infallible> {
     let (rustc, arguments) = arguments.split_first().context("no rustc is named")?;
     if let Some(part) = std::env::var_os(RECORD)
         && let Some(call) = Call::of(rustc, arguments)
@@ -254,7 +253,7 @@ fn in_session(name: &str) -> PathBuf {
     PathBuf::from(std::env::var_os("EVCXR_TMPDIR").unwrap_or_default()).join(name)
 }
 
-fn exec(command: &mut Command) -> Result<Never> {
+fn exec(command: &mut Command) -> Result<Infallible> {
     Err(command.exec()).with_context(|| format!("{command:?} does not start"))
 }
 
@@ -320,7 +319,7 @@ impl Call {
     }
 
     /// evcxr reads what the compiler says, and which file it made, if it comes to a good end.
-    fn again(&self, here: &Path) -> Result<Never> {
+    fn again(&self, here: &Path) -> Result<Infallible> {
         let shared_object = std::env::var_os(SHARED_OBJECT).context("evcxr names no file")?;
         let made = self.target.join(format!("libctx{}", std::env::consts::DLL_SUFFIX));
         fs::write(shared_object, made.as_os_str().as_encoded_bytes())?;
