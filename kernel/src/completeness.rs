@@ -103,6 +103,8 @@ fn errors(code: &str) -> Vec<usize> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn status(code: &str) -> Status {
@@ -138,5 +140,75 @@ mod tests {
     fn commands_are_unknown() {
         assert_eq!(status(":dep one = \"0.24\""), Status::Unknown);
         assert_eq!(status("!ls"), Status::Unknown);
+    }
+
+    /// Parts of cells, in any order.
+    fn cell() -> impl Strategy<Value = String> {
+        let words = vec![
+            "fn f",
+            "let x = ",
+            "1",
+            "(",
+            ")",
+            "{",
+            "}",
+            "[",
+            "]",
+            ";",
+            "\n",
+            " ",
+            "\"",
+            "\\",
+            "'",
+            "'a",
+            "//",
+            "/*",
+            "*/",
+            "r#\"",
+            "\"#",
+            "b\"",
+            "c\"",
+            ":dep a",
+            "!ls",
+            "#",
+            "#![",
+            "---",
+            "é",
+            "\r",
+            "\0",
+            "\u{feff}",
+            "🦀",
+            "0x",
+            "1e",
+            "|",
+            "=>",
+            "if",
+            "match",
+            "macro_rules! m",
+        ];
+        let any = prop_oneof![4 => proptest::sample::select(words).prop_map(str::to_owned), 1 => any::<char>().prop_map(String::from)];
+        proptest::collection::vec(any, 0..16).prop_map(|parts| parts.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_has_a_status(code in cell()) {
+            let (status, indent) = of(&code);
+            prop_assert!(indent.trim_matches(' ').is_empty() && indent.len() % 4 == 0);
+            let is_command = code.lines().any(|line| line.starts_with([':', '!']));
+            prop_assert_eq!(status == Status::Unknown, is_command);
+            prop_assert!(indent.is_empty() || status == Status::Incomplete);
+            may_declare_variables(&code);
+        }
+
+        #[test]
+        fn a_cell_that_lacks_its_closing_brackets_is_incomplete(
+            depth in 1..6_usize, inner in "[a-z]{1,4}( \\+ [a-z]{1,4}){0,2}"
+        ) {
+            let open = format!("{}{inner}", "(".repeat(depth));
+            prop_assert_eq!(of(&open), (Status::Incomplete, "    ".repeat(depth)));
+            let closed = format!("{open}{}", ")".repeat(depth));
+            prop_assert_ne!(status(&closed), Status::Incomplete);
+        }
     }
 }

@@ -419,6 +419,8 @@ fn end_of_word(code: &str, position: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -435,5 +437,16 @@ mod tests {
         assert_eq!(end_of_word("foo_bar + 1", 2), 7);
         assert_eq!(end_of_word("foo", 3), 3);
         assert_eq!(end_of_word("a + b", 1), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn any_place_in_a_cell_is_one_between_characters(code in "\\PC{0,12}", at in 0..16_usize) {
+            let offset = byte_offset(&code, at);
+            prop_assert!(code.is_char_boundary(offset));
+            prop_assert_eq!(character_offset(&code, offset), at.min(code.chars().count()));
+            let end = end_of_word(&code, offset);
+            prop_assert!(end >= offset && code.is_char_boundary(end));
+        }
     }
 }

@@ -237,6 +237,8 @@ fn steps(code: &str) -> impl Iterator<Item = &str> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -256,5 +258,26 @@ mod tests {
         let all: Vec<_> = steps("use a::b; let c = 1; c").collect();
         assert_eq!(all, ["use a::b; let c = 1", "use a::b; let c = 1; c"]);
         assert_eq!(steps("").count(), 0);
+    }
+
+    proptest! {
+        #[test]
+        fn warming_up_ends_with_all_of_the_code(code in "[a-z=;: \n{}é]{0,24}") {
+            let all: Vec<_> = steps(&code).collect();
+            prop_assert!(all.iter().all(|step| code.starts_with(step)));
+            prop_assert!(all.iter().zip(all.iter().skip(1)).all(|(one, next)| one.len() < next.len()));
+            let last = code.rsplit(';').next().unwrap_or_default().trim_start();
+            if !last.is_empty() && !last.starts_with("use ") {
+                prop_assert_eq!(all.last(), Some(&&*code));
+            }
+        }
+
+        #[test]
+        fn a_command_among_other_lines_is_seen(
+            before in "[a-z1+ ]{0,6}", indent in " {0,3}", after in "[a-z1+ ]{0,6}"
+        ) {
+            let code = format!("{before}\n{indent}:vars\n{after}");
+            prop_assert!(needs_analysis(&code));
+        }
     }
 }
