@@ -39,6 +39,45 @@ def test_a_second_run_changes_nothing_and_is_quick(root, prefix, cargo):
     assert took < 5
 
 
+def test_a_clone_that_is_not_set_up_says_so_at_once_in_its_last_line(root, tmp_path, monkeypatch):
+    """With the repository's configuration of cargo, and one crate that takes no time."""
+    shutil.copytree(root / ".cargo", tmp_path / ".cargo")
+    for package in ("xtask", "lib"):
+        (tmp_path / package / "src").mkdir(parents=True)
+        (tmp_path / package / "src/main.rs").write_text('fn main() { println!("it runs"); }')
+        manifest = f'[package]\nname = "{package}"\nedition = "2024"\n'
+        (tmp_path / package / "Cargo.toml").write_text(manifest)
+    (tmp_path / "Cargo.toml").write_text(
+        '[workspace]\nresolver = "3"\nmembers = ["xtask", "lib"]\n'
+    )
+    for name in ("LIBTORCH", "LAB_SETUP"):
+        monkeypatch.delenv(name, raising=False)
+
+    def cargo(*arguments):
+        done = subprocess.run(
+            ["cargo", *arguments],
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=60,
+        )
+        return done.returncode, done.stdout.strip()
+
+    missing = f"{tmp_path}/.libtorch is missing"
+    for command in ("test", "build", "test"):
+        code, said = cargo(command)
+        last = f"error: the lab is not set up, {missing}: run cargo xtask setup"
+        assert (code, said.splitlines()[-1]) == (101, last), said
+        assert "Compiling" not in said
+    # What sets it up is built all the same; then the rest is, though cargo was told an error.
+    code, said = cargo("xtask", "setup")
+    assert (code, said.splitlines()[-1]) == (0, "it runs"), said
+    (tmp_path / ".libtorch/lib").mkdir(parents=True)
+    code, said = cargo("test")
+    assert code == 0, said
+
+
 class Lab:
     """A repository with a requirements.txt of three tiny packages, and its setup."""
 
