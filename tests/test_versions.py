@@ -105,6 +105,14 @@ def test_the_image_has_the_rust_of_the_workspace(root):
     assert f"RUNTIME_IMAGE=${{2:-{runtime}}}" in test
 
 
+def test_one_compiler_is_chosen_here_and_where_cells_are_compiled(root):
+    """rustup goes by the folder, and cells are compiled in another one: no channel is chosen here."""
+    text = (root / "rust-toolchain.toml").read_text()
+    names = re.findall(r"^(\w+) =", text, re.MULTILINE)
+    assert names == ["components"]
+    assert all(f'"{component}"' in text for component in ("rustfmt", "clippy", "rust-src"))
+
+
 def test_conda_has_the_rust_of_the_workspace(root, conda):
     packages, _ = conda
     assert packages["rust_linux-64"] == packages["rust-src"] == rust(root)
