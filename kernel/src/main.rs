@@ -21,8 +21,8 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    // Other programs live in this one: what stands before cargo, the process that runs the cells,
-    // and evcxr's rustc wrapper.
+    // Other programs live in this one, each of which ends in its call: the shims before cargo, the
+    // process that runs the cells, and evcxr's rustc wrapper.
     upstream::cargo::enter();
     runtime::enter();
     evcxr::runtime_hook();

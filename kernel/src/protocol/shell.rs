@@ -82,7 +82,7 @@ impl Shell {
 
     /// The cells that have arrived; everything else waits on.
     async fn take_waiting_cells(&mut self) -> Vec<JupyterMessage> {
-        // Some may be on their way.
+        // A front end sends all cells of a notebook at once: some may still be on their way.
         tokio::time::sleep(Duration::from_millis(20)).await;
         let mut arrived = std::mem::take(&mut self.waiting);
         while let Ok(message) = self.requests.try_recv() {

@@ -34,7 +34,8 @@ pub(crate) const BACKTRACE: &str = "RUST_LIVE_BACKTRACE";
 /// Tells a cell that Jupyter messages on standard output are understood.
 pub(crate) const LIVE: &str = "EVCXR_JUPYTER_MESSAGES";
 
-/// How long output of other processes and of C code is waited for when a cell has returned.
+/// When a cell has returned, output of its C code and of programs that it started may still be on its
+/// way through the pipes: it is waited for this long at most.
 const DRAIN: Duration = Duration::from_millis(200);
 
 /// Becomes the process that runs the cells, if this is it.

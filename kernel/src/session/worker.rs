@@ -69,9 +69,10 @@ pub(super) struct Worker {
     context: CommandContext,
     shared: Arc<Shared>,
     notices: Notices,
-    /// A Cargo.lock that knows the versions that are prepared.
+    /// The Cargo.lock of the template: a session compiles with the versions that are prepared.
     lock: Option<Vec<u8>>,
-    /// As long as no crate but the cells' own was analysed: the level at which cells are optimised.
+    /// The level at which cells are optimised, which has to be written anew before other crates are
+    /// analysed; None once they are.
     unanalysed: Option<String>,
 }
 

@@ -105,7 +105,7 @@ fn remove_left_behind(sessions: &Path) {
             continue;
         }
         let Ok(file) = File::open(&lock_file) else { continue };
-        // A lock that was made a moment ago may not be held yet.
+        // A kernel makes the file first and locks it then: one that is seconds old may be about to be held.
         let young = file
             .metadata()
             .and_then(|data| data.modified())

@@ -190,8 +190,9 @@ impl State {
         if !same && content_of(file).ok() != Some(self.content) {
             return Some(Change::Content(file.to_owned()));
         }
-        // Of a file that was changed while cargo was at work, nobody knows what was compiled. One that was
-        // dated in the future when it was compiled would be newer after the next time, too.
+        // A file that was changed while cargo was at work may have been read before or after the change:
+        // it counts as changed. A date in the future does not, since it would be newer after the next
+        // preparation, too, and the one after that.
         let newer = found.is_some_and(|at| began < at && (at <= now || !same));
         let newer = newer && self.modified.is_some();
         newer.then(|| Change::Time(file.to_owned()))

@@ -57,7 +57,7 @@ pub(crate) enum TemplateStatus {
     Stale(Stale),
 }
 
-/// What is another than it was.
+/// Why a template fits no longer.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Stale {
     /// The compiler.
@@ -154,7 +154,7 @@ impl Template {
         remove_orphans(&home.cache);
         let (config, profile) = (build_dir.join(".cargo/config.toml"), profile_of(&key.library)?);
         let part = self.folder.with_extension("part");
-        // Compiled in another way, or by another compiler, nothing is still good.
+        // With another profile, or by another compiler, nothing can be used again that was compiled.
         let same = fs::read_to_string(&config).is_ok_and(|config| config == profile)
             && !matches!(stale, Some(Stale::Rust | Stale::Kernel));
         if !same {
@@ -230,8 +230,8 @@ fn remove_orphans(cache: &Path) {
     }
 }
 
-/// Compiles in a process of its own: evcxr reads the folder from the environment. That process works
-/// on when this one is killed, so it holds the lock as well.
+/// Compiles in a process of its own, since evcxr reads the folder from the environment. That process
+/// goes on compiling when this one is killed, so it inherits the lock: the next one waits for it.
 fn build(folder: &Path, key: &Key, lock: &File, say: &dyn Fn(&str)) -> Result<()> {
     let mut child = Command::new(std::env::current_exe()?)
         .arg("build-template")

@@ -1,4 +1,4 @@
-//! Stands before cargo: calls rustc at once where nothing but the cell has changed.
+//! A shim before cargo, which calls rustc at once where nothing but the cell has changed.
 //!
 //! evcxr has cargo look through all dependencies whenever it compiles a cell, and an expression is
 //! compiled twice. Here the first such call goes to cargo, which tells how it calls rustc; the next
@@ -25,12 +25,12 @@ use crate::upstream::dependencies::{self, Needed};
 use crate::upstream::display;
 use crate::upstream::prelink::{Compiler, LINKER, Prelinked, link};
 
-/// Set by the kernel: the cargo that is stood before.
+/// Set by the kernel: the real cargo, which the shim calls.
 const CARGO: &str = "RUST_LIVE_CARGO";
-/// Set by the kernel, if the reader has set it: cargo's own home.
+/// Set by the kernel: the reader's own `CARGO_HOME`, where there is one.
 const HOME: &str = "RUST_LIVE_CARGO_HOME";
 const CARGO_HOME: &str = "CARGO_HOME";
-/// Cargo's own, before all of its configurations: whether the network is left alone.
+/// Cargo's own variable, which counts more than its configurations: whether it must not ask the network.
 const NET_OFFLINE: &str = "CARGO_NET_OFFLINE";
 /// Set for cargo: where its call of rustc is written.
 const RECORD: &str = "RUST_LIVE_RECORD";
@@ -45,7 +45,8 @@ const WRAPPERS: [&str; 4] = [
 ];
 /// Beside the cell crate's Cargo.toml: its last call of rustc.
 pub(crate) const CALL: &str = "rustc-call.json";
-/// Behind the `opt-level` in Cargo.toml, as long as other crates need not be analysed.
+/// A comment behind the `opt-level` in Cargo.toml, there as long as rust-analyzer is shown no other crates.
+/// When it is taken away, the file has changed, and rust-analyzer looks at the crates again.
 pub(crate) const UNANALYSED: &str = " # nothing is analysed yet";
 /// In the folder of the cells: the cell.
 const CELL: &str = "src/lib.rs";
@@ -239,7 +240,7 @@ fn record(arguments: &[OsString]) -> Result<Infallible> {
     exec(Command::new(rustc).args(arguments).env_remove(RECORD))
 }
 
-/// A file that is there as long as other crates need not be analysed.
+/// A file that is there until the first cell needs an analysis of other crates.
 pub(crate) fn unanalysed() -> PathBuf {
     in_session("unanalysed")
 }

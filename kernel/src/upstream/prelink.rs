@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 const NAME: &str = "cells_prelinked";
 /// How the names of all begin that is made here.
 pub(crate) const FILES: [&str; 2] = ["libcells_prelinked", "stand-ins"];
-/// Set for rustc: where [`link`] puts what stands for C libraries.
+/// Set for rustc: the folder into which [`link`] puts empty libraries in the place of C libraries.
 const STAND_INS: &str = "RUST_LIVE_STAND_INS";
 /// What [`link`] is called by.
 pub(crate) const LINKER: &str = "cells-linker";
@@ -169,7 +169,7 @@ pub(crate) fn link(arguments: &[OsString]) -> Result<i32> {
     let texts: Vec<_> = arguments.iter().map(|argument| argument.to_string_lossy()).collect();
     let list = texts.iter().find_map(|text| text.strip_prefix("-Wl,--version-script="));
     if let Some(list) = list {
-        // Each of the compiler's own functions is in every library that calls it.
+        // Not those of compiler_builtins: every library has a copy of its own of what it calls of it.
         let rlibs = texts
             .iter()
             .filter(|text| text.ends_with(".rlib") && !text.contains("compiler_builtins"))
@@ -190,7 +190,7 @@ pub(crate) fn link(arguments: &[OsString]) -> Result<i32> {
             }
         }
     }
-    // A function that nothing calls may be left out.
+    // The linker leaves out what nothing calls: that the list names it all the same is no error.
     let strict = "-Wl,--no-undefined-version";
     let arguments = arguments.iter().filter(|argument| *argument != strict);
     let lenient = list.map(|_| "-Wl,--undefined-version");
