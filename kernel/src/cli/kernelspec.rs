@@ -12,6 +12,9 @@ use shared::files;
 /// The name under which this kernel is installed, unless another is given.
 pub(crate) const NAME: &str = "rust";
 
+/// Upstream's kernel.
+const UPSTREAM: &str = "evcxr_jupyter";
+
 /// Where a kernel is installed.
 #[derive(Debug, Args)]
 #[group(multiple = false)]
@@ -94,7 +97,8 @@ impl Variable {
 pub(crate) struct Choices {
     #[command(flatten)]
     location: InstallLocation,
-    /// The name under which `jupyter console --kernel NAME` finds it
+    /// The name under which `jupyter console --kernel NAME` finds it. Choose another where you use
+    /// evcxr_jupyter as well, which renews the one called rust whenever it starts
     #[arg(long, default_value = NAME)]
     name: String,
     /// The name that a reader sees and chooses in JupyterLab
@@ -205,11 +209,8 @@ impl KernelSpec {
         let name = "evcxr";
         let mut env = environment(env);
         env.insert("JUPYTER_PATH".into(), text(&kernels.join(name))?);
-        let argv = vec![
-            text(&bin.join("evcxr_jupyter"))?,
-            "--control_file".into(),
-            "{connection_file}".into(),
-        ];
+        let argv =
+            vec![text(&bin.join(UPSTREAM))?, "--control_file".into(), "{connection_file}".into()];
         Ok(Self::new(name, "Rust (evcxr)", argv, env))
     }
 
@@ -233,9 +234,19 @@ impl KernelSpec {
     fn write(&self, kernels: &Path) -> Result<bool> {
         let file = self.file(kernels);
         let content = serde_json::to_string_pretty(self)? + "\n";
-        if fs::read_to_string(&file).is_ok_and(|present| present == content) {
+        let present = fs::read_to_string(&file).unwrap_or_default();
+        if present == content {
             return Ok(false);
         }
+        let starts_upstream = |spec: &KernelSpec| {
+            spec.argv.first().is_some_and(|program| Path::new(program).ends_with(UPSTREAM))
+        };
+        ensure!(
+            starts_upstream(self)
+                || !serde_json::from_str(&present).is_ok_and(|s| starts_upstream(&s)),
+            "{} starts {UPSTREAM}: choose another name with --name, or remove it first",
+            file.display()
+        );
         files::replace(&file, content.as_bytes()).context("the kernelspec cannot be written")?;
         Ok(true)
     }
@@ -426,6 +437,19 @@ mod tests {
         let after = ours("/env/bin", "/new").unwrap();
         assert!(after.write(kernels.path()).unwrap());
         assert!(fs::read_to_string(after.file(kernels.path())).unwrap().contains("/new/lib"));
+    }
+
+    #[test]
+    fn the_kernelspec_of_upstream_s_kernel_is_not_overwritten() {
+        let kernels = tempfile::tempdir().unwrap();
+        let mut theirs = KernelSpec::evcxr(Path::new("/bin"), &[], kernels.path()).unwrap();
+        theirs.name = NAME.into();
+        assert!(theirs.write(kernels.path()).unwrap());
+        let ours = ours("/env/bin", "/c").unwrap();
+        let error = ours.write(kernels.path()).unwrap_err().to_string();
+        assert!(error.contains("--name"), "{error}");
+        theirs.display_name = "newer".into();
+        assert!(theirs.write(kernels.path()).unwrap());
     }
 
     #[test]
