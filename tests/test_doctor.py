@@ -101,7 +101,7 @@ def test_it_says_why_no_gpu_can_be_used(lab):
         "class version:\n    cuda = '13.0'\n"
         "class cuda:\n    device_count = lambda: {count}\n"
         "    get_device_name = 'card {{}}'.format\n"
-        "    def init(): raise RuntimeError({reason!r})\n"
+        "    def init():\n        if {reason!r}: raise RuntimeError({reason!r})\n"
     )
 
     def doctor(count, reason=""):
@@ -112,7 +112,7 @@ def test_it_says_why_no_gpu_can_be_used(lab):
     assert faults == {} and "card 0, card 1" in text
     faults, text = doctor(0, "Found no NVIDIA driver on your system.\nMore words.")
     assert faults == {} and "none that the NVIDIA driver knows; cells run on the CPU" in text
-    faults, text = doctor(0, "The NVIDIA driver on your system is too old")
+    faults, text = doctor(1, "The NVIDIA driver on your system is too old")
     assert "driver on your system is too old" in faults["GPU"], text
     assert 'device::named("cuda")? says more' in faults["GPU"]
 

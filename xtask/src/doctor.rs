@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, Result};
-use serde_json::Value;
 
 use crate::environment::{Choice, Environment};
 use crate::pins::Pins;
+use crate::process::output;
 use crate::setup::{KERNEL_NAME, KERNELS};
 
 /// What was found, or what to do.
@@ -17,17 +17,20 @@ type Finding = Result<String, String>;
 
 const SETUP: &str = "run cargo xtask setup";
 
+/// Reads a kernel.json.
+const LIBTORCH: &str = "import json, sys; print(json.load(open(sys.argv[1]))['env']['LIBTORCH'])";
+
 /// Asks the environment's PyTorch, which is built on the libtorch of the cells. Status 1 is a fault.
 const ASK_FOR_GPUS: &str = r#"
 import sys, torch
 if torch.version.cuda is None:
     print("none that this libtorch could use; cells run on the CPU")
-elif torch.cuda.device_count():
-    print(", ".join(map(torch.cuda.get_device_name, range(torch.cuda.device_count()))))
 else:
     try:
+        # Its count of devices is the driver's: only this says whether libtorch can use them.
         torch.cuda.init()
-        reason = "it gives no reason"
+        print(", ".join(map(torch.cuda.get_device_name, range(torch.cuda.device_count()))))
+        sys.exit()
     except Exception as error:
         reason = str(error).splitlines()[0]
     if "no NVIDIA driver" in reason or "No CUDA GPUs" in reason:
@@ -82,9 +85,9 @@ fn report<const N: usize>(findings: [(&str, Finding); N]) -> ExitCode {
 /// The torch folder that the kernelspec names.
 fn libtorch_of_the_cells(environment: &Environment) -> Option<PathBuf> {
     let kernels = environment.prefix.join("share/jupyter/kernels");
-    let spec = fs::read_to_string(kernels.join(KERNEL_NAME).join("kernel.json")).ok()?;
-    let spec: Value = serde_json::from_str(&spec).ok()?;
-    Some(PathBuf::from(spec.pointer("/env/LIBTORCH")?.as_str()?))
+    let spec = kernels.join(KERNEL_NAME).join("kernel.json");
+    let named = output(Command::new(&environment.python).args(["-I", "-c", LIBTORCH]).arg(spec))?;
+    Some(PathBuf::from(named.trim_end()))
 }
 
 fn torch(folder: Option<&Path>) -> Finding {

@@ -1,5 +1,6 @@
 //! Says whether everything is there that cells need.
 
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
@@ -27,6 +28,7 @@ pub(super) fn examine(name: Option<&str>) -> ExitCode {
         finding("cargo", program("cargo", INSTALL_RUST)),
         finding("linker", program("cc", "install a C++ compiler, such as g++")),
         finding("evcxr", Ok("0.22.0, built in".to_owned())),
+        finding("ports", ports()),
         finding("kernelspec", kernelspec(installed.as_ref())),
         finding("library", library(installed.as_ref())),
     ];
@@ -81,6 +83,18 @@ fn with_source(line: String) -> Result<String, String> {
         return Ok(line);
     }
     Err(format!("{line} has no {}: run rustup component add rust-src", library.display()))
+}
+
+/// Jupyter talks to a kernel through five ports of this machine.
+fn ports() -> Result<String, String> {
+    let sockets: std::io::Result<Vec<_>> =
+        (0..5).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).collect();
+    sockets.map(|_| "five are free".to_owned()).map_err(|error| {
+        format!(
+            "no ports of {} can be listened on ({error}): Jupyter needs five to talk to a kernel",
+            Ipv4Addr::LOCALHOST
+        )
+    })
 }
 
 fn kernelspec(installed: Option<&Installed>) -> Result<String, String> {
