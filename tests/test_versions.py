@@ -106,7 +106,7 @@ def test_the_image_has_the_rust_of_the_workspace(root):
 
 
 def test_one_compiler_is_chosen_here_and_where_cells_are_compiled(root):
-    """rustup goes by the folder, and cells are compiled in another one: no channel is chosen here."""
+    """rustup goes by the folder, and cells are compiled in another: no channel is chosen here."""
     text = (root / "rust-toolchain.toml").read_text()
     names = re.findall(r"^(\w+) =", text, re.MULTILINE)
     assert names == ["components"]
