@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::process::{find, output};
 
-const RUST: (u32, u32) = (1, 95);
+const RUST: &str = env!("CARGO_PKG_RUST_VERSION");
 /// The Python versions that requirements.txt has wheels for.
 const PYTHON_MIN: (u32, u32) = (3, 10);
 const PYTHON_MAX: (u32, u32) = (3, 14);
@@ -68,11 +68,11 @@ pub(crate) fn check(root: &Path, environment_exists: bool, complete: bool) -> Re
 }
 
 fn rust(version: Option<&str>) -> Option<Lack> {
-    let needed = format!("Rust {}.{} or later is needed", RUST.0, RUST.1);
+    let needed = format!("Rust {RUST} or later is needed");
     let found = version.and_then(|text| text.split_whitespace().nth(1));
     let lack = match found {
         None => format!("{needed}, and there is no rustc on PATH"),
-        Some(found) if number(found).is_none_or(|found| found < RUST) => {
+        Some(found) if number(found) < number(RUST) => {
             format!("{needed}, and rustc is {found}")
         }
         Some(_) => return None,

@@ -6,6 +6,7 @@ use std::process::{Command, ExitCode};
 
 use super::kernelspec::{Installed, Prepared};
 use crate::template::{Home, Key, Template, TemplateStatus, future_date, rustc};
+use crate::upstream;
 
 const RUST: &str = env!("CARGO_PKG_RUST_VERSION");
 const INSTALL_RUST: &str =
@@ -27,7 +28,7 @@ pub(super) fn examine(name: Option<&str>) -> ExitCode {
         finding("rustc", program("rustc", INSTALL_RUST).and_then(new_enough).and_then(with_source)),
         finding("cargo", program("cargo", INSTALL_RUST)),
         finding("linker", program("cc", "install a C++ compiler, such as g++")),
-        finding("evcxr", Ok("0.22.0, built in".to_owned())),
+        finding("evcxr", Ok(format!("{}, built in", upstream::version()))),
         finding("ports", ports()),
         finding("kernelspec", kernelspec(installed.as_ref())),
         finding("library", library(installed.as_ref())),

@@ -187,6 +187,9 @@ impl FrontEnd {
 
         let session = uuid::Uuid::new_v4().to_string();
         let identity = || zmq::peer_identity_for_session(&session).unwrap();
+        // First the one that nothing is sent on before the kernel asks: it must know the front end by then.
+        let stdin =
+            zmq::create_client_stdin_connection_with_identity(&info, &session, identity()).await;
         let mut iopub = zmq::create_client_iopub_connection(&info, "", &session).await.unwrap();
         zmq::wait_for_iopub_welcome(&mut iopub, PATIENCE).await.unwrap().unwrap();
         FrontEnd {
@@ -194,9 +197,7 @@ impl FrontEnd {
                 .await
                 .unwrap(),
             control: zmq::create_client_control_connection(&info, &session).await.unwrap(),
-            stdin: zmq::create_client_stdin_connection_with_identity(&info, &session, identity())
-                .await
-                .unwrap(),
+            stdin: stdin.unwrap(),
             iopub,
             info,
             seen,

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::inputs::content_of;
 use super::rust::rustc_version;
+use crate::upstream;
 
 /// What a template was made of. Another key is another template.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,7 +46,7 @@ impl Key {
         Ok(Key {
             library,
             rustc: rustc_version()?.to_owned(),
-            kernel: format!("{} on evcxr 0.22", env!("CARGO_PKG_VERSION")),
+            kernel: format!("{} on evcxr {}", env!("CARGO_PKG_VERSION"), upstream::version()),
             fingerprints: fingerprints.collect(),
         })
     }

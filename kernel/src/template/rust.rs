@@ -15,10 +15,11 @@ use super::Home;
 /// # Errors
 /// A rustc that does not run.
 pub(crate) fn rustc(arguments: &[&str]) -> Result<String> {
-    let output = Command::new("rustc")
-        .args(arguments)
-        .output()
-        .context("rustc does not run: install Rust 1.95 from https://rustup.rs")?;
+    let output = Command::new("rustc").args(arguments).output().context(concat!(
+        "rustc does not run: install Rust ",
+        env!("CARGO_PKG_RUST_VERSION"),
+        " from https://rustup.rs"
+    ))?;
     ensure!(output.status.success(), "rustc: {}", String::from_utf8_lossy(&output.stderr));
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
