@@ -82,10 +82,10 @@ def nothing_exported(monkeypatch):
 
 
 @pytest.fixture(scope="session")
-def template(googlenet_kernel):
+def template(rust_live):
     """The prepared build directory of the library."""
-    subprocess.run([googlenet_kernel, "prepare"], check=True, timeout=900)
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "googlenet-kernel"
+    subprocess.run([rust_live, "prepare", "--name", "googlenet"], check=True, timeout=900)
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rust-live"
     keys = cache.glob("*/template/template.json")
     library = str(ROOT / "googlenet-lib")
     (folder,) = (key.parent for key in keys if json.loads(key.read_text())["library"] == library)
@@ -124,9 +124,9 @@ def example(cargo, target):
 
 
 @pytest.fixture(scope="session")
-def googlenet_kernel(prefix):
+def rust_live(prefix):
     """The installed program."""
-    return prefix / "bin/googlenet-kernel"
+    return prefix / "bin/rust-live"
 
 
 @pytest.fixture(scope="module")
@@ -139,11 +139,11 @@ def own_state(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def plain(googlenet_kernel, tmp_path_factory, own_state):
+def plain(rust_live, tmp_path_factory, own_state):
     """The name of a kernel that starts without the library, for what has nothing to do with it."""
     prefix = tmp_path_factory.mktemp("plain")
     subprocess.run(
-        [googlenet_kernel, "install", "--prefix", prefix, "--name", "plain"], check=True, timeout=60
+        [rust_live, "install", "--prefix", prefix, "--name", "plain"], check=True, timeout=60
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JUPYTER_PATH", str(prefix / "share/jupyter"))

@@ -81,7 +81,7 @@ def nothing_is_left(cache, plain):
     while left := processes(cache):
         assert time.monotonic() < end, left
         time.sleep(0.2)
-    state = Path(os.environ["XDG_STATE_HOME"]) / "googlenet-kernel"
+    state = Path(os.environ["XDG_STATE_HOME"]) / "rust-live"
     assert {file.name for file in state.iterdir()} == {"history.jsonl", "history.lock"}
 
 

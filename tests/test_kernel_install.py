@@ -7,22 +7,21 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import torch
 from jupyter_client.kernelspec import KernelSpecManager
 from running import running
 
 
 @pytest.fixture(scope="module")
-def copy(googlenet_kernel, tmp_path_factory):
+def copy(rust_live, tmp_path_factory):
     """The program in a folder that is no environment, so that it finds no installed kernel."""
-    return Path(shutil.copy2(googlenet_kernel, tmp_path_factory.mktemp("copy")))
+    return Path(shutil.copy2(rust_live, tmp_path_factory.mktemp("copy")))
 
 
 @pytest.fixture
-def call(googlenet_kernel, tmp_path):
+def call(rust_live, tmp_path):
     """Runs the program as a person with an empty home would."""
 
-    def run(*arguments, program=googlenet_kernel, **variables):
+    def run(*arguments, program=rust_live, **variables):
         environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(tmp_path / "home"),
@@ -56,21 +55,22 @@ def test_it_is_installed_where_it_is_told_and_uninstalled_again(call, tmp_path, 
             "environment/share/jupyter/kernels",
         ),
     }[kind]
-    for name in ("googlenet", "another"):
-        named = [] if name == "googlenet" else ["--name", name]
+    for name, shown in (("rust", "Rust"), ("another", "Rust (another)")):
+        named = [] if name == "rust" else ["--name", name, "--display-name", shown]
         done = call("install", *options, *named, **variables)
         assert done.returncode == 0, done.stderr
         file = tmp_path / kernels / name / "kernel.json"
         assert str(file) in done.stdout
         spec = KernelSpecManager(kernel_dirs=[str(tmp_path / kernels)]).get_kernel_spec(name)
         assert spec.language == "rust" and spec.interrupt_mode == "message"
+        assert spec.display_name == shown
     removed = call("uninstall", *options, "--name", "another", **variables)
     assert removed.returncode == 0, removed.stderr
-    assert [folder.name for folder in (tmp_path / kernels).iterdir()] == ["googlenet"]
+    assert [folder.name for folder in (tmp_path / kernels).iterdir()] == ["rust"]
     assert call("uninstall", *options, **variables).returncode == 0
     again = call("uninstall", *options, **variables)
     assert again.returncode != 0
-    assert "no kernel googlenet is installed" in again.stderr
+    assert "no kernel rust is installed" in again.stderr
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,8 @@ def test_it_is_installed_where_it_is_told_and_uninstalled_again(call, tmp_path, 
         (["install", "--sys-prefix"], "no environment is active"),
         (["install", "--prefix", "/no/such/place"], "/no/such/place"),
         (["install", "--user", "--sys-prefix"], "cannot be used with"),
-        (["install", "--libtorch", "/no/torch"], "/no/torch"),
+        (["install", "--library", ".", "--fingerprint", "/no/file"], "/no/file"),
+        (["install", "--env", "LIBRARY"], "NAME=VALUE"),
         (["install", "--library", "/no/crate"], "/no/crate"),
         (["prepare"], "--library"),
         (["prepare", "--library", "/no/crate"], "/no/crate is no crate"),
@@ -105,7 +106,7 @@ def test_help_names_every_command(call):
     for command in ("run", "install", "uninstall", "prepare", "doctor"):
         assert f"\n  {command} " in done.stdout
     assert "build-template" not in done.stdout
-    assert call("--version").stdout.startswith("googlenet-kernel ")
+    assert call("--version").stdout.startswith("rust-live ")
 
 
 def program(folder, name, script):
@@ -126,22 +127,18 @@ def examine(call, tmp_path, copy):
     program(bin, "rustc", f"case $1 in {answers};; esac")
     program(bin, "cargo", "echo 'cargo 1.95.0 (1234 2026-04-14)'")
     program(bin, "cc", "echo 'cc 12.2'")
-    torch = tmp_path / "torch"
-    (torch / "lib").mkdir(parents=True)
-    (torch / "lib/libtorch_cpu.so").touch()
-    (torch / "version.py").write_text("__version__ = '2.11.0+cpu'\ncuda: Optional[str] = None\n")
     crate = tmp_path / "crate"
     (crate / "src").mkdir(parents=True)
     (crate / "Cargo.toml").write_text('[package]\nname = "crate"\n')
     # The program looks for its kernelspec in the environment that it lies in.
     environment = tmp_path / "environment"
     (environment / "bin").mkdir(parents=True)
-    own = environment / "bin/googlenet-kernel"
+    own = environment / "bin/rust-live"
     os.link(copy, own)
 
     class Examine:
         programs, library, standard_library = bin, crate, source
-        installed = environment / "share/jupyter/kernels/googlenet/kernel.json"
+        installed = environment / "share/jupyter/kernels/rust/kernel.json"
 
         def install(self, *options):
             done = call("install", "--prefix", environment, *options, program=own)
@@ -160,15 +157,14 @@ def examine(call, tmp_path, copy):
             return faults, done.stdout
 
     examine = Examine()
-    examine.install("--libtorch", torch)
-    examine.torch = torch
+    examine.install()
     return examine
 
 
 def test_doctor_says_what_is_there(examine):
     faults, text = examine()
     assert faults == {}
-    for said in ("1.95.0", "0.22", "2.11.0+cpu", "for the CPU alone", "none is prepared"):
+    for said in ("1.95.0", "0.22", "five are free", "none is prepared"):
         assert said in text
 
 
@@ -203,43 +199,74 @@ def test_doctor_has_a_remedy_for_a_standard_library_without_source(examine):
 def test_doctor_has_a_remedy_for_a_kernel_that_is_not_installed(examine):
     examine.installed.unlink()
     faults, _ = examine()
-    assert "googlenet-kernel install" in faults["kernelspec"]
-
-
-def test_doctor_has_a_remedy_for_libtorch(examine):
-    (examine.torch / "lib/libtorch_cpu.so").unlink()
-    faults, text = examine()
-    assert list(faults) == ["libtorch"], text
-    assert str(examine.torch) in faults["libtorch"] and "--libtorch" in faults["libtorch"]
-    examine.install()
-    faults, text = examine()
-    assert list(faults) == ["libtorch"], text
-    assert "--libtorch" in faults["libtorch"]
-
-
-def test_doctor_says_where_the_cuda_half_of_libtorch_does_not_load(examine):
-    (examine.torch / "lib/libtorch_cuda.so").write_text("no library")
-    faults, text = examine()
-    assert list(faults) == ["GPU"], text
-    assert "does not load, so that cells run on the CPU" in faults["GPU"]
-    assert str(examine.torch) in faults["GPU"]
+    assert "rust-live install" in faults["kernelspec"]
 
 
 def test_doctor_has_a_remedy_for_the_library(examine):
-    examine.install("--libtorch", examine.torch, "--library", examine.library)
+    examine.install("--library", examine.library)
     faults, text = examine()
     assert list(faults) == ["library"], text
-    assert "is not prepared: run googlenet-kernel prepare" in faults["library"]
+    assert "is not prepared: run rust-live prepare" in faults["library"]
     (examine.library / "Cargo.toml").unlink()
     faults, text = examine()
     assert "is no crate" in faults["library"] and "--library" in faults["library"]
 
 
-def test_doctor_names_what_cells_will_really_use(googlenet_kernel, template, kernelspec):
-    done = subprocess.run([googlenet_kernel, "doctor"], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stdout
-    assert kernelspec("googlenet")["env"]["LIBTORCH"] in done.stdout
-    (gpu,) = (line for line in done.stdout.splitlines() if line.split()[1] == "GPU")
-    assert ("cells run on the CPU" in gpu) == (not torch.cuda.is_available()), gpu
-    assert str(template) in done.stdout
-    assert "rustc 1." in done.stdout
+def test_doctor_names_what_cells_will_really_use(rust_live, template):
+    # Without a name, it is the kernel that has a library.
+    for named in ([], ["--name", "googlenet"]):
+        doctor = [rust_live, "doctor", *named]
+        done = subprocess.run(doctor, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stdout
+        assert str(template) in done.stdout
+        assert "rustc 1." in done.stdout
+
+
+@pytest.fixture
+def crate(tmp_path):
+    """A crate that shows in a cell what its build script was told, and a file that stands for what it
+    is built on."""
+    folder = tmp_path / "told"
+    (folder / "src").mkdir(parents=True)
+    (folder / "Cargo.toml").write_text('[package]\nname = "told"\nedition = "2024"\n')
+    (folder / "src/lib.rs").write_text('pub const BUILT: &str = env!("TOLD");\n')
+    (folder / "build.rs").write_text(
+        'fn main() { println!("cargo::rerun-if-env-changed=TOLD"); '
+        'println!("cargo::rustc-env=TOLD={}", std::env::var("TOLD").unwrap()); }\n'
+    )
+    (tmp_path / "version").write_text("1")
+    return folder
+
+
+@pytest.mark.timeout(300)
+def test_variables_and_a_fingerprint_reach_preparation_and_cells(
+    rust_live, crate, tmp_path, own_state, monkeypatch
+):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("TOLD", "the reader")
+    program = tmp_path / "environment/bin/rust-live"
+    program.parent.mkdir(parents=True)
+    os.link(rust_live, program)
+
+    def call(*arguments):
+        done = subprocess.run([program, *arguments], capture_output=True, text=True, timeout=200)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    told = ["--env", "TOLD=by the kernelspec, not by ${TOLD}", "--env", "OTHER=a=b"]
+    built_on = ["--library", crate, "--fingerprint", tmp_path / "version"]
+    call("install", "--prefix", tmp_path / "environment", *told, *built_on)
+    assert "not prepared yet" in call("prepare")
+    assert call("prepare") == call("prepare", *told, *built_on) == ""
+    assert "is prepared" in call("doctor")
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "environment/share/jupyter"))
+    with running("rust") as kernel:
+        cell = kernel.run("told::BUILT", timeout=120)
+        assert cell.result == '"by the kernelspec, not by the reader"'
+        assert cell.text("stderr") == "", "nothing was compiled but the cell"
+        assert kernel.run('std::env::var("OTHER").unwrap()').result == '"a=b"'
+    # A newer time is no change, another content is one.
+    os.utime(tmp_path / "version")
+    assert call("prepare") == ""
+    (tmp_path / "version").write_text("2")
+    assert f"Preparing told ({tmp_path / 'version'} is another)" in call("prepare")

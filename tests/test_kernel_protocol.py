@@ -24,7 +24,7 @@ def test_kernel_info(kernel):
     info = kernel.reply(kernel.client.kernel_info())
     assert info["protocol_version"].startswith("5.")
     assert info["language_info"]["name"] == "rust"
-    assert info["implementation"] == "googlenet-kernel"
+    assert info["implementation"] == "rust-live"
 
 
 def test_the_count_grows_by_what_is_stored(kernel):

@@ -22,7 +22,7 @@ def crates(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def prepared(googlenet_kernel, tmp_path_factory, own_state):
+def prepared(rust_live, tmp_path_factory, own_state):
     """A kernel that prepares a small library when it starts; gives its name and environment."""
     folder = tmp_path_factory.mktemp("registry")
     library = folder / "small"
@@ -31,7 +31,7 @@ def prepared(googlenet_kernel, tmp_path_factory, own_state):
     (library / "src/lib.rs").write_text("pub fn value() -> i32 { 7 }\n")
     cache = {"XDG_CACHE_HOME": str(folder / "cache")}
     install = ["install", "--prefix", folder, "--name", "prepared", "--library", library]
-    subprocess.run([googlenet_kernel, *install], check=True, timeout=60)
+    subprocess.run([rust_live, *install], check=True, timeout=60)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JUPYTER_PATH", str(folder / "share/jupyter"))
         yield "prepared", cache

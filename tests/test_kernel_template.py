@@ -153,12 +153,12 @@ def library(tmp_path):
 
 
 @pytest.fixture
-def prepare(googlenet_kernel, library, tmp_path):
+def prepare(rust_live, library, tmp_path):
     """Begins to prepare that crate, in a cache of its own."""
 
     def begin():
         return subprocess.Popen(
-            [googlenet_kernel, "prepare", "--library", library],
+            [rust_live, "prepare", "--library", library],
             env={**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")},
             stderr=subprocess.PIPE,
             text=True,
@@ -207,7 +207,7 @@ def test_who_prepares_may_be_killed_and_the_next_waits_for_its_compiler(prepare)
 
 
 @pytest.fixture
-def touched(googlenet_kernel, tmp_path, own_state, monkeypatch):
+def touched(rust_live, tmp_path, own_state, monkeypatch):
     """A workspace with a library of Rust and C++, and a kernel that knows it."""
     workspace = tmp_path / "workspace"
     library = workspace / "small"
@@ -230,9 +230,9 @@ def touched(googlenet_kernel, tmp_path, own_state, monkeypatch):
     for file in workspace.rglob("*"):
         os.utime(file, (time.time() - 3600,) * 2)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    own = tmp_path / "environment/bin/googlenet-kernel"
+    own = tmp_path / "environment/bin/rust-live"
     own.parent.mkdir(parents=True)
-    os.link(googlenet_kernel, own)
+    os.link(rust_live, own)
     install = ["install", "--prefix", tmp_path / "environment", "--library", library]
     subprocess.run([own, *install], check=True, timeout=60)
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "environment/share/jupyter"))
@@ -247,7 +247,7 @@ def touched(googlenet_kernel, tmp_path, own_state, monkeypatch):
 
         def first_cell(self, value="42"):
             """What the first cell of a session shows beside its value."""
-            with running("googlenet") as kernel:
+            with running("rust") as kernel:
                 cell = kernel.run("small::value()", timeout=120)
                 assert cell.result == value, cell.reply
                 return cell.text("stderr")

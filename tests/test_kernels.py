@@ -28,6 +28,14 @@ def test_the_kernelspec_says_what_libtorch_needs(name, prefix, kernelspec):
     assert spec["env"]["LD_LIBRARY_PATH"] == f"{libtorch}/lib:${{LD_LIBRARY_PATH}}"
 
 
+def test_the_lab_s_kernel_knows_the_library_and_the_version_of_libtorch(root, kernelspec):
+    spec = kernelspec("googlenet")
+    told = dict(zip(spec["argv"][2::2], spec["argv"][3::2], strict=True))
+    assert told["--library"] == str(root / "googlenet-lib")
+    assert told["--fingerprint"] == f"{spec['env']['LIBTORCH']}/version.py"
+    assert "use googlenet_lib::prelude::*;" in told["--warm"]
+
+
 @pytest.mark.parametrize("name", KERNELS)
 def test_jupyter_finds_the_kernel_in_this_environment(name, prefix):
     assert KernelSpecManager().get_kernel_spec(name).resource_dir == str(
@@ -78,8 +86,8 @@ def test_the_kernels_command_line(kernelspec):
     kernel = kernelspec("googlenet")["argv"][0]
     for option in ("--help", "--version"):
         done = subprocess.run([kernel, option], capture_output=True, text=True, check=True)
-        assert "googlenet" in done.stdout
-    wrong = ["install", "--prefix", "/missing", "--libtorch", "/missing"]
+        assert "rust-live" in done.stdout
+    wrong = ["install", "--prefix", "/missing"]
     done = subprocess.run([kernel, *wrong], capture_output=True, text=True)
     assert done.returncode != 0
     assert "/missing" in done.stderr

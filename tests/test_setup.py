@@ -23,7 +23,7 @@ import pytest
 def state(root, prefix):
     """Every file that setup may write, with its identity and age."""
     files = [root / ".libtorch", prefix / "share/googlenet-lab/requirements.txt"]
-    files += [prefix / "bin" / name for name in ("googlenet-kernel", "evcxr_jupyter")]
+    files += [prefix / "bin" / name for name in ("rust-live", "evcxr_jupyter")]
     files += (prefix / "share/jupyter/kernels").rglob("*")
     files += [prefix / "bin", *prefix.glob("lib/python*/site-packages")]
     return {file: (file.lstat().st_ino, file.lstat().st_mtime_ns) for file in files}
@@ -37,6 +37,45 @@ def test_a_second_run_changes_nothing_and_is_quick(root, prefix, cargo):
     took = time.monotonic() - start
     assert state(root, prefix) == before
     assert took < 5
+
+
+def test_a_clone_that_is_not_set_up_says_so_at_once_in_its_last_line(root, tmp_path, monkeypatch):
+    """With the repository's configuration of cargo, and one crate that takes no time."""
+    shutil.copytree(root / ".cargo", tmp_path / ".cargo")
+    for package in ("xtask", "lib"):
+        (tmp_path / package / "src").mkdir(parents=True)
+        (tmp_path / package / "src/main.rs").write_text('fn main() { println!("it runs"); }')
+        manifest = f'[package]\nname = "{package}"\nedition = "2024"\n'
+        (tmp_path / package / "Cargo.toml").write_text(manifest)
+    (tmp_path / "Cargo.toml").write_text(
+        '[workspace]\nresolver = "3"\nmembers = ["xtask", "lib"]\n'
+    )
+    for name in ("LIBTORCH", "LAB_SETUP"):
+        monkeypatch.delenv(name, raising=False)
+
+    def cargo(*arguments):
+        done = subprocess.run(
+            ["cargo", *arguments],
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=60,
+        )
+        return done.returncode, done.stdout.strip()
+
+    missing = f"{tmp_path}/.libtorch is missing"
+    for command in ("test", "build", "test"):
+        code, said = cargo(command)
+        last = f"error: the lab is not set up, {missing}: run cargo xtask setup"
+        assert (code, said.splitlines()[-1]) == (101, last), said
+        assert "Compiling" not in said
+    # What sets it up is built all the same; then the rest is, though cargo was told an error.
+    code, said = cargo("xtask", "setup")
+    assert (code, said.splitlines()[-1]) == (0, "it runs"), said
+    (tmp_path / ".libtorch/lib").mkdir(parents=True)
+    code, said = cargo("test")
+    assert code == 0, said
 
 
 class Lab:
@@ -204,7 +243,11 @@ def digest(text):
     return base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
 
 
-LIBTORCH = {"torch/lib/libtorch.so": "libtorch", "torch/lib/libtorch.dylib": "libtorch"}
+LIBTORCH = {
+    "torch/lib/libtorch.so": "libtorch",
+    "torch/lib/libtorch.dylib": "libtorch",
+    "torch/version.py": "__version__ = '2.11.0'\n",
+}
 
 
 @pytest.fixture
@@ -259,12 +302,12 @@ def test_setup_from_nothing_twice(lab_with_index):
     assert (lab.root / ".libtorch/lib/libtorch.so").read_text() == "libtorch"
     assert not (lab.root / ".libtorch").readlink().is_absolute()
     version = subprocess.run(
-        [lab.prefix / "bin/googlenet-kernel", "--version"],
+        [lab.prefix / "bin/rust-live", "--version"],
         capture_output=True,
         text=True,
         timeout=20,
     )
-    assert version.stdout.startswith("googlenet-kernel ")
+    assert version.stdout.startswith("rust-live ")
     before = state(lab.root, lab.prefix)
     assert succeed(lab.setup()).strip() == f"The lab is set up in {lab.prefix}"
     assert state(lab.root, lab.prefix) == before

@@ -56,7 +56,7 @@ def test_tch_is_named_once(root):
     (tch,) = re.findall(r'^tch = "=([\d.]+)"$', table, re.MULTILINE)
     (sys,) = re.findall(r'^torch-sys = "=([\d.]+)"$', table, re.MULTILINE)
     assert tch == sys == torch_sys(root)["version"]
-    for manifest in root.glob("*/Cargo.toml"):
+    for manifest in [*root.glob("*/Cargo.toml"), *root.glob("crates/*/Cargo.toml")]:
         for line in manifest.read_text().splitlines():
             if line.startswith(("tch", "torch-sys")):
                 assert line.split(" = ")[0].endswith(".workspace"), f"{manifest}: {line}"
@@ -103,6 +103,14 @@ def test_the_image_has_the_rust_of_the_workspace(root):
     test = (root / "docker/test.sh").read_text()
     assert f"BASE_IMAGE=${{1:-{base}}}" in test
     assert f"RUNTIME_IMAGE=${{2:-{runtime}}}" in test
+
+
+def test_one_compiler_is_chosen_here_and_where_cells_are_compiled(root):
+    """rustup goes by the folder, and cells are compiled in another: no channel is chosen here."""
+    text = (root / "rust-toolchain.toml").read_text()
+    names = re.findall(r"^(\w+) =", text, re.MULTILINE)
+    assert names == ["components"]
+    assert all(f'"{component}"' in text for component in ("rustfmt", "clippy", "rust-src"))
 
 
 def test_conda_has_the_rust_of_the_workspace(root, conda):

@@ -5,7 +5,7 @@ use ra_ap_syntax::ast::{self, HasModuleItem as _};
 use ra_ap_syntax::{Edition, Parse, SourceFile};
 
 /// Whether `code` can be run as it stands, and how the next line is indented if not.
-pub fn of(code: &str) -> (Status, String) {
+pub(crate) fn of(code: &str) -> (Status, String) {
     if code.lines().any(|line| line.starts_with([':', '!'])) {
         // evcxr's own commands and shell commands follow no grammar that could be parsed here.
         return (Status::Unknown, String::new());
@@ -74,7 +74,7 @@ fn open(code: &str) -> Open {
 }
 
 /// Whether a cell declares variables, or may do so where it cannot be parsed.
-pub fn may_declare_variables(code: &str) -> bool {
+pub(crate) fn may_declare_variables(code: &str) -> bool {
     let parsed = parse(code);
     if !parsed.errors().is_empty() {
         return true;
@@ -103,6 +103,8 @@ fn errors(code: &str) -> Vec<usize> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn status(code: &str) -> Status {
@@ -136,7 +138,77 @@ mod tests {
 
     #[test]
     fn commands_are_unknown() {
-        assert_eq!(status(":dep tch = \"0.24\""), Status::Unknown);
+        assert_eq!(status(":dep one = \"0.24\""), Status::Unknown);
         assert_eq!(status("!ls"), Status::Unknown);
+    }
+
+    /// Parts of cells, in any order.
+    fn cell() -> impl Strategy<Value = String> {
+        let words = vec![
+            "fn f",
+            "let x = ",
+            "1",
+            "(",
+            ")",
+            "{",
+            "}",
+            "[",
+            "]",
+            ";",
+            "\n",
+            " ",
+            "\"",
+            "\\",
+            "'",
+            "'a",
+            "//",
+            "/*",
+            "*/",
+            "r#\"",
+            "\"#",
+            "b\"",
+            "c\"",
+            ":dep a",
+            "!ls",
+            "#",
+            "#![",
+            "---",
+            "é",
+            "\r",
+            "\0",
+            "\u{feff}",
+            "🦀",
+            "0x",
+            "1e",
+            "|",
+            "=>",
+            "if",
+            "match",
+            "macro_rules! m",
+        ];
+        let any = prop_oneof![4 => proptest::sample::select(words).prop_map(str::to_owned), 1 => any::<char>().prop_map(String::from)];
+        proptest::collection::vec(any, 0..16).prop_map(|parts| parts.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_has_a_status(code in cell()) {
+            let (status, indent) = of(&code);
+            prop_assert!(indent.trim_matches(' ').is_empty() && indent.len() % 4 == 0);
+            let is_command = code.lines().any(|line| line.starts_with([':', '!']));
+            prop_assert_eq!(status == Status::Unknown, is_command);
+            prop_assert!(indent.is_empty() || status == Status::Incomplete);
+            may_declare_variables(&code);
+        }
+
+        #[test]
+        fn a_cell_that_lacks_its_closing_brackets_is_incomplete(
+            depth in 1..6_usize, inner in "[a-z]{1,4}( \\+ [a-z]{1,4}){0,2}"
+        ) {
+            let open = format!("{}{inner}", "(".repeat(depth));
+            prop_assert_eq!(of(&open), (Status::Incomplete, "    ".repeat(depth)));
+            let closed = format!("{open}{}", ")".repeat(depth));
+            prop_assert_ne!(status(&closed), Status::Incomplete);
+        }
     }
 }

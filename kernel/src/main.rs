@@ -1,4 +1,4 @@
-//! The Jupyter kernel of the GoogLeNet lab.
+//! A Jupyter kernel for Rust.
 //!
 //! A cell goes one way: `protocol` takes it from the front end and hands it to an `engine`; the one that
 //! there is, `session`, has evcxr compile it (`upstream`), in a directory that was prepared
@@ -8,7 +8,6 @@
 mod cli;
 mod completeness;
 mod engine;
-mod files;
 mod protocol;
 mod runtime;
 mod session;
@@ -22,8 +21,8 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    // Other programs live in this one: what stands before cargo, the process that runs the cells,
-    // and evcxr's rustc wrapper.
+    // Other programs live in this one, each of which ends in its call: the shims before cargo, the
+    // process that runs the cells, and evcxr's rustc wrapper.
     upstream::cargo::enter();
     runtime::enter();
     evcxr::runtime_hook();

@@ -5,17 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each may import those before it.
-const ORDER: [&str; 9] = [
-    "files",
-    "completeness",
-    "runtime",
-    "engine",
-    "upstream",
-    "template",
-    "session",
-    "protocol",
-    "cli",
-];
+const ORDER: [&str; 8] =
+    ["completeness", "runtime", "engine", "upstream", "template", "session", "protocol", "cli"];
 
 fn source_folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
@@ -95,6 +86,19 @@ fn the_protocol_and_all_below_it_know_nothing_of_evcxr() {
         for file in files {
             let text = fs::read_to_string(&file).unwrap();
             assert!(!text.contains("evcxr::"), "{} names evcxr's crate", file.display());
+        }
+    }
+}
+
+/// The kernel is for any crate: what the lab needs comes to it by its command line.
+#[test]
+fn the_kernel_names_nothing_of_the_lab() {
+    let mut files = Vec::new();
+    sources(&source_folder(), &mut files);
+    for file in files {
+        let text = fs::read_to_string(&file).unwrap().to_lowercase();
+        for name in ["googlenet", "torch", "cuda", "nvidia", "xtask"] {
+            assert!(!text.contains(name), "{} names {name}", file.display());
         }
     }
 }

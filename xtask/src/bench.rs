@@ -11,7 +11,7 @@ use crate::setup::{self, SetupOptions};
 
 /// What can be measured.
 #[derive(Debug, Subcommand)]
-pub enum Bench {
+pub(crate) enum Bench {
     /// This kernel beside evcxr_jupyter; writes docs/results/kernel.md. Takes minutes, and nothing
     /// else should run meanwhile
     Kernel,
@@ -63,7 +63,7 @@ pub enum Bench {
 
 /// Where to compute.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-pub enum Device {
+pub(crate) enum Device {
     /// The processor
     Cpu,
     /// The first GPU
@@ -111,7 +111,7 @@ impl Bench {
 }
 
 /// Sets up and measures.
-pub fn bench(root: &Path, bench: &Bench) -> Result<ExitCode> {
+pub(crate) fn bench(root: &Path, bench: &Bench) -> Result<ExitCode> {
     let environment = setup::setup(root, &SetupOptions::default())?;
     run(Command::new(&environment.python).args(bench.program()).current_dir(root))?;
     Ok(ExitCode::SUCCESS)

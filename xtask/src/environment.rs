@@ -42,7 +42,7 @@ for package in list(importlib.metadata.distributions()):
 
 /// A Python environment that works.
 #[derive(Debug)]
-pub struct Environment {
+pub(crate) struct Environment {
     /// Its folder.
     pub prefix: PathBuf,
     /// Its interpreter.
@@ -54,7 +54,7 @@ pub struct Environment {
 
 /// The environment that setup decided for, before it changes anything.
 #[derive(Debug)]
-pub enum Choice {
+pub(crate) enum Choice {
     /// The activated environment, which has the right PyTorch.
     Active(Environment),
     /// `.venv`, as it is.
@@ -65,7 +65,7 @@ pub enum Choice {
 
 impl Choice {
     /// Looks at the activated environments and at `.venv`.
-    pub fn find(root: &Path, pins: &Pins) -> Result<Self> {
+    pub(crate) fn find(root: &Path, pins: &Pins) -> Result<Self> {
         let own = root.join(".venv");
         let torch = pins.version("torch")?;
         for variable in ["VIRTUAL_ENV", "CONDA_PREFIX"] {
@@ -99,7 +99,7 @@ impl Choice {
     }
 
     /// Whether nothing has to be installed.
-    pub fn is_complete(&self, pins: &Pins) -> bool {
+    pub(crate) fn is_complete(&self, pins: &Pins) -> bool {
         match self {
             Self::Active(environment) | Self::Own(environment) => environment.is_complete(pins),
             Self::ToMake(_) => false,
@@ -107,7 +107,7 @@ impl Choice {
     }
 
     /// Makes the environment complete.
-    pub fn complete(
+    pub(crate) fn complete(
         self,
         root: &Path,
         pins: &Pins,
@@ -152,7 +152,7 @@ impl Choice {
 impl Environment {
     /// Asks the interpreter of an environment; None where it does not answer, or answers for
     /// another environment, as a half-made virtual environment does.
-    pub fn probe(prefix: &Path) -> Option<Self> {
+    pub(crate) fn probe(prefix: &Path) -> Option<Self> {
         let python = prefix.join("bin/python");
         let answer = output(Command::new(&python).args(["-I", "-c", PROBE]))?;
         let mut lines = answer.lines();
@@ -172,7 +172,7 @@ impl Environment {
     }
 
     /// The torch folder, whose lib/ holds libtorch.
-    pub fn torch(&self) -> &Path {
+    pub(crate) fn torch(&self) -> &Path {
         &self.torch
     }
 
@@ -228,7 +228,7 @@ impl Environment {
             complete.prefix.display(),
             missing.join(", ")
         );
-        files::write(&pins.text, &complete.stamp())?;
+        shared::files::replace(&complete.stamp(), pins.text.as_bytes())?;
         Ok(complete)
     }
 

@@ -3,13 +3,13 @@
 use std::fs;
 use std::io;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 
 /// What became of a link.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Linked {
+pub(crate) enum Linked {
     /// It led there already.
     Unchanged,
     /// There was none.
@@ -19,56 +19,44 @@ pub enum Linked {
 }
 
 /// Makes `link` a symbolic link to `target`.
-pub fn link(target: &Path, link: &Path) -> Result<Linked> {
+pub(crate) fn link(target: &Path, link: &Path) -> Result<Linked> {
     let linked = match fs::read_link(link) {
         Ok(present) if present == target => return Ok(Linked::Unchanged),
         Ok(_) => Linked::Redirected,
         Err(error) if error.kind() == io::ErrorKind::NotFound => Linked::New,
         Err(_) => bail!("{} is in the way: move it, then run this again", link.display()),
     };
-    let part = part(link);
-    remove_if_there(&part)
-        .and_then(|()| symlink(target, &part))
-        .and_then(|()| fs::rename(&part, link))
+    let folder = link.parent().unwrap_or(Path::new("."));
+    tempfile::Builder::new()
+        .make_in(folder, |part| symlink(target, part))
+        .and_then(|part| Ok(part.into_temp_path().persist(link)?))
         .with_context(|| format!("the link {} cannot be made", link.display()))?;
     Ok(linked)
 }
 
 /// Copies a file with its permissions unless the same bytes are there; says whether it copied.
-pub fn copy(from: &Path, to: &Path) -> Result<bool> {
+pub(crate) fn copy(from: &Path, to: &Path) -> Result<bool> {
     let content = fs::read(from).with_context(|| format!("cannot read {}", from.display()))?;
     if fs::read(to).is_ok_and(|present| present == content) {
         return Ok(false);
     }
-    let part = part(to);
-    fs::copy(from, &part)
-        .and_then(|_| fs::rename(&part, to))
+    let folder = to.parent().unwrap_or(Path::new("."));
+    tempfile::NamedTempFile::new_in(folder)
+        .map(tempfile::NamedTempFile::into_temp_path)
+        .and_then(|part| {
+            fs::copy(from, &part)?;
+            Ok(part.persist(to)?)
+        })
         .with_context(|| format!("cannot write {}", to.display()))?;
     Ok(true)
 }
 
-/// Writes a text, and the folder that holds it.
-pub fn write(text: &str, to: &Path) -> Result<()> {
-    let part = part(to);
-    to.parent()
-        .map_or(Ok(()), fs::create_dir_all)
-        .and_then(|()| fs::write(&part, text))
-        .and_then(|()| fs::rename(&part, to))
-        .with_context(|| format!("cannot write {}", to.display()))
-}
-
 /// Removes a file; none there is as good.
-pub fn remove_if_there(file: &Path) -> io::Result<()> {
+pub(crate) fn remove_if_there(file: &Path) -> io::Result<()> {
     match fs::remove_file(file) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
-}
-
-fn part(of: &Path) -> PathBuf {
-    let mut name = of.as_os_str().to_owned();
-    name.push(".part");
-    PathBuf::from(name)
 }
 
 #[cfg(test)]
@@ -102,6 +90,8 @@ mod tests {
         let (from, to) = (folder.path().join("from"), folder.path().join("to"));
         fs::write(&from, "one").unwrap();
         assert!(copy(&from, &to).unwrap());
+        let mode = |file: &Path| fs::metadata(file).unwrap().permissions();
+        assert_eq!(mode(&from), mode(&to));
         assert!(!copy(&from, &to).unwrap());
         fs::write(&from, "two").unwrap();
         assert!(copy(&from, &to).unwrap());

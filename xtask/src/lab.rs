@@ -14,7 +14,7 @@ use crate::setup::{self, SetupOptions};
 
 /// What a person may choose.
 #[derive(Debug, Args)]
-pub struct LabOptions {
+pub(crate) struct LabOptions {
     /// Do not open a browser
     #[arg(long)]
     no_browser: bool,
@@ -29,7 +29,7 @@ pub struct LabOptions {
 }
 
 /// Sets up and becomes JupyterLab, so that Ctrl-C and a closed terminal reach it as they should.
-pub fn lab(root: &Path, options: &LabOptions) -> Result<ExitCode> {
+pub(crate) fn lab(root: &Path, options: &LabOptions) -> Result<ExitCode> {
     let environment = setup::setup(root, &options.setup)?;
     let notebooks = root.join("notebooks");
     fs::create_dir_all(&notebooks)

@@ -1,6 +1,7 @@
-//! The lab's commands: `cargo xtask setup`, `lab`, `run`, `bench` and `test`.
+//! The lab's commands: `cargo xtask setup`, `lab`, `run`, `doctor`, `bench` and `test`.
 
 mod bench;
+mod doctor;
 mod environment;
 mod files;
 mod lab;
@@ -39,6 +40,8 @@ enum Action {
     Lab(LabOptions),
     /// Set up, then run a lesson without a browser
     Run(RunOptions),
+    /// Say whether everything is there that the lab needs, and what to do about what is not
+    Doctor,
     /// Set up, then measure and write down what was measured
     #[command(subcommand)]
     Bench(Bench),
@@ -62,6 +65,7 @@ fn act(action: Action) -> Result<ExitCode> {
         Action::Setup(options) => setup::setup(&root, &options).map(|_| ExitCode::SUCCESS),
         Action::Lab(options) => lab::lab(&root, &options),
         Action::Run(options) => run::run(&root, &options),
+        Action::Doctor => doctor::doctor(&root),
         Action::Bench(what) => bench::bench(&root, &what),
         Action::Test => test::test(&root),
     }

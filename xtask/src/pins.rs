@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 
 /// The pins, and the files they come from.
 #[derive(Debug)]
-pub struct Pins {
+pub(crate) struct Pins {
     /// requirements.in: what the lab names itself.
     pub named: PathBuf,
     /// requirements.txt: those and all they bring along.
@@ -22,7 +22,7 @@ pub struct Pins {
 
 impl Pins {
     /// Reads both files.
-    pub fn read(root: &Path) -> Result<Self> {
+    pub(crate) fn read(root: &Path) -> Result<Self> {
         let (named, complete) = (root.join("requirements.in"), root.join("requirements.txt"));
         let read = |file: &Path| {
             fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
@@ -38,7 +38,7 @@ impl Pins {
     }
 
     /// The one version of a package.
-    pub fn version(&self, package: &str) -> Result<&str> {
+    pub(crate) fn version(&self, package: &str) -> Result<&str> {
         self.versions
             .get(package)
             .and_then(|versions| versions.first())
@@ -47,7 +47,7 @@ impl Pins {
     }
 
     /// The packages named in requirements.in that are not installed in a pinned version.
-    pub fn missing(&self, installed: &BTreeMap<String, String>) -> Vec<&str> {
+    pub(crate) fn missing(&self, installed: &BTreeMap<String, String>) -> Vec<&str> {
         let present =
             |name: &str| installed.get(name).is_some_and(|version| self.allows(name, version));
         self.names.iter().map(String::as_str).filter(|name| !present(name)).collect()
@@ -55,14 +55,14 @@ impl Pins {
 
     /// Whether an installed version is a pinned one. A local part such as +cpu, which PyTorch's
     /// own indexes add, is no difference.
-    pub fn allows(&self, package: &str, version: &str) -> bool {
+    pub(crate) fn allows(&self, package: &str, version: &str) -> bool {
         let public = version.split('+').next().unwrap_or_default();
         self.versions.get(package).is_some_and(|pinned| pinned.contains(public))
     }
 }
 
 /// The name Python's packaging tools compare by.
-pub fn normal_name(name: &str) -> String {
+pub(crate) fn normal_name(name: &str) -> String {
     name.trim().to_ascii_lowercase().replace(['_', '.'], "-")
 }
 

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::process::{find, output};
 
-const RUST: (u32, u32) = (1, 95);
+const RUST: &str = env!("CARGO_PKG_RUST_VERSION");
 /// The Python versions that requirements.txt has wheels for.
 const PYTHON_MIN: (u32, u32) = (3, 10);
 const PYTHON_MAX: (u32, u32) = (3, 14);
@@ -16,7 +16,7 @@ const DISK_GB: u64 = 10;
 
 /// Where the interpreter of a new environment comes from.
 #[derive(Debug)]
-pub enum PythonSource {
+pub(crate) enum PythonSource {
     /// uv makes the environment, and fetches a Python where the machine has none.
     Uv {
         /// The program.
@@ -32,7 +32,7 @@ pub enum PythonSource {
 
 impl PythonSource {
     /// Whether the lab can use a Python of this version.
-    pub fn supports(version: &str) -> bool {
+    pub(crate) fn supports(version: &str) -> bool {
         number(version).is_some_and(|found| (PYTHON_MIN..=PYTHON_MAX).contains(&found))
     }
 }
@@ -51,7 +51,7 @@ impl fmt::Display for Lack {
 }
 
 /// Checks everything and reports all that is missing at once.
-pub fn check(root: &Path, environment_exists: bool, complete: bool) -> Result<PythonSource> {
+pub(crate) fn check(root: &Path, environment_exists: bool, complete: bool) -> Result<PythonSource> {
     let mut lacks = Vec::new();
     lacks.extend(rust(output(Command::new("rustc").arg("--version")).as_deref()));
     let python = if environment_exists { Ok(PythonSource::NotNeeded) } else { python() };
@@ -68,11 +68,11 @@ pub fn check(root: &Path, environment_exists: bool, complete: bool) -> Result<Py
 }
 
 fn rust(version: Option<&str>) -> Option<Lack> {
-    let needed = format!("Rust {}.{} or later is needed", RUST.0, RUST.1);
+    let needed = format!("Rust {RUST} or later is needed");
     let found = version.and_then(|text| text.split_whitespace().nth(1));
     let lack = match found {
         None => format!("{needed}, and there is no rustc on PATH"),
-        Some(found) if number(found).is_none_or(|found| found < RUST) => {
+        Some(found) if number(found) < number(RUST) => {
             format!("{needed}, and rustc is {found}")
         }
         Some(_) => return None,

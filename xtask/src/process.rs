@@ -10,24 +10,18 @@ use std::thread::{self, JoinHandle};
 use anyhow::{Context as _, Result, bail};
 
 /// The cargo that runs this program.
-pub fn cargo(root: &Path) -> Command {
+pub(crate) fn cargo(root: &Path) -> Command {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let mut command = Command::new(cargo);
     command.current_dir(root);
-    // This program was told its own package. Build scripts read the same names, and a build from the
-    // shell would find them changed.
-    for (name, _) in std::env::vars_os() {
-        if name.to_str().is_some_and(|name| {
-            name.starts_with("CARGO_MANIFEST_") || name.starts_with("CARGO_PKG_")
-        }) {
-            command.env_remove(name);
-        }
+    for name in shared::environment::told_by_cargo() {
+        command.env_remove(name);
     }
     command
 }
 
 /// Runs a command to its end; an exit status other than 0 is an error.
-pub fn run(command: &mut Command) -> Result<()> {
+pub(crate) fn run(command: &mut Command) -> Result<()> {
     let status = command.status().with_context(|| format!("cannot start {}", describe(command)))?;
     if !status.success() {
         bail!("{} failed ({status})", describe(command));
@@ -38,7 +32,7 @@ pub fn run(command: &mut Command) -> Result<()> {
 /// A cargo at work beside another program, which has the terminal meanwhile. Dropped before its end,
 /// it is stopped.
 #[derive(Debug)]
-pub struct Beside {
+pub(crate) struct Beside {
     words: String,
     child: Child,
     /// What it wrote to standard error, as long as that is not to be shown.
@@ -48,7 +42,7 @@ pub struct Beside {
 
 impl Beside {
     /// Starts it.
-    pub fn start(cargo: &mut Command) -> Result<Self> {
+    pub(crate) fn start(cargo: &mut Command) -> Result<Self> {
         let words = describe(cargo);
         if io::stderr().is_terminal() {
             cargo.env("CARGO_TERM_COLOR", "always");
@@ -73,7 +67,7 @@ impl Beside {
 
     /// Shows what it has written and goes on to write, to its end; an exit status other than 0 is an
     /// error.
-    pub fn finish(mut self) -> Result<()> {
+    pub(crate) fn finish(mut self) -> Result<()> {
         {
             let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
             show(&kept.take().unwrap_or_default());
@@ -103,13 +97,13 @@ fn show(text: &[u8]) {
 }
 
 /// What a command writes to standard output, or None where it does not start or fails.
-pub fn output(command: &mut Command) -> Option<String> {
+pub(crate) fn output(command: &mut Command) -> Option<String> {
     let output = command.output().ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// The first file of this name on PATH.
-pub fn find(program: &str) -> Option<PathBuf> {
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
 }

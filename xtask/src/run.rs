@@ -12,7 +12,7 @@ use crate::setup::{self, SetupOptions};
 
 /// What a person may choose.
 #[derive(Debug, Args)]
-pub struct RunOptions {
+pub(crate) struct RunOptions {
     /// Number of the lesson
     #[arg(value_name = "N")]
     lesson: u8,
@@ -30,7 +30,7 @@ pub struct RunOptions {
 }
 
 /// Sets up what is missing and runs the lesson. A cell that fails ends it, with status 1.
-pub fn run(root: &Path, options: &RunOptions) -> Result<ExitCode> {
+pub(crate) fn run(root: &Path, options: &RunOptions) -> Result<ExitCode> {
     let notebook = find(&root.join("notebooks"), options.lesson)?;
     let environment = setup::setup(root, &options.setup)?;
     let mut command = Command::new(&environment.python);

@@ -1,11 +1,11 @@
 //! `cargo xtask setup`: environment, link to libtorch, kernels, kernelspecs. Done again, it
 //! changes nothing; interrupted, it goes on.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 
 use crate::environment::{Choice, Environment};
@@ -14,11 +14,14 @@ use crate::pins::Pins;
 use crate::prerequisites;
 use crate::process::{Beside, cargo, output, run};
 
-const KERNELS: [&str; 2] = ["googlenet-kernel", "evcxr_jupyter"];
+/// The programs; the first is the lab's own kernel.
+pub(crate) const KERNELS: [&str; 2] = ["rust-live", "evcxr_jupyter"];
+/// The name under which Jupyter knows the lab's kernel: notebooks of readers name it.
+pub(crate) const KERNEL_NAME: &str = "googlenet";
 
 /// What a person may choose.
 #[derive(Debug, Default, Args)]
-pub struct SetupOptions {
+pub(crate) struct SetupOptions {
     /// Take PyTorch, and only it, from this pip index, such as
     /// https://download.pytorch.org/whl/cpu for the smaller build without CUDA
     #[arg(long, value_name = "URL", value_parser = index_url)]
@@ -26,7 +29,7 @@ pub struct SetupOptions {
 }
 
 /// Prepares everything and returns the environment.
-pub fn setup(root: &Path, options: &SetupOptions) -> Result<Environment> {
+pub(crate) fn setup(root: &Path, options: &SetupOptions) -> Result<Environment> {
     let _lock = lock(root)?;
     let pins = Pins::read(root)?;
     let choice = Choice::find(root, &pins)?;
@@ -52,17 +55,9 @@ pub fn setup(root: &Path, options: &SetupOptions) -> Result<Environment> {
 fn lock(root: &Path) -> Result<File> {
     let folder = root.join("target");
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    let path = folder.join("setup.lock");
-    let lock = File::create(&path).with_context(|| format!("cannot make {}", path.display()))?;
-    match lock.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            println!("Another setup is running: waiting for its end");
-            lock.lock().with_context(|| format!("cannot lock {}", path.display()))?;
-        }
-        Err(TryLockError::Error(error)) => bail!("cannot lock {}: {error}", path.display()),
-    }
-    Ok(lock)
+    shared::files::lock(&folder.join("setup.lock"), || {
+        println!("Another setup is running: waiting for its end");
+    })
 }
 
 fn link_libtorch(root: &Path, environment: &Environment) -> Result<()> {
@@ -118,14 +113,40 @@ fn install_kernels(root: &Path, environment: &Environment) -> Result<()> {
         }
     }
     let kernel = bin.join(KERNELS[0]);
+    let [libtorch, library_path] = libtorch_environment(environment.torch())?;
     run(Command::new(&kernel)
-        .args(["install", "--with-evcxr", "--warm", WARM, "--prefix"])
+        .args(["install", "--name", KERNEL_NAME, "--display-name", "Rust (GoogLeNet lab)"])
+        .args(["--with-evcxr", "--warm", WARM, "--env", &libtorch, "--env", &library_path])
+        .arg("--prefix")
         .arg(&environment.prefix)
-        .arg("--libtorch")
-        .arg(environment.torch())
+        // The kernel compiles the library anew where this file is another.
+        .arg("--fingerprint")
+        .arg(environment.torch().join("version.py"))
         .arg("--library")
         .arg(root.join("googlenet-lib")))?;
-    run(Command::new(&kernel).arg("prepare"))
+    run(Command::new(&kernel).args(["prepare", "--name", KERNEL_NAME]))
+}
+
+/// What a cell needs to compile against libtorch and to load it, as `NAME=VALUE`.
+///
+/// Jupyter replaces `${…}` by the value it has itself. Where it has none the text stays as it is
+/// and names a folder that does not exist, which the dynamic linker passes over.
+fn libtorch_environment(torch: &Path) -> Result<[String; 2]> {
+    const LIBRARY_PATH: &str =
+        if cfg!(target_os = "macos") { "DYLD_LIBRARY_PATH" } else { "LD_LIBRARY_PATH" };
+    let torch = torch
+        .canonicalize()
+        .with_context(|| format!("the torch folder {} cannot be read", torch.display()))?;
+    let torch = torch
+        .to_str()
+        .with_context(|| format!("{} is not UTF-8: choose another folder", torch.display()))?;
+    ensure!(
+        !torch.contains(['$', ':', '{', '}']),
+        "{torch} holds one of $ : {{ }}, which Jupyter or the dynamic linker would read as \
+         something else: choose another folder"
+    );
+    let path = format!("{LIBRARY_PATH}={torch}/lib:${{{LIBRARY_PATH}}}");
+    Ok([format!("LIBTORCH={torch}"), path])
 }
 
 /// What a first lesson uses: rust-analyzer has read it before the reader runs it.
@@ -145,6 +166,26 @@ fn index_url(text: &str) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cell_finds_libtorch_by_its_environment() {
+        let folder = tempfile::tempdir().unwrap();
+        let torch = folder.path().canonicalize().unwrap();
+        let [libtorch, path] = libtorch_environment(folder.path()).unwrap();
+        assert_eq!(libtorch, format!("LIBTORCH={}", torch.display()));
+        let (name, value) = path.split_once('=').unwrap();
+        assert_eq!(value, format!("{}/lib:${{{name}}}", torch.display()));
+    }
+
+    #[test]
+    fn a_torch_folder_that_jupyter_would_misread_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let torch = folder.path().join("a$b");
+        fs::create_dir(&torch).unwrap();
+        let error = libtorch_environment(&torch).unwrap_err().to_string();
+        assert!(error.contains("a$b"), "{error}");
+        assert!(libtorch_environment(&torch.join("missing")).is_err());
+    }
 
     #[test]
     fn an_index_must_be_an_address() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 /// The tests of one step.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Tests {
+pub(crate) struct Tests {
     passed: usize,
     failed: Vec<String>,
     skipped: Vec<String>,
@@ -13,7 +13,7 @@ pub struct Tests {
 
 impl Tests {
     /// Reads what `cargo test` writes: `test NAME ... ok`, `FAILED` or `ignored`.
-    pub fn of_cargo(output: &str) -> Self {
+    pub(crate) fn of_cargo(output: &str) -> Self {
         let mut tests = Self::default();
         for line in output.lines() {
             let Some((name, result)) =
@@ -27,7 +27,7 @@ impl Tests {
     }
 
     /// Reads what `pytest -v` writes: `FILE::NAME PASSED [ 10%]` and the like.
-    pub fn of_pytest(output: &str) -> Self {
+    pub(crate) fn of_pytest(output: &str) -> Self {
         const RESULTS: [&str; 6] = [" PASSED", " FAILED", " SKIPPED", " ERROR", " XFAIL", " XPASS"];
         let mut tests = Self::default();
         for line in output.lines().filter(|line| line.contains("::") && line.trim().ends_with("%]"))
@@ -53,7 +53,7 @@ impl Tests {
 
 /// One step of a run.
 #[derive(Debug)]
-pub struct Step {
+pub(crate) struct Step {
     /// What was done.
     pub name: &'static str,
     /// Whether it ended well.
@@ -66,14 +66,14 @@ pub struct Step {
 
 /// All steps of a run.
 #[derive(Debug, Default)]
-pub struct Summary {
+pub(crate) struct Summary {
     /// In the order in which they were run.
     pub steps: Vec<Step>,
 }
 
 impl Summary {
     /// Whether every step ended well.
-    pub fn ok(&self) -> bool {
+    pub(crate) fn ok(&self) -> bool {
         self.steps.iter().all(|step| step.ok)
     }
 }

@@ -13,7 +13,7 @@ use crate::summary::{Step, Summary, Tests};
 
 /// Runs it all. A step that fails does not stop the next; only without a setup is there nothing
 /// to test.
-pub fn test(root: &Path) -> Result<ExitCode> {
+pub(crate) fn test(root: &Path) -> Result<ExitCode> {
     let start = Instant::now();
     let environment = setup::setup(root, &SetupOptions::default())?;
     let mut summary = Summary::default();

@@ -7,18 +7,18 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
 use serde::{Deserialize, Serialize};
+use shared::files;
 
-/// The name under which this kernel is installed.
-pub const NAME: &str = "googlenet";
+/// The name under which this kernel is installed, unless another is given.
+pub(crate) const NAME: &str = "rust";
 
-/// Where the dynamic linker looks for libtorch when a cell is loaded.
-pub const LIBRARY_PATH: &str =
-    if cfg!(target_os = "macos") { "DYLD_LIBRARY_PATH" } else { "LD_LIBRARY_PATH" };
+/// Upstream's kernel.
+const UPSTREAM: &str = "evcxr_jupyter";
 
 /// Where a kernel is installed.
 #[derive(Debug, Args)]
 #[group(multiple = false)]
-pub struct Place {
+pub(crate) struct InstallLocation {
     /// For you alone (the default)
     #[arg(long)]
     user: bool,
@@ -30,7 +30,7 @@ pub struct Place {
     sys_prefix: bool,
 }
 
-impl Place {
+impl InstallLocation {
     /// The folder of all kernels there.
     fn kernels(&self) -> Result<PathBuf> {
         let prefix = if let Some(prefix) = &self.prefix {
@@ -66,44 +66,84 @@ fn user_kernels() -> Result<PathBuf> {
     Ok(data.join("kernels"))
 }
 
+/// A variable of the environment in which cells are compiled and run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Variable {
+    name: String,
+    /// As it stands in kernel.json: Jupyter puts in what it has itself for `${NAME}`.
+    value: String,
+}
+
+impl Variable {
+    /// Reads `NAME=VALUE`.
+    pub(crate) fn parse(text: &str) -> Result<Variable, String> {
+        match text.split_once('=') {
+            Some((name, value)) if !name.is_empty() => {
+                Ok(Variable { name: name.to_owned(), value: value.to_owned() })
+            }
+            _ => Err("a variable is given as NAME=VALUE".to_owned()),
+        }
+    }
+
+    /// Gives it to this process, as Jupyter gives it to a kernel that it starts.
+    pub(crate) fn apply(&self) {
+        let own = std::env::var(&self.name).unwrap_or_default();
+        super::set_variable(&self.name, self.value.replace(&format!("${{{}}}", self.name), &own));
+    }
+}
+
 /// What `install` is told.
 #[derive(Debug, Args)]
-pub struct Choices {
+pub(crate) struct Choices {
     #[command(flatten)]
-    place: Place,
-    /// The name under which `jupyter console --kernel NAME` finds it
+    location: InstallLocation,
+    /// The name under which `jupyter console --kernel NAME` finds it. Choose another where you use
+    /// evcxr_jupyter as well, which renews the one called rust whenever it starts
     #[arg(long, default_value = NAME)]
     name: String,
-    /// The torch folder whose lib/ holds libtorch; by default $LIBTORCH
-    #[arg(long, value_name = "DIR")]
-    libtorch: Option<PathBuf>,
-    /// The folder of a crate to be there from the first cell on
-    #[arg(long, value_name = "DIR")]
-    library: Option<PathBuf>,
-    /// Code to analyse, not to run, while the reader reads
-    #[arg(long, value_name = "CODE", requires = "library")]
-    warm: Option<String>,
+    /// The name that a reader sees and chooses in JupyterLab
+    #[arg(long, value_name = "TEXT", default_value = "Rust")]
+    display_name: String,
+    /// A variable of the environment in which cells are compiled and run; for ${NAME} within it, the
+    /// value that Jupyter has is put in. May be given again
+    #[arg(long, value_name = "NAME=VALUE", value_parser = Variable::parse)]
+    env: Vec<Variable>,
+    #[command(flatten)]
+    prepared: Prepared,
     /// Install upstream's evcxr_jupyter too, which must lie beside this program
     #[arg(long)]
     with_evcxr: bool,
 }
 
+/// A crate that is there from the first cell on, as `install` and `run` are told of it.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Prepared {
+    /// The folder of a crate to be there from the first cell on
+    #[arg(long, value_name = "DIR")]
+    pub library: Option<PathBuf>,
+    /// Code to analyse, not to run, while the reader reads
+    #[arg(long, value_name = "CODE", requires = "library")]
+    pub warm: Option<String>,
+    /// A small file that changes with what the crate is built on, such as one that names the version
+    /// of a C library: with another content, the crate is compiled anew. May be given again
+    #[arg(long, value_name = "FILE", requires = "library")]
+    pub fingerprint: Vec<PathBuf>,
+}
+
 /// Writes the kernelspecs.
-pub fn install(choices: &Choices) -> Result<()> {
-    let kernels = choices.place.kernels()?;
-    let libtorch = choices
-        .libtorch
-        .clone()
-        .or_else(|| std::env::var_os("LIBTORCH").map(PathBuf::from))
-        .map(|folder| whole("torch folder", &folder))
-        .transpose()?;
-    let library = choices.library.as_ref().map(|folder| whole("crate", folder)).transpose()?;
+pub(crate) fn install(choices: &Choices) -> Result<()> {
+    let kernels = choices.location.kernels()?;
+    let Prepared { library, warm, fingerprint } = &choices.prepared;
+    let prepared = Prepared {
+        library: library.as_ref().map(|folder| whole("crate", folder)).transpose()?,
+        warm: warm.clone(),
+        fingerprint: fingerprint.iter().map(|file| whole("file", file)).collect::<Result<_>>()?,
+    };
     let exe = std::env::current_exe().context("this executable cannot be found")?;
     let bin = exe.parent().context("this executable lies in no folder")?;
-    let ours = KernelSpec::ours(bin, libtorch.as_deref(), library.as_deref(), choices)?;
-    let mut specs = vec![ours];
+    let mut specs = vec![KernelSpec::ours(&exe, &prepared, choices)?];
     if choices.with_evcxr {
-        specs.push(KernelSpec::evcxr(bin, libtorch.as_deref(), &kernels)?);
+        specs.push(KernelSpec::evcxr(bin, &choices.env, &kernels)?);
     }
     for spec in specs {
         if spec.write(&kernels)? {
@@ -115,8 +155,8 @@ pub fn install(choices: &Choices) -> Result<()> {
 }
 
 /// Removes a kernelspec.
-pub fn uninstall(place: &Place, name: &str) -> Result<()> {
-    let folder = place.kernels()?.join(name);
+pub(crate) fn uninstall(location: &InstallLocation, name: &str) -> Result<()> {
+    let folder = location.kernels()?.join(name);
     match fs::remove_dir_all(&folder) {
         Ok(()) => println!("{} removed", folder.display()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -131,7 +171,7 @@ pub fn uninstall(place: &Place, name: &str) -> Result<()> {
 
 /// A kernel.json and the folder it lies in.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct KernelSpec {
+pub(crate) struct KernelSpec {
     #[serde(skip)]
     name: String,
     argv: Vec<String>,
@@ -143,43 +183,34 @@ pub struct KernelSpec {
 }
 
 impl KernelSpec {
-    /// The lab's own kernel.
-    fn ours(
-        bin: &Path,
-        libtorch: Option<&Path>,
-        library: Option<&Path>,
-        choices: &Choices,
-    ) -> Result<Self> {
-        let mut argv = vec![
-            text(&bin.join("googlenet-kernel"))?,
-            "run".into(),
-            "--connection-file".into(),
-            "{connection_file}".into(),
-        ];
-        if let Some(library) = library {
+    /// This kernel.
+    fn ours(exe: &Path, prepared: &Prepared, choices: &Choices) -> Result<Self> {
+        let mut argv =
+            vec![text(exe)?, "run".into(), "--connection-file".into(), "{connection_file}".into()];
+        if let Some(library) = &prepared.library {
             argv.extend(["--library".into(), text(library)?]);
         }
-        if let Some(warm) = &choices.warm {
+        if let Some(warm) = &prepared.warm {
             // Jupyter would take braces for names of its own.
             ensure!(!warm.contains(['{', '}']), "the code of --warm holds braces: leave them out");
             argv.extend(["--warm".into(), warm.clone()]);
         }
-        Ok(Self::new(&choices.name, "Rust (GoogLeNet lab)", argv, libtorch_env(libtorch)?))
+        for file in &prepared.fingerprint {
+            argv.extend(["--fingerprint".into(), text(file)?]);
+        }
+        Ok(Self::new(&choices.name, &choices.display_name, argv, environment(&choices.env)))
     }
 
     /// Upstream's kernel.
     ///
     /// When it starts, it renews the installation it finds under `$JUPYTER_PATH/kernels/rust`, by
     /// default the person's own in their home directory. It is given a folder where there is none.
-    fn evcxr(bin: &Path, libtorch: Option<&Path>, kernels: &Path) -> Result<Self> {
+    fn evcxr(bin: &Path, env: &[Variable], kernels: &Path) -> Result<Self> {
         let name = "evcxr";
-        let mut env = libtorch_env(libtorch)?;
+        let mut env = environment(env);
         env.insert("JUPYTER_PATH".into(), text(&kernels.join(name))?);
-        let argv = vec![
-            text(&bin.join("evcxr_jupyter"))?,
-            "--control_file".into(),
-            "{connection_file}".into(),
-        ];
+        let argv =
+            vec![text(&bin.join(UPSTREAM))?, "--control_file".into(), "{connection_file}".into()];
         Ok(Self::new(name, "Rust (evcxr)", argv, env))
     }
 
@@ -203,29 +234,26 @@ impl KernelSpec {
     fn write(&self, kernels: &Path) -> Result<bool> {
         let file = self.file(kernels);
         let content = serde_json::to_string_pretty(self)? + "\n";
-        if fs::read_to_string(&file).is_ok_and(|present| present == content) {
+        let present = fs::read_to_string(&file).unwrap_or_default();
+        if present == content {
             return Ok(false);
         }
-        let part = file.with_extension(format!("json.{}", std::process::id()));
-        fs::create_dir_all(kernels.join(&self.name))
-            .and_then(|()| fs::write(&part, content))
-            .and_then(|()| fs::rename(&part, &file))
-            .with_context(|| format!("the kernelspec {} cannot be written", file.display()))?;
+        let starts_upstream = |spec: &KernelSpec| {
+            spec.argv.first().is_some_and(|program| Path::new(program).ends_with(UPSTREAM))
+        };
+        ensure!(
+            starts_upstream(self)
+                || !serde_json::from_str(&present).is_ok_and(|s| starts_upstream(&s)),
+            "{} starts {UPSTREAM}: choose another name with --name, or remove it first",
+            file.display()
+        );
+        files::replace(&file, content.as_bytes()).context("the kernelspec cannot be written")?;
         Ok(true)
     }
 }
 
-/// What a cell needs to compile against libtorch and to load it.
-///
-/// Jupyter replaces `${…}` by the value it has itself. Where it has none the text stays as it is
-/// and names a folder that does not exist, which the dynamic linker passes over.
-fn libtorch_env(libtorch: Option<&Path>) -> Result<BTreeMap<String, String>> {
-    let Some(libtorch) = libtorch else { return Ok(BTreeMap::new()) };
-    let lib = text(&libtorch.join("lib"))?;
-    Ok(BTreeMap::from([
-        ("LIBTORCH".into(), text(libtorch)?),
-        (LIBRARY_PATH.into(), format!("{lib}:${{{LIBRARY_PATH}}}")),
-    ]))
+fn environment(variables: &[Variable]) -> BTreeMap<String, String> {
+    variables.iter().map(|Variable { name, value }| (name.clone(), value.clone())).collect()
 }
 
 /// A path as it may stand in kernel.json, where `$` and `:` would change its meaning.
@@ -241,37 +269,68 @@ fn text(path: &Path) -> Result<String> {
     Ok(text.to_owned())
 }
 
-/// The kernelspec that starts this program.
+/// A kernelspec that starts this program.
 #[derive(Debug)]
-pub struct Installed {
+pub(crate) struct Installed {
     /// Its kernel.json.
     pub file: PathBuf,
     spec: KernelSpec,
 }
 
 impl Installed {
-    /// Looks in the environment that this program lies in, then among the person's own kernels.
-    pub fn find() -> Option<Installed> {
+    /// Looks in the environment that this program lies in, then among the person's own kernels: for the
+    /// kernel of this name or, where none is named, for one with a library, or else for any.
+    pub(crate) fn find(name: Option<&str>) -> Option<Installed> {
         let exe = std::env::current_exe().ok()?;
         let environment = exe.parent()?.parent()?.join("share/jupyter/kernels");
-        [Some(environment), user_kernels().ok()].into_iter().flatten().find_map(|kernels| {
-            let file = kernels.join(NAME).join("kernel.json");
-            let spec = serde_json::from_str(&fs::read_to_string(&file).ok()?).ok()?;
-            Some(Installed { file, spec })
+        let mut found = Vec::new();
+        for kernels in [Some(environment), user_kernels().ok()].into_iter().flatten() {
+            let mut folders: Vec<_> = fs::read_dir(kernels)
+                .map(|entries| entries.flatten().map(|entry| entry.path()).collect())
+                .unwrap_or_default();
+            folders.sort();
+            let named = |folder: &PathBuf| {
+                name.is_none_or(|name| folder.file_name().is_some_and(|found| found == name))
+            };
+            found.extend(folders.iter().filter(|folder| named(folder)).filter_map(|folder| {
+                let installed = Installed::read(folder.join("kernel.json"))?;
+                installed.starts(&exe).then_some(installed)
+            }));
+        }
+        let best = found.iter().position(|installed| installed.prepared().library.is_some());
+        (!found.is_empty()).then(|| found.swap_remove(best.unwrap_or(0)))
+    }
+
+    fn read(file: PathBuf) -> Option<Installed> {
+        let spec = serde_json::from_str(&fs::read_to_string(&file).ok()?).ok()?;
+        Some(Installed { file, spec })
+    }
+
+    fn starts(&self, exe: &Path) -> bool {
+        let program = self.spec.argv.first().map(Path::new);
+        program.is_some_and(|program| match (program.canonicalize(), exe.canonicalize()) {
+            (Ok(program), Ok(exe)) => program == exe,
+            _ => false,
         })
     }
 
     /// The crate that is there from the first cell on.
-    pub fn library(&self) -> Option<PathBuf> {
-        let at = self.spec.argv.iter().position(|argument| argument == "--library")?;
-        self.spec.argv.get(at + 1).map(PathBuf::from)
+    pub(crate) fn prepared(&self) -> Prepared {
+        let after = |option: &'static str| {
+            let pairs = self.spec.argv.iter().zip(self.spec.argv.iter().skip(1));
+            pairs.filter(move |(found, _)| *found == option).map(|(_, value)| value)
+        };
+        Prepared {
+            library: after("--library").next().map(PathBuf::from),
+            warm: after("--warm").next().cloned(),
+            fingerprint: after("--fingerprint").map(PathBuf::from).collect(),
+        }
     }
 
     /// Gives this process the environment that cells will have.
-    pub fn apply_environment(&self) {
+    pub(crate) fn apply_environment(&self) {
         for (name, value) in &self.spec.env {
-            let own = std::env::var(name).unwrap_or_default();
-            super::set_variable(name, value.replace(&format!("${{{name}}}"), &own));
+            Variable { name: name.clone(), value: value.clone() }.apply();
         }
     }
 }
@@ -292,9 +351,11 @@ mod tests {
         Install::parse_from(["install"].iter().chain(arguments)).choices
     }
 
-    fn ours(bin: &str, torch: &str) -> Result<KernelSpec> {
-        let torch = Some(Path::new(torch));
-        KernelSpec::ours(Path::new(bin), torch, None, &choices(&[]))
+    fn ours(bin: &str, library: &str) -> Result<KernelSpec> {
+        let (library, path) =
+            (format!("C_LIB={library}"), format!("LD_PATH={library}/lib:${{LD_PATH}}"));
+        let choices = choices(&["--env", &library, "--env", &path]);
+        KernelSpec::ours(&Path::new(bin).join("rust-live"), &choices.prepared, &choices)
     }
 
     fn json(spec: &KernelSpec) -> serde_json::Value {
@@ -302,19 +363,19 @@ mod tests {
     }
 
     #[test]
-    fn ours_is_started_with_the_connection_file_and_libtorch() {
+    fn ours_is_started_with_the_connection_file_and_the_environment() {
         assert_eq!(
-            json(&ours("/env/bin", "/env/torch").unwrap()),
+            json(&ours("/env/bin", "/c").unwrap()),
             serde_json::json!({
                 "argv": [
-                    "/env/bin/googlenet-kernel", "run", "--connection-file", "{connection_file}"
+                    "/env/bin/rust-live", "run", "--connection-file", "{connection_file}"
                 ],
-                "display_name": "Rust (GoogLeNet lab)",
+                "display_name": "Rust",
                 "language": "rust",
                 "interrupt_mode": "message",
                 "env": {
-                    "LIBTORCH": "/env/torch",
-                    (LIBRARY_PATH): format!("/env/torch/lib:${{{LIBRARY_PATH}}}"),
+                    "C_LIB": "/c",
+                    "LD_PATH": "/c/lib:${LD_PATH}",
                 },
             })
         );
@@ -322,21 +383,35 @@ mod tests {
 
     #[test]
     fn a_library_is_named_in_the_command_and_found_there_again() {
-        let choices = choices(&["--library", "/lib", "--warm", "use lib as _;"]);
-        let spec =
-            KernelSpec::ours(Path::new("/bin"), None, Some(Path::new("/lib")), &choices).unwrap();
-        assert_eq!(spec.argv[4..], ["--library", "/lib", "--warm", "use lib as _;"]);
+        let arguments = ["--library", "/lib", "--warm", "use lib as _;", "--fingerprint", "/a/b"];
+        let choices = choices(&arguments);
+        let spec = KernelSpec::ours(Path::new("/bin/k"), &choices.prepared, &choices).unwrap();
+        assert_eq!(spec.argv[4..], arguments);
         let installed = Installed { file: PathBuf::new(), spec };
-        assert_eq!(installed.library(), Some(PathBuf::from("/lib")));
+        let Prepared { library, warm, fingerprint } = installed.prepared();
+        assert_eq!(library, Some(PathBuf::from("/lib")));
+        assert_eq!(warm.as_deref(), Some("use lib as _;"));
+        assert_eq!(fingerprint, [PathBuf::from("/a/b")]);
+    }
+
+    #[test]
+    fn names_are_chosen_and_a_variable_has_a_name() {
+        let choices = choices(&["--name", "lab", "--display-name", "Rust (lab)", "--env", "A=b=c"]);
+        let spec = KernelSpec::ours(Path::new("/bin/k"), &choices.prepared, &choices).unwrap();
+        assert_eq!((&*spec.name, &*spec.display_name), ("lab", "Rust (lab)"));
+        assert_eq!(spec.env["A"], "b=c");
+        for wrong in ["A", "=b", ""] {
+            assert!(Variable::parse(wrong).unwrap_err().contains("NAME=VALUE"), "{wrong}");
+        }
     }
 
     #[test]
     fn upstreams_is_kept_away_from_the_installation_in_the_home_directory() {
         let kernels = Path::new("/env/share/jupyter/kernels");
-        let torch = Some(Path::new("/env/torch"));
-        let json = json(&KernelSpec::evcxr(Path::new("/env/bin"), torch, kernels).unwrap());
+        let env = choices(&["--env", "C_LIB=/c"]).env;
+        let json = json(&KernelSpec::evcxr(Path::new("/env/bin"), &env, kernels).unwrap());
         assert_eq!(json["env"]["JUPYTER_PATH"], "/env/share/jupyter/kernels/evcxr");
-        assert_eq!(json["env"]["LIBTORCH"], "/env/torch");
+        assert_eq!(json["env"]["C_LIB"], "/c");
         assert_eq!(
             json["argv"],
             serde_json::json!(["/env/bin/evcxr_jupyter", "--control_file", "{connection_file}"])
@@ -346,7 +421,7 @@ mod tests {
     #[test]
     fn a_second_write_changes_nothing_and_leaves_no_other_file() {
         let kernels = tempfile::tempdir().unwrap();
-        let spec = ours("/env/bin", "/env/torch").unwrap();
+        let spec = ours("/env/bin", "/c").unwrap();
         assert!(spec.write(kernels.path()).unwrap());
         let written = fs::metadata(spec.file(kernels.path())).unwrap().modified().unwrap();
         assert!(!spec.write(kernels.path()).unwrap());
@@ -365,6 +440,19 @@ mod tests {
     }
 
     #[test]
+    fn the_kernelspec_of_upstream_s_kernel_is_not_overwritten() {
+        let kernels = tempfile::tempdir().unwrap();
+        let mut theirs = KernelSpec::evcxr(Path::new("/bin"), &[], kernels.path()).unwrap();
+        theirs.name = NAME.into();
+        assert!(theirs.write(kernels.path()).unwrap());
+        let ours = ours("/env/bin", "/c").unwrap();
+        let error = ours.write(kernels.path()).unwrap_err().to_string();
+        assert!(error.contains("--name"), "{error}");
+        theirs.display_name = "newer".into();
+        assert!(theirs.write(kernels.path()).unwrap());
+    }
+
+    #[test]
     fn a_folder_that_jupyter_would_misread_is_refused() {
         let error = ours("/a$b/bin", "/t").unwrap_err();
         assert!(error.to_string().contains("/a$b/bin"), "{error}");
@@ -373,12 +461,13 @@ mod tests {
     #[test]
     fn it_is_removed_where_it_was_installed_and_nowhere_else() {
         let prefix = tempfile::tempdir().unwrap();
-        let place = || Place { user: false, prefix: Some(prefix.path().into()), sys_prefix: false };
-        let kernels = place().kernels().unwrap();
-        ours("/env/bin", "/env/torch").unwrap().write(&kernels).unwrap();
-        uninstall(&place(), NAME).unwrap();
+        let location =
+            InstallLocation { user: false, prefix: Some(prefix.path().into()), sys_prefix: false };
+        let kernels = location.kernels().unwrap();
+        ours("/env/bin", "/c").unwrap().write(&kernels).unwrap();
+        uninstall(&location, NAME).unwrap();
         assert!(!kernels.join(NAME).exists());
-        let error = uninstall(&place(), NAME).unwrap_err().to_string();
-        assert!(error.contains("no kernel googlenet is installed"), "{error}");
+        let error = uninstall(&location, NAME).unwrap_err().to_string();
+        assert!(error.contains("no kernel rust is installed"), "{error}");
     }
 }

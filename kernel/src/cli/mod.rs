@@ -1,7 +1,7 @@
 //! The command line.
 
 mod doctor;
-pub mod kernelspec;
+pub(crate) mod kernelspec;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use std::process::{Command, ExitCode};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 use tokio::sync::{Notify, mpsc};
 
 use crate::engine::Output;
@@ -19,7 +19,7 @@ use crate::protocol::{self, Parts, Sockets};
 use crate::session::{Session, Setup, processes};
 use crate::template::{self, Home, Key, SessionFolder, Template};
 use crate::upstream::cargo;
-use kernelspec::{Choices, Installed, Place};
+use kernelspec::{Choices, InstallLocation, Installed, Prepared, Variable};
 
 /// A Jupyter kernel for Rust: live output, a stop button that keeps variables, an instant first cell.
 #[derive(Debug, Parser)]
@@ -44,49 +44,46 @@ enum Action {
     /// Make Jupyter forget this kernel
     Uninstall {
         #[command(flatten)]
-        place: Place,
+        location: InstallLocation,
         /// The name it was installed under
         #[arg(long, default_value = kernelspec::NAME)]
         name: String,
     },
     /// Compile the library once, so that every session starts from it
     Prepare {
-        /// The folder of the crate; by default, that of the installed kernel
-        #[arg(long, value_name = "DIR")]
+        /// The name of the installed kernel whose library, variables and files are meant, where no
+        /// library is named; by default, the one that has a library
+        #[arg(long)]
+        name: Option<String>,
+        /// The folder of the crate
+        #[arg(long, value_name = "DIR", conflicts_with = "name")]
         library: Option<PathBuf>,
+        /// A variable of the environment in which it is compiled. May be given again
+        #[arg(long, value_name = "NAME=VALUE", value_parser = Variable::parse)]
+        env: Vec<Variable>,
+        /// A small file: with another content, the crate is compiled anew. May be given again
+        #[arg(long, value_name = "FILE", requires = "library")]
+        fingerprint: Vec<PathBuf>,
     },
     /// Say whether everything is there that cells need, and what to do about what is not
-    Doctor,
+    Doctor {
+        /// The name of the installed kernel that is meant; by default, the one that has a library
+        #[arg(long)]
+        name: Option<String>,
+    },
     /// Compile the library in EVCXR_TMPDIR
     #[command(hide = true)]
     BuildTemplate {
         #[arg(long)]
         library: PathBuf,
     },
-    /// Print how many GPUs libtorch can use
-    #[command(hide = true)]
-    CountGpus {
-        #[arg(long)]
-        libtorch: PathBuf,
-    },
     /// End what a session has started, and remove its directory
     #[command(hide = true)]
     RemoveSession { folder: PathBuf },
 }
 
-/// A crate that is there from the first cell on.
-#[derive(Debug, Args)]
-struct Prepared {
-    /// The folder of a crate to be there from the first cell on
-    #[arg(long, value_name = "DIR")]
-    library: Option<PathBuf>,
-    /// Code to analyse, not to run, while the reader reads
-    #[arg(long, value_name = "CODE", requires = "library")]
-    warm: Option<String>,
-}
-
 /// Does what the command line asks for.
-pub fn main() -> ExitCode {
+pub(crate) fn main() -> ExitCode {
     match act(Cli::parse().command) {
         Ok(code) => code,
         Err(error) => {
@@ -97,29 +94,35 @@ pub fn main() -> ExitCode {
 }
 
 fn act(action: Action) -> Result<ExitCode> {
+    // RUST_LOG says what is logged; Jupyter keeps standard error in its own log.
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).init();
     forget_cargo();
     find_rust();
     let say = |line: &str| eprintln!("{line}");
     match action {
         Action::Run { connection_file, prepared } => run(&connection_file, prepared)?,
         Action::Install(choices) => kernelspec::install(&choices)?,
-        Action::Uninstall { place, name } => kernelspec::uninstall(&place, &name)?,
-        Action::Prepare { library } => {
-            let installed = Installed::find();
+        Action::Uninstall { location, name } => kernelspec::uninstall(&location, &name)?,
+        Action::Prepare { name, library, env, fingerprint } => {
+            let installed = Installed::find(name.as_deref()).filter(|_| library.is_none());
             if let Some(installed) = &installed {
                 installed.apply_environment();
             }
-            let library = library
-                .or_else(|| installed.and_then(|installed| installed.library()))
-                .context("no library is known: name its folder with --library")?;
+            env.iter().for_each(Variable::apply);
+            let prepared = match &installed {
+                Some(installed) => installed.prepared(),
+                None => Prepared { library, warm: None, fingerprint },
+            };
+            let library =
+                prepared.library.context("no library is known: name its folder with --library")?;
             let home = Home::find()?;
-            Template::of(&home, &library).prepare(&home, &Key::of(&library)?, &say)?;
+            let key = Key::of(&library, &prepared.fingerprint)?;
+            Template::of(&home, &library).prepare(&home, &key, &say)?;
         }
-        Action::Doctor => return Ok(doctor::examine()),
-        Action::CountGpus { libtorch } => doctor::count_gpus(&libtorch)?,
+        Action::Doctor { name } => return Ok(doctor::examine(name.as_deref())),
         Action::BuildTemplate { library } => {
             find_standard_library()?;
-            cargo::stand_before(&Home::find()?.cache, set_variable)?;
+            cargo::install_shims(&Home::find()?.cache, set_variable)?;
             template::build_here(&library)?;
         }
         Action::RemoveSession { folder } => {
@@ -130,18 +133,11 @@ fn act(action: Action) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Forgets what cargo tells the programs that it runs about their package. Build scripts read the same
-/// names: cells would be built anew by a kernel that was started in another way than the template was.
+/// Cells would be built anew by a kernel that was started in another way than the template was.
 fn forget_cargo() {
-    const FAMILIES: [&str; 4] = ["CARGO_MANIFEST_", "CARGO_PKG_", "CARGO_BIN_", "CARGO_CRATE_"];
-    for (name, _) in std::env::vars_os() {
-        let of_a_package = name
-            .to_str()
-            .is_some_and(|name| FAMILIES.iter().any(|family| name.starts_with(family)));
-        if of_a_package || name == "CARGO" || name == "CARGO_PRIMARY_PACKAGE" || name == "OUT_DIR" {
-            // SAFETY: no thread was started yet.
-            unsafe { std::env::remove_var(name) };
-        }
+    for name in shared::environment::told_by_cargo().collect::<Vec<_>>() {
+        // SAFETY: no thread was started yet.
+        unsafe { std::env::remove_var(name) };
     }
 }
 
@@ -164,7 +160,8 @@ fn find_rust() {
 /// A cell finds the standard library by a path relative to where it was linked; evcxr then moves it
 /// up by one folder, and below the reader's home the path leads nowhere.
 fn find_standard_library() -> Result<()> {
-    const LIBRARY_PATH: &str = kernelspec::LIBRARY_PATH;
+    const LIBRARY_PATH: &str =
+        if cfg!(target_os = "macos") { "DYLD_LIBRARY_PATH" } else { "LD_LIBRARY_PATH" };
     let library = template::rustc(&["--print", "target-libdir"])?;
     let present = std::env::var_os(LIBRARY_PATH).unwrap_or_default();
     let folders =
@@ -174,7 +171,7 @@ fn find_standard_library() -> Result<()> {
 }
 
 /// Only for the time before any thread is started.
-pub fn set_variable(name: &str, value: impl Into<OsString>) {
+pub(crate) fn set_variable(name: &str, value: impl Into<OsString>) {
     // SAFETY: see above: nothing else reads the environment yet.
     unsafe { std::env::set_var(name, value.into()) }
 }
@@ -188,7 +185,7 @@ fn run(connection_file: &Path, prepared: Prepared) -> Result<()> {
     unsafe { libc::signal(libc::SIGINT, libc::SIG_IGN) };
     find_standard_library()?;
     let home = Home::find()?;
-    cargo::stand_before(&home.cache, set_variable)?;
+    cargo::install_shims(&home.cache, set_variable)?;
     let folder = Arc::new(SessionFolder::new(&home, prepared.library.as_deref())?);
     // evcxr reads it when the session begins.
     set_variable("EVCXR_TMPDIR", folder.path());
@@ -219,16 +216,13 @@ async fn serve(
     parent: u32,
 ) -> Result<()> {
     let sockets = Sockets::bind(connection_file).await?;
-    let (events, pumped) = mpsc::channel::<Event>(256);
+    let (events, published) = mpsc::channel::<Event>(256);
     let history = History::open(&home.state)
-        .inspect_err(|error| eprintln!("cells are not kept in the history: {error:#}"))
+        .inspect_err(|error| log::warn!("cells are not kept in the history: {error:#}"))
         .ok();
-    let setup = Setup {
-        home: home.clone(),
-        folder: Arc::clone(folder),
-        library: prepared.library,
-        warm: prepared.warm,
-    };
+    let Prepared { library, warm, fingerprint: fingerprints } = prepared;
+    let setup =
+        Setup { home: home.clone(), folder: Arc::clone(folder), library, warm, fingerprints };
     let output: Output = Arc::new({
         let events = events.clone();
         move |event| events.blocking_send(Event::Engine(event)).is_ok()
@@ -236,7 +230,7 @@ async fn serve(
     let engine = Arc::new(Session::start(setup, output)?);
     let ended = Arc::new(Notify::new());
     tokio::spawn(watch(Arc::clone(&ended), parent));
-    protocol::serve(sockets, Parts { engine, events, pumped, history, ended }).await;
+    protocol::serve(sockets, Parts { engine, events, published, history, ended }).await;
     Ok(())
 }
 

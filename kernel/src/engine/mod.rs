@@ -11,10 +11,10 @@ use tokio::sync::oneshot;
 
 use crate::runtime::frame::Frame;
 
-pub use state::{Interrupt, Phase, State};
+pub(crate) use state::{Interrupt, Phase, State};
 
 /// Evaluates cells, one request after the other.
-pub trait Engine: Send + Sync {
+pub(crate) trait Engine: Send + Sync {
     /// Takes a request. Where it cannot be carried out any more, the channel for its answer is closed.
     fn submit(&self, request: EngineRequest);
 
@@ -27,7 +27,7 @@ pub trait Engine: Send + Sync {
 
 /// What can be done to a cell that is being evaluated, and to the engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Signal {
+pub(crate) enum Signal {
     /// The compiler ends.
     StopCompiling,
     /// The cell is asked to stop.
@@ -39,11 +39,11 @@ pub enum Signal {
 }
 
 /// Where an engine sends what happens; false where nobody listens any more.
-pub type Output = Arc<dyn Fn(EngineEvent) -> bool + Send + Sync>;
+pub(crate) type Output = Arc<dyn Fn(EngineEvent) -> bool + Send + Sync>;
 
 /// What happens while cells are evaluated.
 #[derive(Debug)]
-pub enum EngineEvent {
+pub(crate) enum EngineEvent {
     /// From the process that runs the cells.
     Frame(Frame),
     /// The process that runs the cells has ended.
@@ -51,10 +51,10 @@ pub enum EngineEvent {
 }
 
 /// Asks the reader for a line: the prompt, and whether the answer is hidden.
-pub type Ask = Box<dyn Fn(&str, bool) -> String + Send>;
+pub(crate) type Ask = Box<dyn Fn(&str, bool) -> String + Send>;
 
 /// What an engine is asked to do.
-pub enum EngineRequest {
+pub(crate) enum EngineRequest {
     /// Evaluate a cell.
     Execute {
         /// The cell.
@@ -84,36 +84,63 @@ pub enum EngineRequest {
     },
 }
 
-/// How the evaluation of a cell ended.
-#[derive(Debug)]
-pub struct CellOutcome {
-    /// What the engine's own commands show, by MIME type, or what was wrong.
-    pub result: Result<Map<String, Value>, CellError>,
+/// What came of a cell. The engine begins it with what it knows; what the process that ran the cell told
+/// on its way is added where its frames arrive, before the reply is made of it.
+#[derive(Debug, Default)]
+pub(crate) struct CellOutcome {
+    /// What the engine's own commands show, by MIME type.
+    pub commands: Map<String, Value>,
+    /// The value of the cell, by MIME type: the content that its process showed last.
+    pub value: Map<String, Value>,
+    /// What was wrong.
+    pub error: Option<CellError>,
     /// The program that was compiled last.
     pub compiled: String,
 }
 
 impl CellOutcome {
     /// A cell that failed with a message.
-    pub fn failed(message: impl Into<String>) -> CellOutcome {
-        CellOutcome { result: Err(CellError::Other(message.into())), compiled: String::new() }
+    pub(crate) fn failed(message: impl Into<String>) -> CellOutcome {
+        CellOutcome { error: Some(CellError::Other(message.into())), ..CellOutcome::default() }
     }
 }
 
 /// What was wrong with a cell.
 #[derive(Debug)]
-pub enum CellError {
+pub(crate) enum CellError {
     /// It does not compile.
     Compilation(Vec<Diagnostic>),
-    /// The process that ran it has ended; how, in the words of the system.
-    ProcessEnded(String),
+    /// A panic ended it; None where the hook could not tell which.
+    Panic(Option<Panic>),
+    /// An error that `?` returned ended it.
+    Returned(String),
+    /// The process that ran it has ended.
+    ProcessEnded {
+        /// How, in the words of the system.
+        status: String,
+        /// The last lines that it wrote to standard error.
+        last_words: String,
+    },
     /// Anything else.
     Other(String),
 }
 
+/// A panic, as the hook told it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Panic {
+    /// The file that was compiled: `src/lib.rs` is the cells'.
+    pub file: String,
+    /// Line in that file, from 1.
+    pub line: usize,
+    /// Column in that line, from 1.
+    pub column: usize,
+    /// What it said.
+    pub message: String,
+}
+
 /// What the compiler says about a cell.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Diagnostic {
+pub(crate) struct Diagnostic {
     /// What is wrong, in a line.
     pub message: String,
     /// The compiler's number of it: `E0308`.
@@ -128,7 +155,7 @@ pub struct Diagnostic {
 
 /// Words about a place in a cell.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Label {
+pub(crate) struct Label {
     /// The first place and the one behind the last: lines and columns from 1, columns in characters.
     pub span: [(usize, usize); 2],
     /// The words.
@@ -139,7 +166,7 @@ pub struct Label {
 
 /// What may stand at a place.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Completions {
+pub(crate) struct Completions {
     /// Byte offsets of what is replaced.
     pub replaced: std::ops::Range<usize>,
     /// In the order in which they are offered.
@@ -148,7 +175,7 @@ pub struct Completions {
 
 /// One of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Completion {
+pub(crate) struct Completion {
     /// What is inserted.
     pub code: String,
     /// What it is: a function, a type.
@@ -159,7 +186,7 @@ pub struct Completion {
 
 /// What is known of a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Documentation {
+pub(crate) struct Documentation {
     /// As text.
     pub plain: String,
     /// As HTML.
@@ -168,7 +195,7 @@ pub struct Documentation {
 
 /// Interrupts a cell: the compiler is stopped; a running cell is asked to stop, and killed when asked
 /// again. A cell that does not listen ends at once.
-pub async fn interrupt(engine: &dyn Engine, interrupt: &Interrupt) {
+pub(crate) async fn interrupt(engine: &dyn Engine, interrupt: &Interrupt) {
     let is = |phase| engine.state().is(phase, interrupt);
     while is(Phase::Compiling) {
         engine.signal(Signal::StopCompiling);
@@ -180,7 +207,7 @@ pub async fn interrupt(engine: &dyn Engine, interrupt: &Interrupt) {
 }
 
 /// Content of a MIME type: JSON as JSON, everything else as text.
-pub fn value_of(kind: &str, body: &str) -> Value {
+pub(crate) fn value_of(kind: &str, body: &str) -> Value {
     if kind.contains("json")
         && let Ok(value) = serde_json::from_str(body)
     {

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
 /// Where an engine stands; anybody may look.
 #[derive(Debug, Default)]
-pub struct State {
+pub(crate) struct State {
     phase: AtomicU8,
     interrupts: AtomicU32,
     /// How many cells have begun: an interrupt is meant for one of them.
@@ -14,7 +14,7 @@ pub struct State {
 /// What an engine is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Phase {
+pub(crate) enum Phase {
     /// Nothing that could be interrupted.
     Idle = 0,
     /// Compiling a cell.
@@ -25,7 +25,7 @@ pub enum Phase {
 
 /// An interrupt that was counted.
 #[derive(Debug)]
-pub struct Interrupt {
+pub(crate) struct Interrupt {
     /// The number of the cell that it is meant for.
     cell: u32,
     /// Whether that cell was interrupted before.
@@ -34,14 +34,14 @@ pub struct Interrupt {
 
 impl Interrupt {
     /// Whether the cell was interrupted before.
-    pub fn is_again(&self) -> bool {
+    pub(crate) fn is_again(&self) -> bool {
         self.again
     }
 }
 
 impl State {
     /// What it is doing.
-    pub fn phase(&self) -> Phase {
+    pub(crate) fn phase(&self) -> Phase {
         match self.phase.load(Ordering::SeqCst) {
             1 => Phase::Compiling,
             2 => Phase::Running,
@@ -50,36 +50,36 @@ impl State {
     }
 
     /// The engine does something else from now on.
-    pub fn set(&self, phase: Phase) {
+    pub(crate) fn set(&self, phase: Phase) {
         self.phase.store(phase as u8, Ordering::SeqCst);
     }
 
     /// Whether the cell that an interrupt is meant for is in this phase.
-    pub fn is(&self, phase: Phase, interrupt: &Interrupt) -> bool {
+    pub(crate) fn is(&self, phase: Phase, interrupt: &Interrupt) -> bool {
         self.phase() == phase && self.begun.load(Ordering::SeqCst) == interrupt.cell
     }
 
     /// A cell begins.
-    pub fn begin(&self) {
+    pub(crate) fn begin(&self) {
         self.interrupts.store(0, Ordering::SeqCst);
         self.begun.fetch_add(1, Ordering::SeqCst);
         self.set(Phase::Compiling);
     }
 
     /// The cell has ended; says how often it was interrupted.
-    pub fn end(&self) -> u32 {
+    pub(crate) fn end(&self) -> u32 {
         self.set(Phase::Idle);
         self.interrupts.load(Ordering::SeqCst)
     }
 
     /// Whether the cell that is being evaluated was interrupted.
-    pub fn interrupted(&self) -> bool {
+    pub(crate) fn interrupted(&self) -> bool {
         self.interrupts.load(Ordering::SeqCst) > 0
     }
 
     /// Counts an interrupt of the cell that is being evaluated; None where there is none. Whatever ends
     /// the cell from now on, it was interrupted.
-    pub fn count_interrupt(&self) -> Option<Interrupt> {
+    pub(crate) fn count_interrupt(&self) -> Option<Interrupt> {
         if self.phase() == Phase::Idle {
             return None;
         }

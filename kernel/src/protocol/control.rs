@@ -29,7 +29,7 @@ impl Control {
                 Ok(message) => message,
                 Err(error) if is_fatal(&error) => return,
                 Err(error) => {
-                    eprintln!("a message on the control channel was dropped: {error}");
+                    log::warn!("a message on the control channel was dropped: {error}");
                     continue;
                 }
             };
@@ -58,7 +58,7 @@ impl Control {
             if let Some(reply) = reply
                 && let Err(error) = self.socket.send(reply).await
             {
-                eprintln!("a reply on the control channel could not be sent: {error}");
+                log::warn!("a reply on the control channel could not be sent: {error}");
             }
             self.status(Status::idle(), &message).await;
             if last {

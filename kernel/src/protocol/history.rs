@@ -11,8 +11,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use jupyter_protocol::{HistoryEntry, HistoryRequest};
 use serde::{Deserialize, Serialize};
-
-use crate::files;
+use shared::files;
 
 /// Beyond twice as many cells the oldest are forgotten.
 const KEEP: usize = 5_000;
@@ -28,7 +27,7 @@ struct Entry {
 
 /// The history, open for this session.
 #[derive(Debug)]
-pub struct History {
+pub(crate) struct History {
     file: PathBuf,
     session: usize,
 }
@@ -38,19 +37,16 @@ impl History {
     ///
     /// # Errors
     /// A folder or file that cannot be read or written.
-    pub fn open(folder: &Path) -> Result<History> {
+    pub(crate) fn open(folder: &Path) -> Result<History> {
         fs::create_dir_all(folder)
             .with_context(|| format!("the folder {} cannot be made", folder.display()))?;
         let file = folder.join("history.jsonl");
-        let _lock = files::lock(&folder.join(LOCK))?;
+        let _lock = files::lock(&folder.join(LOCK), || ())?;
         let mut entries = read(&file)?;
         let session = 1 + entries.last().map_or(0, |entry| entry.session);
         if entries.len() > 2 * KEEP {
             entries.drain(..entries.len() - KEEP);
-            let part = file.with_extension("part");
-            fs::write(&part, lines(&entries)?)
-                .and_then(|()| fs::rename(&part, &file))
-                .with_context(|| format!("{} cannot be shortened", file.display()))?;
+            files::replace(&file, lines(&entries)?.as_bytes())?;
         }
         // Takes the session's number, so that no other kernel gets it.
         append(&file, &Entry { session, line: 0, input: String::new(), output: None })?;
@@ -61,8 +57,8 @@ impl History {
     ///
     /// # Errors
     /// A file that cannot be written.
-    pub fn add(&self, line: usize, input: &str, output: Option<String>) -> Result<()> {
-        let _lock = files::lock(&self.file.with_file_name(LOCK))?;
+    pub(crate) fn add(&self, line: usize, input: &str, output: Option<String>) -> Result<()> {
+        let _lock = files::lock(&self.file.with_file_name(LOCK), || ())?;
         append(&self.file, &Entry { session: self.session, line, input: input.into(), output })
     }
 
@@ -70,7 +66,7 @@ impl History {
     ///
     /// # Errors
     /// A file that cannot be read.
-    pub fn answer(&self, request: &HistoryRequest) -> Result<Vec<HistoryEntry>> {
+    pub(crate) fn answer(&self, request: &HistoryRequest) -> Result<Vec<HistoryEntry>> {
         let mut entries = read(&self.file)?;
         entries.retain(|entry| entry.line > 0);
         let (entries, output) = match request {

@@ -22,7 +22,7 @@ pub(super) fn kernel_info() -> KernelInfoReply {
             codemirror_mode: Some(CodeMirrorMode::Simple("rust".to_owned())),
             nbconvert_exporter: None,
         },
-        banner: format!("Rust, for the GoogLeNet lab ({})", env!("CARGO_PKG_VERSION")),
+        banner: format!("Rust ({} {})", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION")),
         help_links: vec![HelpLink {
             text: "Rust's standard library".to_owned(),
             url: "https://doc.rust-lang.org/std/".to_owned(),

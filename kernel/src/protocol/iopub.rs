@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use crate::engine::{EngineEvent, value_of};
+use crate::engine::{CellError, CellOutcome, EngineEvent, Panic, value_of};
 use crate::runtime::frame::Frame;
 
 /// How long text is gathered before it is sent.
@@ -24,66 +24,51 @@ const UPDATE: Duration = Duration::from_millis(50);
 /// How long content waits for content of another type that belongs to it.
 const CONTENT: Duration = Duration::from_millis(50);
 
-/// What the pump is told.
-pub enum Event {
+/// What the IOPub side is told.
+pub(crate) enum Event {
     /// A request begins: what follows belongs to it.
     Request(Box<Request>),
     /// From the engine.
     Engine(EngineEvent),
-    /// The evaluation has returned: send what is left, and say what was seen.
+    /// The evaluation has returned: send what is left, and complete what came of the cell.
     Finish {
-        /// Whether the process has ended, so that [`EngineEvent::Gone`] is still to come.
-        gone: bool,
-        /// Where the answer goes.
-        seen: oneshot::Sender<Seen>,
+        /// What the engine knows of it.
+        outcome: CellOutcome,
+        /// Where it goes with what the process of the cells has told.
+        complete: oneshot::Sender<CellOutcome>,
     },
 }
 
 /// The request that output belongs to.
-pub struct Request {
+pub(crate) struct Request {
     /// The message that asked for it.
     pub parent: JupyterMessage,
     /// Whether nothing at all is shown of it, as for user expressions.
     pub mute: bool,
 }
 
-/// What was seen while a cell ran.
+/// What the process of the cells has told about a cell, until the engine says what came of it.
 #[derive(Debug, Default)]
-pub struct Seen {
+struct Told {
     /// The last panic on the cell's thread.
-    pub panic: Option<Panic>,
+    panic: Option<Panic>,
     /// Whether a panic ended the cell.
-    pub panicked: bool,
+    panicked: bool,
     /// What the error said that `?` returned.
-    pub failed: Option<String>,
-    /// The content that was shown last, which is the cell's result.
-    pub result: Map<String, Value>,
+    returned: Option<String>,
     /// The last lines on standard error, for a process that has ended.
-    pub last_words: String,
-}
-
-/// A panic, as the hook told it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Panic {
-    /// The file that was compiled: `src/lib.rs` is the cells'.
-    pub file: String,
-    /// Line in that file, from 1.
-    pub line: usize,
-    /// Column in that line, from 1.
-    pub column: usize,
-    /// What it said.
-    pub message: String,
+    last_words: String,
 }
 
 /// Sends what cells write, gathered and in order.
-pub struct Pump {
+pub(crate) struct IoPub {
     events: mpsc::Receiver<Event>,
     iopub: mpsc::Sender<JupyterMessage>,
     request: Option<Request>,
     text: Option<Text>,
     content: Option<(Map<String, Value>, Instant)>,
     displays: BTreeMap<String, Display>,
-    seen: Seen,
+    told: Told,
     /// Whether a process that runs cells is there.
     alive: bool,
     /// Whether the process that this request's cell runs in has ended. evcxr starts the next one
@@ -111,24 +96,24 @@ struct Display {
     waiting: Option<Value>,
 }
 
-impl Pump {
-    /// A pump from `events` to `iopub`.
-    pub fn new(events: mpsc::Receiver<Event>, iopub: mpsc::Sender<JupyterMessage>) -> Pump {
-        Pump {
+impl IoPub {
+    /// From `events` to the channel `iopub`.
+    pub(crate) fn new(events: mpsc::Receiver<Event>, iopub: mpsc::Sender<JupyterMessage>) -> IoPub {
+        IoPub {
             events,
             iopub,
             request: None,
             text: None,
             content: None,
             displays: BTreeMap::new(),
-            seen: Seen::default(),
+            told: Told::default(),
             alive: false,
             gone: false,
         }
     }
 
     /// Works until nobody can tell it anything any more.
-    pub async fn run(mut self) {
+    pub(crate) async fn run(mut self) {
         loop {
             let event = match self.due() {
                 None => self.events.recv().await,
@@ -154,30 +139,44 @@ impl Pump {
         match event {
             Event::Request(request) => {
                 self.flush().await;
-                self.seen = Seen::default();
+                self.told = Told::default();
                 self.gone &= !self.alive;
                 self.request = Some(*request);
             }
             Event::Engine(EngineEvent::Frame(frame)) => self.frame(frame).await,
             Event::Engine(EngineEvent::Gone) => self.ended(),
-            Event::Finish { gone, seen } => {
-                let patience = Instant::now() + Duration::from_secs(2);
-                while gone && !self.gone {
-                    match tokio::time::timeout_at(patience, self.events.recv()).await {
-                        Ok(Some(Event::Engine(EngineEvent::Frame(frame)))) => {
-                            self.frame(frame).await;
-                        }
-                        Ok(Some(Event::Engine(EngineEvent::Gone))) => self.ended(),
-                        _ => break,
-                    }
-                }
-                self.stray_panic().await;
-                self.seen.result = self.content.take().map(|(data, _)| data).unwrap_or_default();
-                self.flush().await;
+            Event::Finish { outcome, complete } => {
+                let outcome = self.finish(outcome).await;
                 // Nobody waits for the answer of a request whose session has ended.
-                let _ = seen.send(std::mem::take(&mut self.seen));
+                let _ = complete.send(outcome);
             }
         }
+    }
+
+    /// Sends what is left of a cell, and adds to its outcome what its process has told.
+    async fn finish(&mut self, mut outcome: CellOutcome) -> CellOutcome {
+        // The engine may know of the end of the process before its last frames have arrived.
+        let patience = Instant::now() + Duration::from_secs(2);
+        let process_ended = matches!(outcome.error, Some(CellError::ProcessEnded { .. }));
+        while process_ended && !self.gone {
+            match tokio::time::timeout_at(patience, self.events.recv()).await {
+                Ok(Some(Event::Engine(EngineEvent::Frame(frame)))) => self.frame(frame).await,
+                Ok(Some(Event::Engine(EngineEvent::Gone))) => self.ended(),
+                _ => break,
+            }
+        }
+        self.stray_panic().await;
+        outcome.value = self.content.take().map(|(data, _)| data).unwrap_or_default();
+        self.flush().await;
+        let Told { panic, panicked, returned, last_words } = std::mem::take(&mut self.told);
+        match &mut outcome.error {
+            // The engine takes a cell for a success that a panic or an error has ended.
+            None if panicked => outcome.error = Some(CellError::Panic(panic)),
+            None => outcome.error = returned.map(CellError::Returned),
+            Some(CellError::ProcessEnded { last_words: of_it, .. }) => *of_it = last_words,
+            Some(_) => {}
+        }
+        outcome
     }
 
     fn ended(&mut self) {
@@ -195,27 +194,27 @@ impl Pump {
             Frame::Content(content) => self.content(&content).await,
             Frame::Panic(text) => {
                 self.stray_panic().await;
-                self.seen.panic = Panic::parse(&text);
+                self.told.panic = parse_panic(&text);
             }
-            Frame::Panicked => self.seen.panicked = true,
+            Frame::Panicked => self.told.panicked = true,
             Frame::Failed => {
                 // The error was written just before; it is shown as the error that it is.
                 let words = match self.text.take() {
                     Some(text) if text.stream == Stream::Err => text.bytes,
                     other => {
                         self.text = other;
-                        self.seen.last_words.clone().into_bytes()
+                        self.told.last_words.clone().into_bytes()
                     }
                 };
-                self.seen.failed = Some(String::from_utf8_lossy(&words).trim_end().to_owned());
+                self.told.returned = Some(String::from_utf8_lossy(&words).trim_end().to_owned());
             }
         }
     }
 
     /// A panic that the cell itself has caught is no error, but is not kept silent either.
     async fn stray_panic(&mut self) {
-        if !self.seen.panicked
-            && let Some(panic) = self.seen.panic.take()
+        if !self.told.panicked
+            && let Some(panic) = self.told.panic.take()
         {
             let text = format!("a panic that the cell caught: {}\n", panic.message);
             self.write(Stream::Err, text.as_bytes()).await;
@@ -234,7 +233,7 @@ impl Pump {
         });
         text.bytes.extend_from_slice(bytes);
         if stream == Stream::Err {
-            let words = &mut self.seen.last_words;
+            let words = &mut self.told.last_words;
             words.push_str(&String::from_utf8_lossy(bytes));
             if words.len() > 4000 {
                 let cut = words.ceil_char_boundary(words.len() - 2000);
@@ -378,28 +377,27 @@ impl Pump {
     }
 }
 
-impl Panic {
-    fn parse(text: &[u8]) -> Option<Panic> {
-        let text = lossy(text);
-        let mut parts = text.splitn(4, '\0');
-        Some(Panic {
-            file: parts.next()?.to_owned(),
-            line: parts.next()?.parse().ok()?,
-            column: parts.next()?.parse().ok()?,
-            message: parts.next()?.to_owned(),
-        })
-    }
+/// Reads what the hook wrote: file, line, column and message, between zeros.
+fn parse_panic(text: &[u8]) -> Option<Panic> {
+    let text = lossy(text);
+    let mut parts = text.splitn(4, '\0');
+    Some(Panic {
+        file: parts.next()?.to_owned(),
+        line: parts.next()?.parse().ok()?,
+        column: parts.next()?.parse().ok()?,
+        message: parts.next()?.to_owned(),
+    })
 }
 
 /// The result of a cell.
-pub fn execute_result(count: ExecutionCount, data: Map<String, Value>) -> ExecuteResult {
+pub(crate) fn execute_result(count: ExecutionCount, data: Map<String, Value>) -> ExecuteResult {
     // The protocol wants an object where there is nothing to say.
     let transient = Some(Transient::default());
     ExecuteResult { transient, ..ExecuteResult::new(count, media(data)) }
 }
 
 /// Content by MIME type, as Jupyter wants it.
-pub fn media(data: Map<String, Value>) -> Media {
+pub(crate) fn media(data: Map<String, Value>) -> Media {
     serde_json::from_value(Value::Object(data.clone())).unwrap_or_else(|_| {
         // One of them is not what its type says: text at least.
         serde_json::from_value(json!({ "text/plain": Value::Object(data).to_string() }))
@@ -417,7 +415,7 @@ pub(super) async fn publish_all(
             message = messages.recv() => {
                 let Some(message) = message else { return };
                 if let Err(error) = iopub.send(message).await {
-                    eprintln!("a message could not be published: {error}");
+                    log::warn!("a message could not be published: {error}");
                 }
             }
             event = iopub.recv_subscription() => {
@@ -425,7 +423,7 @@ pub(super) async fn publish_all(
                 if let Ok(SubscriptionEvent::Subscribe(topic)) = event
                     && let Err(error) = iopub.send(IoPubWelcome::new(topic).into()).await
                 {
-                    eprintln!("a front end could not be welcomed: {error}");
+                    log::warn!("a front end could not be welcomed: {error}");
                 }
             }
         }
@@ -450,28 +448,29 @@ mod tests {
 
     use super::*;
 
-    /// What a pump sends for these frames, each as its type and what matters of its content.
-    async fn sent(frames: Vec<Frame>) -> (Vec<(String, Value)>, Seen) {
+    /// What is sent for these frames, each as its type and what matters of its content.
+    async fn sent(frames: Vec<Frame>) -> (Vec<(String, Value)>, CellOutcome) {
         let (events, from_cells) = mpsc::channel(1000);
         let (iopub, mut messages) = mpsc::channel(1000);
-        let pump = tokio::spawn(Pump::new(from_cells, iopub).run());
+        let task = tokio::spawn(IoPub::new(from_cells, iopub).run());
         let parent: JupyterMessage = ExecuteRequest::new(String::new()).into();
         let request = Request { parent, mute: false };
         assert!(events.send(Event::Request(Box::new(request))).await.is_ok());
         for frame in frames {
             assert!(events.send(Event::Engine(EngineEvent::Frame(frame))).await.is_ok());
         }
-        let (seen, answer) = oneshot::channel();
-        assert!(events.send(Event::Finish { gone: false, seen }).await.is_ok());
-        let seen = answer.await.unwrap();
+        let (complete, answer) = oneshot::channel();
+        let outcome = CellOutcome::default();
+        assert!(events.send(Event::Finish { outcome, complete }).await.is_ok());
+        let outcome = answer.await.unwrap();
         drop(events);
-        pump.await.unwrap();
+        task.await.unwrap();
         let mut sent = Vec::new();
         while let Some(message) = messages.recv().await {
             let content = serde_json::to_value(&message.content).unwrap();
             sent.push((message.message_type().to_owned(), content));
         }
-        (sent, seen)
+        (sent, outcome)
     }
 
     fn out(text: &str) -> Frame {
@@ -535,7 +534,7 @@ mod tests {
     #[tokio::test]
     async fn the_last_content_is_the_result_and_the_earlier_ones_are_displays() {
         let content = |text: &str| Frame::Content(text.as_bytes().to_vec());
-        let (sent, seen) = sent(vec![
+        let (sent, outcome) = sent(vec![
             content("text/html\nfirst"),
             content("text/html\nsecond"),
             content("text/plain\nsecond as text"),
@@ -545,21 +544,22 @@ mod tests {
         assert_eq!(sent[0].0, "display_data");
         assert_eq!(sent[0].1["data"]["text/html"], "first");
         let expected = json!({ "text/html": "second", "text/plain": "second as text" });
-        assert_eq!(Value::Object(seen.result), expected);
+        assert_eq!(Value::Object(outcome.value), expected);
     }
 
     #[tokio::test]
     async fn an_error_of_the_question_mark_is_no_text_on_standard_error() {
-        let (sent, seen) = sent(vec![out("x"), err("no such file\n"), Frame::Failed]).await;
+        let (sent, outcome) = sent(vec![out("x"), err("no such file\n"), Frame::Failed]).await;
         assert_eq!(sent.len(), 1);
-        assert_eq!(seen.failed.as_deref(), Some("no such file"));
+        let Some(CellError::Returned(said)) = outcome.error else { panic!("{outcome:?}") };
+        assert_eq!(said, "no such file");
     }
 
     #[tokio::test]
     async fn the_end_of_a_process_is_known_though_the_next_one_has_begun() {
         let (events, from_cells) = mpsc::channel(1000);
         let (iopub, _messages) = mpsc::channel(1000);
-        tokio::spawn(Pump::new(from_cells, iopub).run());
+        tokio::spawn(IoPub::new(from_cells, iopub).run());
         let parent: JupyterMessage = ExecuteRequest::new(String::new()).into();
         let start = Instant::now();
         let (hello, begin) = (Frame::Hello(1), Frame::Begin);
@@ -572,8 +572,10 @@ mod tests {
         ] {
             assert!(events.send(event).await.is_ok());
         }
-        let (seen, answer) = oneshot::channel();
-        assert!(events.send(Event::Finish { gone: true, seen }).await.is_ok());
+        let (complete, answer) = oneshot::channel();
+        let ended = CellError::ProcessEnded { status: String::new(), last_words: String::new() };
+        let outcome = CellOutcome { error: Some(ended), ..CellOutcome::default() };
+        assert!(events.send(Event::Finish { outcome, complete }).await.is_ok());
         answer.await.unwrap();
         assert!(start.elapsed() < Duration::from_secs(1));
     }
@@ -581,11 +583,12 @@ mod tests {
     #[tokio::test]
     async fn a_panic_that_was_caught_is_told_on_standard_error() {
         let panic = Frame::Panic(b"src/lib.rs\x007\x001\0oops".to_vec());
-        let (caught, seen) = sent(vec![panic.clone()]).await;
+        let (caught, outcome) = sent(vec![panic.clone()]).await;
         assert_eq!(caught[0].1["name"], "stderr");
-        assert!(!seen.panicked);
-        let (uncaught, seen) = sent(vec![panic, Frame::Panicked]).await;
-        assert!(uncaught.is_empty() && seen.panicked);
-        assert_eq!(seen.panic.unwrap().line, 7);
+        assert!(outcome.error.is_none());
+        let (uncaught, outcome) = sent(vec![panic, Frame::Panicked]).await;
+        let Some(CellError::Panic(Some(panic))) = outcome.error else { panic!("{outcome:?}") };
+        assert!(uncaught.is_empty());
+        assert_eq!(panic.line, 7);
     }
 }

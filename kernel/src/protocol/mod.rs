@@ -4,9 +4,9 @@
 //! evaluates the cells is an [`Engine`]: nothing here knows of evcxr or of a compiler.
 
 mod control;
-pub mod history;
+pub(crate) mod history;
 mod info;
-pub mod iopub;
+pub(crate) mod iopub;
 mod report;
 mod shell;
 mod sockets;
@@ -24,19 +24,19 @@ use tokio::sync::{Notify, mpsc};
 use crate::engine::{Engine, Signal};
 use control::Control;
 use history::History;
-use iopub::{Event, Pump};
+use iopub::{Event, IoPub};
 use shell::Shell;
-pub use sockets::Sockets;
+pub(crate) use sockets::Sockets;
 use sockets::is_fatal;
 
 /// What the protocol works with.
-pub struct Parts {
+pub(crate) struct Parts {
     /// What evaluates the cells.
     pub engine: Arc<dyn Engine>,
     /// To the IOPub channel.
     pub events: mpsc::Sender<Event>,
     /// From everybody to the IOPub channel.
-    pub pumped: mpsc::Receiver<Event>,
+    pub published: mpsc::Receiver<Event>,
     /// The history, if it can be kept.
     pub history: Option<History>,
     /// Told to end for another reason than a message.
@@ -44,12 +44,12 @@ pub struct Parts {
 }
 
 /// Serves until a shutdown is asked for.
-pub async fn serve(sockets: Sockets, parts: Parts) {
-    let Parts { engine, events, pumped, history, ended } = parts;
+pub(crate) async fn serve(sockets: Sockets, parts: Parts) {
+    let Parts { engine, events, published, history, ended } = parts;
     let Sockets { mut shell, replies, control, stdin, iopub } = sockets;
-    let (publish, published) = mpsc::channel::<JupyterMessage>(64);
-    let publisher = tokio::spawn(iopub::publish_all(iopub, published));
-    let pump = tokio::spawn(Pump::new(pumped, publish.clone()).run());
+    let (publish, messages) = mpsc::channel::<JupyterMessage>(64);
+    let publisher = tokio::spawn(iopub::publish_all(iopub, messages));
+    let gatherer = tokio::spawn(IoPub::new(published, publish.clone()).run());
 
     let (queue, requests) = mpsc::unbounded_channel();
     tokio::spawn(async move {
@@ -61,7 +61,7 @@ pub async fn serve(sockets: Sockets, parts: Parts) {
                     }
                 }
                 Err(error) if is_fatal(&error) => return,
-                Err(error) => eprintln!("a message on the shell channel was dropped: {error}"),
+                Err(error) => log::warn!("a message on the shell channel was dropped: {error}"),
             }
         }
     });
@@ -88,10 +88,10 @@ pub async fn serve(sockets: Sockets, parts: Parts) {
     }
     engine.signal(Signal::End);
     shell.abort();
-    pump.abort();
+    gatherer.abort();
     drop(publish);
     let _ = shell.await;
-    let _ = pump.await;
+    let _ = gatherer.await;
     // What is still on its way, the last status among it.
     let _ = tokio::time::timeout(Duration::from_millis(500), publisher).await;
 }

@@ -3,12 +3,11 @@
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use jupyter_protocol::{ErrorOutput, ReplyError};
 
-use super::iopub::Panic;
-use crate::engine::Diagnostic;
+use crate::engine::{Diagnostic, Panic};
 
 /// An error of a cell: its name, one line, and all that there is to say.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Report {
+pub(super) struct Report {
     name: &'static str,
     value: String,
     traceback: Vec<String>,
@@ -16,7 +15,7 @@ pub struct Report {
 
 impl Report {
     /// An error that is said in one or more lines.
-    pub fn new(name: &'static str, text: &str) -> Report {
+    pub(super) fn new(name: &'static str, text: &str) -> Report {
         let text = if text.is_empty() { "no reason was given" } else { text };
         Report {
             name,
@@ -26,7 +25,7 @@ impl Report {
     }
 
     /// What the compiler says, one report for each cause, with the lines of the cell.
-    pub fn compilation(errors: &[Diagnostic], cell: &str) -> Vec<Report> {
+    pub(super) fn compilation(errors: &[Diagnostic], cell: &str) -> Vec<Report> {
         let mut reports = Vec::<Report>::new();
         for error in errors {
             let report = compilation(error, cell);
@@ -39,24 +38,28 @@ impl Report {
 
     /// A panic that ended the cell. `compiled` is the program it was in, `cells` all cells so far
     /// with their numbers, this one last.
-    pub fn panic(panic: Option<&Panic>, compiled: &str, cells: &[(usize, String)]) -> Report {
+    pub(super) fn panic(
+        panic: Option<&Panic>,
+        compiled: &str,
+        cells: &[(usize, String)],
+    ) -> Report {
         let Some(panic) = panic else { return Report::new("panic", "the cell panicked") };
         let place = place_of(panic, compiled, cells);
         let mut traceback = vec![format!("{RED}panic{RESET}: {}", panic.message)];
         match &place {
-            Place::Cell { number, line, text } => {
+            PanicLocation::Cell { number, line, text } => {
                 let this = cells.last().is_some_and(|(last, _)| last == number);
                 let cell = if this { "this cell".to_owned() } else { format!("cell [{number}]") };
                 traceback.push(format!("{BLUE}  --> {RESET}{cell}, line {line}"));
                 traceback.push(format!("{BLUE}{line:4} | {RESET}{text}"));
             }
-            Place::File(file) => traceback.push(format!("{BLUE}  --> {RESET}{file}")),
+            PanicLocation::File(file) => traceback.push(format!("{BLUE}  --> {RESET}{file}")),
         }
         Report { name: "panic", value: panic.message.clone(), traceback }
     }
 
     /// The process that ran the cell has ended. `status` is what evcxr says of it.
-    pub fn gone(status: &str, last_words: &str) -> Report {
+    pub(super) fn gone(status: &str, last_words: &str) -> Report {
         let cause = cause_of(status, last_words);
         let text = format!(
             "{cause}. The process that ran the cells has ended and all variables are gone; \
@@ -66,7 +69,7 @@ impl Report {
     }
 
     /// For the front end.
-    pub fn output(&self) -> ErrorOutput {
+    pub(super) fn output(&self) -> ErrorOutput {
         ErrorOutput {
             ename: self.name.to_owned(),
             evalue: self.value.clone(),
@@ -75,7 +78,7 @@ impl Report {
     }
 
     /// For the reply.
-    pub fn reply(&self) -> Box<ReplyError> {
+    pub(super) fn reply(&self) -> Box<ReplyError> {
         let ErrorOutput { ename, evalue, traceback } = self.output();
         Box::new(ReplyError { ename, evalue, traceback })
     }
@@ -128,7 +131,7 @@ fn offset(text: &str, line: usize, column: usize) -> Option<usize> {
     Some(start + within)
 }
 
-enum Place {
+enum PanicLocation {
     Cell { number: usize, line: usize, text: String },
     File(String),
 }
@@ -136,8 +139,9 @@ enum Place {
 /// Where in the cells a panic was. The compiled program holds their lines as they were written, but
 /// functions and types before statements, and those of earlier cells as well: the line is looked
 /// for by its text, and where it stands more than once, by the lines around it.
-fn place_of(panic: &Panic, compiled: &str, cells: &[(usize, String)]) -> Place {
-    let elsewhere = || Place::File(format!("{}:{}:{}", panic.file, panic.line, panic.column));
+fn place_of(panic: &Panic, compiled: &str, cells: &[(usize, String)]) -> PanicLocation {
+    let elsewhere =
+        || PanicLocation::File(format!("{}:{}:{}", panic.file, panic.line, panic.column));
     if panic.file != "src/lib.rs" {
         return elsewhere();
     }
@@ -158,7 +162,7 @@ fn place_of(panic: &Panic, compiled: &str, cells: &[(usize, String)]) -> Place {
             }
         }
     }
-    best.map_or_else(elsewhere, |(_, number, line, text)| Place::Cell {
+    best.map_or_else(elsewhere, |(_, number, line, text)| PanicLocation::Cell {
         number,
         line,
         text: text.to_owned(),

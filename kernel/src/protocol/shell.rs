@@ -17,7 +17,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::history::History;
 use super::info::kernel_info;
-use super::iopub::{self, Event, Request, Seen};
+use super::iopub::{self, Event, Request};
 use super::report::Report;
 use super::wire;
 use crate::completeness;
@@ -82,7 +82,7 @@ impl Shell {
 
     /// The cells that have arrived; everything else waits on.
     async fn take_waiting_cells(&mut self) -> Vec<JupyterMessage> {
-        // Some may be on their way.
+        // A front end sends all cells of a notebook at once: some may still be on their way.
         tokio::time::sleep(Duration::from_millis(20)).await;
         let mut arrived = std::mem::take(&mut self.waiting);
         while let Ok(message) = self.requests.try_recv() {
@@ -132,7 +132,7 @@ impl Shell {
             }
             Content::CommMsg(_) | Content::CommClose(_) => None,
             other => {
-                eprintln!("a message of type {} was not carried out", other.message_type());
+                log::warn!("a message of type {} was not carried out", other.message_type());
                 wire::refusal(message)
             }
         }
@@ -169,25 +169,19 @@ impl Shell {
         }
 
         self.engine.state().begin();
-        let (outcome, seen) =
-            self.evaluate(&request.code, message, request.allow_stdin, false).await;
+        let outcome = self.evaluate(&request.code, message, request.allow_stdin, false).await;
         let interrupts = self.engine.state().end();
 
-        let mut data = seen.result.clone();
-        let failure = match outcome.result {
-            Ok(mut commands) => {
-                // The value is the result; what commands said before it is shown beside it.
-                if data.is_empty() {
-                    swap(&mut data, &mut commands);
-                }
-                if !commands.is_empty() && !request.silent {
-                    let display = DisplayData::new(iopub::media(commands));
-                    self.publish(display.as_child_of(message)).await;
-                }
-                self.failure_of(&seen, &outcome.compiled, interrupts)
-            }
-            Err(error) => Some(self.reports_of(&error, &request.code, &seen, interrupts)),
-        };
+        let failure = self.reports_of(&outcome, &request.code, interrupts);
+        let CellOutcome { mut commands, value: mut data, .. } = outcome;
+        // The value is the result; what commands said before it is shown beside it.
+        if data.is_empty() {
+            swap(&mut data, &mut commands);
+        }
+        if !commands.is_empty() && !request.silent {
+            let display = DisplayData::new(iopub::media(commands));
+            self.publish(display.as_child_of(message)).await;
+        }
         let shown = !data.is_empty() && !request.silent;
         let text =
             data.get("text/plain").and_then(Value::as_str).map(|text| text.trim_end().to_owned());
@@ -199,7 +193,7 @@ impl Shell {
             && let Some(history) = &self.history
             && let Err(error) = history.add(self.count, &request.code, text)
         {
-            eprintln!("the history: {error:#}");
+            log::warn!("the history: {error:#}");
         }
         if let Some(reports) = failure {
             if !request.silent {
@@ -229,7 +223,7 @@ impl Shell {
         message: &JupyterMessage,
         allow_stdin: bool,
         mute: bool,
-    ) -> (CellOutcome, Seen) {
+    ) -> CellOutcome {
         let request = Request { parent: message.clone(), mute };
         let _ = self.events.send(Event::Request(Box::new(request))).await;
         let (done, outcome) = oneshot::channel();
@@ -238,48 +232,41 @@ impl Shell {
         let outcome = outcome
             .await
             .unwrap_or_else(|_| CellOutcome::failed("evcxr itself has failed: restart the kernel"));
-        let gone = matches!(outcome.result, Err(CellError::ProcessEnded(_)));
-        let (seen, answer) = oneshot::channel();
-        let _ = self.events.send(Event::Finish { gone, seen }).await;
-        (outcome, answer.await.unwrap_or_default())
+        let (complete, completed) = oneshot::channel();
+        let _ = self.events.send(Event::Finish { outcome, complete }).await;
+        completed.await.unwrap_or_else(|_| CellOutcome::failed("the kernel is ending"))
     }
 
-    /// What ended a cell that evcxr takes for a success.
-    fn failure_of(&mut self, seen: &Seen, compiled: &str, interrupts: u32) -> Option<Vec<Report>> {
-        if seen.panicked {
-            let cells = self.cells.make_contiguous();
-            return Some(vec![Report::panic(seen.panic.as_ref(), compiled, cells)]);
-        }
-        if let Some(error) = &seen.failed {
-            return Some(vec![Report::new("error", error)]);
-        }
-        let stopped = "stopped when asked to; all variables are kept";
-        (interrupts > 0).then(|| vec![Report::new("interrupted", stopped)])
-    }
-
+    /// What there is to say of a cell that failed or was interrupted; None for one that did well.
     fn reports_of(
-        &self,
-        error: &CellError,
+        &mut self,
+        outcome: &CellOutcome,
         code: &str,
-        seen: &Seen,
         interrupts: u32,
-    ) -> Vec<Report> {
-        match error {
-            CellError::ProcessEnded(_) if interrupts > 0 => {
-                let text = "stopped by force, since the cell did not listen: all variables are \
-                            gone; functions, types and imports are kept";
-                vec![Report::new("interrupted", text)]
+    ) -> Option<Vec<Report>> {
+        let interrupted = |text| vec![Report::new("interrupted", text)];
+        let reports = match &outcome.error {
+            Some(CellError::Panic(panic)) => {
+                let cells = self.cells.make_contiguous();
+                vec![Report::panic(panic.as_ref(), &outcome.compiled, cells)]
             }
-            CellError::ProcessEnded(status) => {
-                vec![Report::gone(status, &seen.last_words)]
+            Some(CellError::Returned(error)) => vec![Report::new("error", error)],
+            None if interrupts > 0 => interrupted("stopped when asked to; all variables are kept"),
+            None => return None,
+            Some(CellError::ProcessEnded { .. }) if interrupts > 0 => interrupted(
+                "stopped by force, since the cell did not listen: all variables are gone; \
+                 functions, types and imports are kept",
+            ),
+            Some(CellError::ProcessEnded { status, last_words }) => {
+                vec![Report::gone(status, last_words)]
             }
-            _ if interrupts > 0 => {
-                let text = "stopped while it was compiled: nothing was run, everything is kept";
-                vec![Report::new("interrupted", text)]
+            Some(_) if interrupts > 0 => {
+                interrupted("stopped while it was compiled: nothing was run, everything is kept")
             }
-            CellError::Compilation(errors) => Report::compilation(errors, code),
-            CellError::Other(message) => vec![Report::new("error", message)],
-        }
+            Some(CellError::Compilation(errors)) => Report::compilation(errors, code),
+            Some(CellError::Other(message)) => vec![Report::new("error", message)],
+        };
+        Some(reports)
     }
 
     async fn expressions(
@@ -290,15 +277,12 @@ impl Shell {
         let mut results = HashMap::new();
         for (name, code) in expressions {
             self.engine.state().begin();
-            let (outcome, seen) = self.evaluate(&code, message, false, true).await;
+            let outcome = self.evaluate(&code, message, false, true).await;
             let interrupts = self.engine.state().end();
-            let failure = match &outcome.result {
-                Ok(_) => self.failure_of(&seen, &outcome.compiled, interrupts),
-                Err(error) => Some(self.reports_of(error, &code, &seen, interrupts)),
-            };
+            let failure = self.reports_of(&outcome, &code, interrupts);
             let result = match failure.as_ref().and_then(|reports| reports.first()) {
                 None => {
-                    ExpressionResult::Ok { data: iopub::media(seen.result), metadata: Map::new() }
+                    ExpressionResult::Ok { data: iopub::media(outcome.value), metadata: Map::new() }
                 }
                 Some(report) => {
                     let ReplyError { ename, evalue, traceback } = *report.reply();
@@ -314,7 +298,7 @@ impl Shell {
     fn input_of(&self, message: &JupyterMessage, allowed: bool) -> Ask {
         if !allowed {
             return Box::new(|prompt, _| {
-                eprintln!("{prompt:?} was asked where nobody can answer");
+                log::warn!("{prompt:?} was asked where nobody can answer");
                 String::new()
             });
         }
@@ -330,7 +314,7 @@ impl Shell {
                 let mut stopped = std::pin::pin!(stop.notified());
                 stopped.as_mut().enable();
                 if let Err(error) = socket.send(request.as_child_of(&parent)).await {
-                    eprintln!("the reader could not be asked: {error}");
+                    log::warn!("the reader could not be asked: {error}");
                     return String::new();
                 }
                 loop {
@@ -340,7 +324,7 @@ impl Shell {
                                 return reply.value;
                             }
                             Ok(_) => {}
-                            Err(error) => eprintln!("an answer was dropped: {error}"),
+                            Err(error) => log::warn!("an answer was dropped: {error}"),
                         },
                         () = stopped.as_mut() => return String::new(),
                     }
@@ -400,7 +384,7 @@ impl Shell {
 
     async fn reply(&mut self, message: JupyterMessage) {
         if let Err(error) = self.replies.send(message).await {
-            eprintln!("a reply could not be sent: {error}");
+            log::warn!("a reply could not be sent: {error}");
         }
     }
 }
@@ -435,6 +419,8 @@ fn end_of_word(code: &str, position: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -451,5 +437,16 @@ mod tests {
         assert_eq!(end_of_word("foo_bar + 1", 2), 7);
         assert_eq!(end_of_word("foo", 3), 3);
         assert_eq!(end_of_word("a + b", 1), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn any_place_in_a_cell_is_one_between_characters(code in "\\PC{0,12}", at in 0..16_usize) {
+            let offset = byte_offset(&code, at);
+            prop_assert!(code.is_char_boundary(offset));
+            prop_assert_eq!(character_offset(&code, offset), at.min(code.chars().count()));
+            let end = end_of_word(&code, offset);
+            prop_assert!(end >= offset && code.is_char_boundary(end));
+        }
     }
 }

@@ -10,7 +10,7 @@ use jupyter_zmq_client::{
 };
 
 /// The sockets, bound.
-pub struct Sockets {
+pub(crate) struct Sockets {
     pub(super) shell: RouterRecvConnection,
     pub(super) replies: RouterSendConnection,
     pub(super) control: KernelControlConnection,
@@ -23,7 +23,7 @@ impl Sockets {
     ///
     /// # Errors
     /// A connection file that cannot be read, and a port that is in use.
-    pub async fn bind(connection_file: &Path) -> Result<Sockets> {
+    pub(crate) async fn bind(connection_file: &Path) -> Result<Sockets> {
         let text = std::fs::read_to_string(connection_file)
             .with_context(|| format!("{} cannot be read", connection_file.display()))?;
         let info: ConnectionInfo = serde_json::from_str(&text)

@@ -77,20 +77,19 @@ fn answer_all(queue: &Receiver<EngineRequest>, seen: &Seen, output: &Output) {
                 show(Frame::Begin);
                 seen.state.set(Phase::Running);
                 let (word, rest) = code.split_once(' ').unwrap_or((&code, ""));
-                let mut result = Ok(Map::new());
+                let mut outcome = CellOutcome::default();
                 match word {
                     "print" => show(Frame::Stdout(rest.as_bytes().to_vec())),
                     "value" => show(Frame::Content(format!("text/plain\n{rest}").into_bytes())),
                     "command" => {
-                        result = Ok(Map::from_iter([(
-                            "text/html".to_owned(),
-                            value_of("text/html", rest),
-                        )]));
+                        let shown = value_of("text/html", rest);
+                        outcome.commands = Map::from_iter([("text/html".to_owned(), shown)]);
                     }
-                    "wrong" => result = Err(CellError::Compilation(vec![wrong(rest)])),
+                    "wrong" => outcome.error = Some(CellError::Compilation(vec![wrong(rest)])),
                     "gone" => {
                         assert!(output(EngineEvent::Gone));
-                        result = Err(CellError::ProcessEnded("signal: 6 (SIGABRT)".into()));
+                        let (status, last_words) = ("signal: 6 (SIGABRT)".into(), String::new());
+                        outcome.error = Some(CellError::ProcessEnded { status, last_words });
                     }
                     "ask" => show(Frame::Stdout(input(rest, false).into_bytes())),
                     "wait" => {
@@ -106,7 +105,7 @@ fn answer_all(queue: &Receiver<EngineRequest>, seen: &Seen, output: &Output) {
                 }
                 seen.state.set(Phase::Compiling);
                 show(Frame::End);
-                let _ = done.send(CellOutcome { result, compiled: String::new() });
+                let _ = done.send(outcome);
             }
             EngineRequest::Complete { code, position, done } => {
                 let completion =
@@ -175,7 +174,7 @@ impl FrontEnd {
     async fn start() -> FrontEnd {
         let folder = tempfile::tempdir().unwrap();
         let (info, sockets) = bind(&folder.path().join("connection.json")).await;
-        let (events, pumped) = mpsc::channel(256);
+        let (events, published) = mpsc::channel(256);
         let output: Output = Arc::new({
             let events = events.clone();
             move |event| events.blocking_send(Event::Engine(event)).is_ok()
@@ -183,10 +182,14 @@ impl FrontEnd {
         let (engine, seen) = engine(output);
         let history = Some(History::open(folder.path()).unwrap());
         let ended = Arc::new(Notify::new());
-        let served = tokio::spawn(serve(sockets, Parts { engine, events, pumped, history, ended }));
+        let served =
+            tokio::spawn(serve(sockets, Parts { engine, events, published, history, ended }));
 
         let session = uuid::Uuid::new_v4().to_string();
         let identity = || zmq::peer_identity_for_session(&session).unwrap();
+        // First the one that nothing is sent on before the kernel asks: it must know the front end by then.
+        let stdin =
+            zmq::create_client_stdin_connection_with_identity(&info, &session, identity()).await;
         let mut iopub = zmq::create_client_iopub_connection(&info, "", &session).await.unwrap();
         zmq::wait_for_iopub_welcome(&mut iopub, PATIENCE).await.unwrap().unwrap();
         FrontEnd {
@@ -194,9 +197,7 @@ impl FrontEnd {
                 .await
                 .unwrap(),
             control: zmq::create_client_control_connection(&info, &session).await.unwrap(),
-            stdin: zmq::create_client_stdin_connection_with_identity(&info, &session, identity())
-                .await
-                .unwrap(),
+            stdin: stdin.unwrap(),
             iopub,
             info,
             seen,

@@ -14,7 +14,7 @@ use zeromq::SocketRecv;
 /// # Errors
 /// A socket that is gone, a wrong signature, and what is no Jupyter message at all. A request whose
 /// content is wrong is no error: see [`refusal`].
-pub async fn read<S: SocketRecv>(
+pub(super) async fn read<S: SocketRecv>(
     connection: &mut Connection<S>,
 ) -> Result<JupyterMessage, RuntimeError> {
     message(RawMessage::from_multipart(connection.socket.recv().await?, &connection.mac)?)
@@ -84,7 +84,7 @@ fn defaults(kind: &str, given: Map<String, Value>) -> Map<String, Value> {
 }
 
 /// The answer to a request that cannot be carried out; `None` where no answer is waited for.
-pub fn refusal(message: &JupyterMessage) -> Option<JupyterMessage> {
+pub(super) fn refusal(message: &JupyterMessage) -> Option<JupyterMessage> {
     let kind = message.content.message_type();
     let reply = format!("{}_reply", kind.strip_suffix("_request")?);
     let fault = match &message.content {
@@ -104,6 +104,7 @@ pub fn refusal(message: &JupyterMessage) -> Option<JupyterMessage> {
 #[cfg(test)]
 mod tests {
     use jupyter_protocol::HistoryRequest;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -152,5 +153,107 @@ mod tests {
         assert!(reply["evalue"].as_str().unwrap().contains("code"), "{reply}");
         assert_eq!(refused("dance_request", json!({})).unwrap().0, "dance_reply");
         assert!(refused("dance", json!({})).is_none());
+    }
+
+    const KINDS: [&str; 12] = [
+        "execute_request",
+        "history_request",
+        "complete_request",
+        "inspect_request",
+        "is_complete_request",
+        "shutdown_request",
+        "comm_open",
+        "comm_msg",
+        "input_reply",
+        "kernel_info_request",
+        "dance_request",
+        "dance",
+    ];
+
+    /// Any JSON, with names among it that requests have.
+    fn json() -> impl Strategy<Value = Value> {
+        let name = || {
+            proptest::sample::select(vec![
+                "code",
+                "cursor_pos",
+                "silent",
+                "hist_access_type",
+                "n",
+                "pattern",
+                "user_expressions",
+                "comm_id",
+                "target_name",
+                "data",
+                "value",
+                "fault",
+                "é",
+            ])
+        };
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            "[ -~é]{0,8}".prop_map(Value::from),
+            Just(Value::from("tail")),
+        ];
+        leaf.prop_recursive(3, 24, 6, move |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                proptest::collection::btree_map(name(), inner, 0..6).prop_map(|fields| {
+                    fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+                }),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn any_content_is_understood_or_refused(
+            kind in proptest::sample::select(&KINDS[..]), content in json()
+        ) {
+            let given = match content {
+                Value::Object(given) => given,
+                other => Map::from_iter([("code".to_owned(), other)]),
+            };
+            let code = given.get("code").and_then(Value::as_str).map(str::to_owned);
+            let parsed = content_of(kind, given.clone());
+            prop_assert_eq!(parsed.message_type(), kind);
+            match &parsed {
+                Content::ExecuteRequest(request) => {
+                    prop_assert_eq!(Some(&request.code), code.as_ref());
+                }
+                Content::UnknownMessage(unknown) if kind == "dance" && code.is_none() => {
+                    // Nothing is known of it, so that all of it is kept.
+                    let kept = given.iter().filter(|(_, value)| !value.is_null());
+                    let kept: Map<_, _> = kept.map(|(k, v)| (k.clone(), v.clone())).collect();
+                    prop_assert_eq!(&unknown.content, &Value::Object(kept));
+                }
+                _ => {}
+            }
+            let message = JupyterMessage::new(parsed, None);
+            let reply = refusal(&message).map(|reply| reply.header.msg_type);
+            let expected = kind.strip_suffix("_request").map(|kind| format!("{kind}_reply"));
+            prop_assert_eq!(reply, expected);
+        }
+
+        #[test]
+        fn any_parts_are_a_message_or_an_error(
+            parts in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..40), 0..6),
+            content in json(),
+        ) {
+            let mut jparts: Vec<_> = parts.into_iter().map(Into::into).collect();
+            let raw = RawMessage { zmq_identities: Vec::new(), jparts: jparts.clone() };
+            prop_assert!(message(raw).is_err(), "no header is among them");
+            let header = JupyterMessage::new(content_of("dance", Map::new()), None).header;
+            let text = |value: &Value| value.to_string().into_bytes().into();
+            let whole = [json!(header), json!({}), json!({}), json!({ "a": content })];
+            jparts.splice(0..0, whole.iter().map(text));
+            let raw = RawMessage { zmq_identities: vec![vec![7].into()], jparts: jparts.clone() };
+            let read = message(raw).unwrap();
+            prop_assert_eq!(json!(read.header), json!(header));
+            prop_assert_eq!(&read.buffers[..], &jparts[4..]);
+            prop_assert_eq!(read.zmq_identities.len(), 1);
+        }
     }
 }

@@ -7,7 +7,7 @@ use std::io::{self, Read};
 
 /// One thing that happened in the process that runs the cells.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Frame {
+pub(crate) enum Frame {
     /// The process is there; its id.
     Hello(u32),
     /// A cell begins to run.
@@ -33,7 +33,7 @@ pub enum Frame {
 
 impl Frame {
     /// The frame as it travels.
-    pub fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         let pid;
         let (kind, payload): (u8, &[u8]) = match self {
             Frame::Hello(id) => {
@@ -61,28 +61,34 @@ impl Frame {
     ///
     /// # Errors
     /// What is not a frame, and an end in the middle of one.
-    pub fn read(from: &mut impl Read) -> io::Result<Option<Frame>> {
+    pub(crate) fn read(from: &mut impl Read) -> io::Result<Option<Frame>> {
         let mut kind = [0];
         if from.read(&mut kind)? == 0 {
             return Ok(None);
         }
         let mut length = [0; 4];
         from.read_exact(&mut length)?;
-        let mut payload = vec![0; u32::from_le_bytes(length) as usize];
-        from.read_exact(&mut payload)?;
-        Ok(Some(match kind[0] {
+        let length = u32::from_le_bytes(length);
+        // Grown as it arrives: a length that is none must not cost gigabytes.
+        let mut payload = Vec::with_capacity(length.min(1 << 16) as usize);
+        if from.take(u64::from(length)).read_to_end(&mut payload)? < length as usize {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let frame = match kind[0] {
             b'h' => Frame::Hello(u32::from_le_bytes(payload.try_into().map_err(|_| malformed())?)),
-            b'b' => Frame::Begin,
-            b'x' => Frame::End,
             b'o' => Frame::Stdout(payload),
             b'e' => Frame::Stderr(payload),
             b'm' => Frame::Message(payload),
             b'c' => Frame::Content(payload),
             b'p' => Frame::Panic(payload),
+            _ if !payload.is_empty() => return Err(malformed()),
+            b'b' => Frame::Begin,
+            b'x' => Frame::End,
             b'P' => Frame::Panicked,
             b'f' => Frame::Failed,
             _ => return Err(malformed()),
-        }))
+        };
+        Ok(Some(frame))
     }
 }
 
@@ -92,6 +98,8 @@ fn malformed() -> io::Error {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -116,5 +124,54 @@ mod tests {
         assert_eq!(Frame::read(&mut rest).unwrap(), None);
         assert!(Frame::read(&mut &bytes[..6]).is_err());
         assert!(Frame::read(&mut &b"?\0\0\0\0"[..]).is_err());
+    }
+
+    fn frame() -> impl Strategy<Value = Frame> {
+        let bytes = || proptest::collection::vec(any::<u8>(), 0..300);
+        prop_oneof![
+            any::<u32>().prop_map(Frame::Hello),
+            Just(Frame::Begin),
+            Just(Frame::End),
+            bytes().prop_map(Frame::Stdout),
+            bytes().prop_map(Frame::Stderr),
+            bytes().prop_map(Frame::Message),
+            bytes().prop_map(Frame::Content),
+            bytes().prop_map(Frame::Panic),
+            Just(Frame::Panicked),
+            Just(Frame::Failed),
+        ]
+    }
+
+    /// Hands out few bytes at a time, as a socket may.
+    struct Slow<'a>(&'a [u8]);
+
+    impl Read for Slow<'_> {
+        fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+            let few = to.len().min(3);
+            self.0.read(&mut to[..few])
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_frames_come_back(frames in proptest::collection::vec(frame(), 0..8)) {
+            let bytes: Vec<u8> = frames.iter().flat_map(Frame::encode).collect();
+            let mut slow = Slow(&bytes);
+            for frame in frames {
+                prop_assert_eq!(Frame::read(&mut slow).unwrap(), Some(frame));
+            }
+            prop_assert_eq!(Frame::read(&mut slow).unwrap(), None);
+        }
+
+        #[test]
+        fn any_bytes_are_frames_or_an_error(
+            bytes in proptest::collection::vec(prop_oneof![any::<u8>(), Just(0), Just(b'o')], 0..60)
+        ) {
+            let mut rest = bytes.as_slice();
+            while let Ok(Some(frame)) = Frame::read(&mut rest) {
+                let read = bytes.len() - rest.len();
+                prop_assert!(bytes[..read].ends_with(&frame.encode()));
+            }
+        }
     }
 }

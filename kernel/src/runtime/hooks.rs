@@ -13,7 +13,7 @@ type Report = extern "C" fn(*const u8, usize);
 /// line, column and message, between zeros: whether it ends the cell is known only later. A panic
 /// on another thread is told at once.
 #[unsafe(no_mangle)]
-pub extern "C" fn lab_install(report: Report, backtrace: bool) {
+pub extern "C" fn live_install(report: Report, backtrace: bool) {
     let cells = std::thread::current().id();
     std::panic::set_hook(Box::new(move |panic| {
         let message = panic.payload_as_str().unwrap_or("a value that is no text");
@@ -36,6 +36,6 @@ pub extern "C" fn lab_install(report: Report, backtrace: bool) {
 
 /// Writes what `print!` has held back for want of a newline.
 #[unsafe(no_mangle)]
-pub extern "C" fn lab_flush() {
+pub extern "C" fn live_flush() {
     let _ = std::io::stdout().flush();
 }

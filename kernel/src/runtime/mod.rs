@@ -5,9 +5,9 @@
 //! goes to the kernel over one socket, so that the order of standard output, standard error and
 //! Jupyter messages is kept.
 
-pub mod frame;
+pub(crate) mod frame;
 mod markers;
-pub mod stdio;
+pub(crate) mod stdio;
 
 use std::ffi::{OsString, c_void};
 use std::io::{BufRead as _, Read as _, Write as _};
@@ -24,21 +24,22 @@ use frame::Frame;
 use markers::{Part, Splitter};
 
 /// Set by evcxr for the process that runs the cells.
-pub const IS_RUNTIME: &str = "EVCXR_IS_RUNTIME";
+pub(crate) const IS_RUNTIME: &str = "EVCXR_IS_RUNTIME";
 /// Set by the kernel: its socket.
-pub const SOCKET: &str = "GOOGLENET_KERNEL_SOCKET";
+pub(crate) const SOCKET: &str = "RUST_LIVE_SOCKET";
 /// Set by the kernel: the library made from `hooks.rs`.
-pub const HOOKS: &str = "GOOGLENET_KERNEL_HOOKS";
+pub(crate) const HOOKS: &str = "RUST_LIVE_HOOKS";
 /// Set by the kernel: the reader's own `RUST_BACKTRACE`, which evcxr overwrites.
-pub const BACKTRACE: &str = "GOOGLENET_KERNEL_BACKTRACE";
+pub(crate) const BACKTRACE: &str = "RUST_LIVE_BACKTRACE";
 /// Tells a cell that Jupyter messages on standard output are understood.
-pub const LIVE: &str = "EVCXR_JUPYTER_MESSAGES";
+pub(crate) const LIVE: &str = "EVCXR_JUPYTER_MESSAGES";
 
-/// How long output of other processes and of C code is waited for when a cell has returned.
+/// When a cell has returned, output of its C code and of programs that it started may still be on its
+/// way through the pipes: it is waited for this long at most.
 const DRAIN: Duration = Duration::from_millis(200);
 
 /// Becomes the process that runs the cells, if this is it.
-pub fn enter() {
+pub(crate) fn enter() {
     if std::env::var_os(IS_RUNTIME).is_some() && std::env::var_os(SOCKET).is_some() {
         match run() {
             Ok(()) => std::process::exit(0),
@@ -146,8 +147,8 @@ fn install_hooks(hooks: &OsString, backtrace: bool) -> Result<extern "C" fn()> {
     unsafe {
         let library = libloading::Library::new(hooks)
             .with_context(|| format!("{} cannot be loaded", hooks.to_string_lossy()))?;
-        let install: Install = *library.get(b"lab_install")?;
-        let flush: extern "C" fn() = *library.get(b"lab_flush")?;
+        let install: Install = *library.get(b"live_install")?;
+        let flush: extern "C" fn() = *library.get(b"live_flush")?;
         std::mem::forget(library);
         install(report, backtrace);
         Ok(flush)

@@ -14,7 +14,7 @@ static TAKE: OnceLock<Take> = OnceLock::new();
 
 /// Hands every write to standard output (1) or standard error (2) to `take`; what it does not take
 /// is written as ever. Only the first call has an effect.
-pub fn take_writes(take: impl Fn(i32, &[u8]) -> bool + Send + Sync + 'static) {
+pub(crate) fn take_writes(take: impl Fn(i32, &[u8]) -> bool + Send + Sync + 'static) {
     let _ = TAKE.set(Box::new(take));
 }
 
@@ -24,11 +24,13 @@ pub fn take_writes(take: impl Fn(i32, &[u8]) -> bool + Send + Sync + 'static) {
 /// As for `write(2)`: `bytes` must point to `length` bytes.
 #[cfg(target_os = "linux")]
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn write(
+pub(crate) unsafe extern "C" fn write(
     descriptor: libc::c_int,
     bytes: *const libc::c_void,
     length: libc::size_t,
 ) -> libc::ssize_t {
+    // The system writes no more at a time, and callers go on with the rest: no frame is longer.
+    let length = length.min(0x7fff_f000);
     if (descriptor == 1 || descriptor == 2)
         && length > 0
         && let Some(take) = TAKE.get()

@@ -34,7 +34,7 @@ impl Cells {
 pub(super) fn listen(listener: &UnixListener, shared: &Shared, output: &Output) {
     for stream in listener.incoming().flatten() {
         if let Err(error) = read_frames(stream, shared, output) {
-            eprintln!("the process that runs the cells: {error}");
+            log::warn!("the process that runs the cells: {error}");
         }
         shared.cells.set(0);
         if !output(EngineEvent::Gone) {

@@ -2,7 +2,7 @@
 
 mod cells;
 mod notices;
-pub mod processes;
+pub(crate) mod processes;
 mod worker;
 
 use std::os::unix::net::UnixListener;
@@ -19,13 +19,15 @@ use cells::Cells;
 use worker::Worker;
 
 /// What a session needs to begin.
-pub struct Setup {
+pub(crate) struct Setup {
     /// Where the template is.
     pub home: Home,
     /// The directory in which cells are compiled.
     pub folder: Arc<SessionFolder>,
     /// A crate that every cell may use, by its folder.
     pub library: Option<PathBuf>,
+    /// Files that change with what that crate is built on.
+    pub fingerprints: Vec<PathBuf>,
     /// Code that is analysed, and not run, while the reader reads.
     pub warm: Option<String>,
 }
@@ -42,7 +44,7 @@ struct Shared {
 }
 
 /// Evaluates cells by evcxr.
-pub struct Session {
+pub(crate) struct Session {
     requests: Sender<EngineRequest>,
     shared: Arc<Shared>,
 }
@@ -52,7 +54,7 @@ impl Session {
     ///
     /// # Errors
     /// A socket that cannot be made.
-    pub fn start(setup: Setup, output: Output) -> Result<Session> {
+    pub(crate) fn start(setup: Setup, output: Output) -> Result<Session> {
         let socket = setup.folder.socket();
         let listener = UnixListener::bind(&socket)
             .with_context(|| format!("the socket {} cannot be made", socket.display()))?;
@@ -102,10 +104,10 @@ impl Engine for Session {
 
 /// Answers every request with the reason for which there is no session.
 fn refuse(reason: &str, queue: &Receiver<EngineRequest>) {
-    eprintln!("evcxr did not start: {reason}");
+    log::error!("evcxr did not start: {reason}");
     for request in queue {
         if let EngineRequest::Execute { done, .. } = request {
-            let message = format!("evcxr did not start: {reason}\nTry: googlenet-kernel doctor");
+            let message = format!("evcxr did not start: {reason}\nTry: rust-live doctor");
             // Nobody waits for the answer of a request whose session has ended.
             let _ = done.send(CellOutcome::failed(message));
         }

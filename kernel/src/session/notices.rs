@@ -37,7 +37,7 @@ impl Notices {
     }
 
     pub(super) fn say(&self, line: &str) {
-        eprintln!("{line}");
+        log::info!("{line}");
         // The names of crates that are compiled are of interest only while they are.
         let passing = line.starts_with(char::is_whitespace);
         if !passing || self.shared.state.phase() == Phase::Compiling {

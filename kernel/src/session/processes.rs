@@ -6,7 +6,7 @@ use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System};
 
 /// Kills all that this process has started, and waits for its end. A program that could not be ended
 /// within two seconds is left to the system.
-pub fn end_all() {
+pub(crate) fn end_all() {
     for _ in 0..100 {
         kill_compilers(0);
         loop {
@@ -23,7 +23,7 @@ pub fn end_all() {
 }
 
 /// Kills cargo and all that it has started, and spares the process that runs the cells.
-pub fn kill_compilers(cells: i32) {
+pub(crate) fn kill_compilers(cells: i32) {
     let Ok(mut system) = System::new() else { return };
     system.refresh_processes_specifics(ProcessesToUpdate::All, true, ProcessRefreshKind::nothing());
     let mut family = vec![Pid::from_u32(std::process::id())];

@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
 use evcxr::{CommandContext, EvalCallbacks, EvalContext};
+use serde_json::Map;
 
 use super::notices::Notices;
 use super::{Setup, Shared};
 use crate::completeness;
-use crate::engine::{Ask, CellOutcome, EngineRequest, Output, value_of};
+use crate::engine::{Ask, CellOutcome, EngineRequest, Output};
 use crate::runtime;
 use crate::template::{self, Key, Template};
 use crate::upstream::{answers, cargo, display};
@@ -28,7 +29,7 @@ const LOOK: Duration = Duration::from_millis(50);
 fn prepare(setup: &Setup, notices: &Notices) -> Result<Option<Template>> {
     let Some(library) = &setup.library else { return Ok(None) };
     let template = Template::of(&setup.home, library);
-    let key = Key::of(library)?;
+    let key = Key::of(library, &setup.fingerprints)?;
     std::thread::scope(|scope| {
         // Ends the thread when it is dropped, however the preparation ends.
         let (_prepared, ended) = channel::<()>();
@@ -55,7 +56,7 @@ fn context(setup: &Setup, socket: &Path) -> Result<CommandContext> {
     drop(outputs.stdout);
     std::thread::Builder::new().name("log".into()).spawn(move || {
         for line in outputs.stderr {
-            eprintln!("{line}");
+            log::warn!("the process that runs the cells: {line}");
         }
     })?;
     let mut context = CommandContext::with_eval_context(context);
@@ -68,9 +69,10 @@ pub(super) struct Worker {
     context: CommandContext,
     shared: Arc<Shared>,
     notices: Notices,
-    /// A Cargo.lock that knows the versions that are prepared.
+    /// The Cargo.lock of the template: a session compiles with the versions that are prepared.
     lock: Option<Vec<u8>>,
-    /// As long as no crate but the cells' own was analysed: the level at which cells are optimised.
+    /// The level at which cells are optimised, which has to be written anew before other crates are
+    /// analysed; None once they are.
     unanalysed: Option<String>,
 }
 
@@ -149,7 +151,7 @@ impl Worker {
                     let seen = self.analyse();
                     let seen = seen.and_then(|()| self.context.hover_at(step, step.len()));
                     if let Err(error) = seen {
-                        eprintln!("while warming up: {error:#}");
+                        log::warn!("while warming up: {error:#}");
                     }
                 }
                 Err(RecvTimeoutError::Disconnected) => return,
@@ -199,21 +201,15 @@ impl Worker {
         if self.shared.shutting_down.load(Ordering::SeqCst) {
             return None;
         }
-        let shown = |outputs: evcxr::EvalOutputs| {
-            let content = outputs.content_by_mime_type.into_iter();
-            content
-                .map(|(kind, body)| {
-                    let value = value_of(&kind, &body);
-                    (kind, value)
-                })
-                .collect()
-        };
         let compiled = self.context.last_source().unwrap_or_default();
         if !commands && display::is_by_debug(&compiled) {
             let _ = std::fs::write(cargo::by_debug(), "");
         }
-        let result = result.map(shown).map_err(answers::cell_error);
-        Some(CellOutcome { result, compiled })
+        let (commands, error) = match result {
+            Ok(outputs) => (answers::shown(outputs), None),
+            Err(error) => (Map::new(), Some(answers::cell_error(error))),
+        };
+        Some(CellOutcome { commands, value: Map::new(), error, compiled })
     }
 }
 
@@ -242,6 +238,8 @@ fn steps(code: &str) -> impl Iterator<Item = &str> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -261,5 +259,26 @@ mod tests {
         let all: Vec<_> = steps("use a::b; let c = 1; c").collect();
         assert_eq!(all, ["use a::b; let c = 1", "use a::b; let c = 1; c"]);
         assert_eq!(steps("").count(), 0);
+    }
+
+    proptest! {
+        #[test]
+        fn warming_up_ends_with_all_of_the_code(code in "[a-z=;: \n{}é]{0,24}") {
+            let all: Vec<_> = steps(&code).collect();
+            prop_assert!(all.iter().all(|step| code.starts_with(step)));
+            prop_assert!(all.iter().zip(all.iter().skip(1)).all(|(one, next)| one.len() < next.len()));
+            let last = code.rsplit(';').next().unwrap_or_default().trim_start();
+            if !last.is_empty() && !last.starts_with("use ") {
+                prop_assert_eq!(all.last(), Some(&&*code));
+            }
+        }
+
+        #[test]
+        fn a_command_among_other_lines_is_seen(
+            before in "[a-z1+ ]{0,6}", indent in " {0,3}", after in "[a-z1+ ]{0,6}"
+        ) {
+            let code = format!("{before}\n{indent}:vars\n{after}");
+            prop_assert!(needs_analysis(&code));
+        }
     }
 }

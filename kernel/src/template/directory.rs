@@ -6,13 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use shared::files;
+use walkdir::{DirEntry, WalkDir};
 
 use super::{Home, TARGET, Template};
-use crate::files::{self, walk_all};
 
 /// A session's private directory; it is removed at the end.
 #[derive(Debug)]
-pub struct SessionFolder {
+pub(crate) struct SessionFolder {
     folder: PathBuf,
     /// Whether it is being removed: nothing more may be put there.
     closed: AtomicBool,
@@ -25,15 +26,15 @@ impl SessionFolder {
     ///
     /// # Errors
     /// A cache that cannot be written.
-    pub fn new(home: &Home, library: Option<&Path>) -> Result<SessionFolder> {
-        let sessions = home.bench(library).join("sessions");
+    pub(crate) fn new(home: &Home, library: Option<&Path>) -> Result<SessionFolder> {
+        let sessions = home.build_dir(library).join("sessions");
         fs::create_dir_all(&sessions)
             .with_context(|| format!("{} cannot be made", sessions.display()))?;
         remove_left_behind(&sessions);
         let name = uuid::Uuid::new_v4().simple().to_string();
         let folder = sessions.join(&name[..12]);
         let lock_file = folder.with_extension("lock");
-        let lock = files::lock(&lock_file)?;
+        let lock = files::lock(&lock_file, || ())?;
         fs::create_dir(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
         Ok(SessionFolder { folder, closed: AtomicBool::new(false), _lock: lock })
     }
@@ -42,24 +43,24 @@ impl SessionFolder {
     ///
     /// # Errors
     /// A cache that cannot be read or written.
-    pub fn fill(&self, template: &Template) -> Result<()> {
+    pub(crate) fn fill(&self, template: &Template) -> Result<()> {
         let (from, to) = (template.folder.join(TARGET), self.folder.join(TARGET));
         fs::create_dir_all(&to)?;
         link_or_copy(&from, &to, &self.closed)
     }
 
     /// Where it is.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.folder
     }
 
     /// Where the process that runs the cells is heard.
-    pub fn socket(&self) -> PathBuf {
+    pub(crate) fn socket(&self) -> PathBuf {
         socket_of(&self.folder)
     }
 
     /// Nothing more is put into it.
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);
     }
 }
@@ -73,7 +74,7 @@ impl Drop for SessionFolder {
 
 /// Removes the directory of a session. Who is still compiling in it is waited for; what is left all
 /// the same, the next kernel removes.
-pub fn remove_session(folder: &Path) {
+pub(crate) fn remove_session(folder: &Path) {
     let _ = fs::remove_file(socket_of(folder));
     for _ in 0..40 {
         let gone = fs::remove_dir_all(folder);
@@ -93,7 +94,7 @@ fn socket_of(folder: &Path) -> PathBuf {
         return path;
     }
     let name = folder.file_name().unwrap_or_default().to_string_lossy();
-    std::env::temp_dir().join(format!("googlenet-kernel-{name}.sock"))
+    std::env::temp_dir().join(format!("rust-live-{name}.sock"))
 }
 
 /// Removes the directories of kernels that were killed.
@@ -104,7 +105,7 @@ fn remove_left_behind(sessions: &Path) {
             continue;
         }
         let Ok(file) = File::open(&lock_file) else { continue };
-        // A lock that was made a moment ago may not be held yet.
+        // A kernel makes the file first and locks it then: one that is seconds old may be about to be held.
         let young = file
             .metadata()
             .and_then(|data| data.modified())
@@ -119,17 +120,18 @@ fn remove_left_behind(sessions: &Path) {
 
 /// Links what compilers replace and never change; copies all else that is needed, with its time.
 fn link_or_copy(from: &Path, to: &Path, closed: &AtomicBool) -> Result<()> {
-    walk_all(from, &mut |path, kind| {
+    // What only a change to the library would need, and the most that would be copied.
+    let is_needed =
+        |entry: &DirEntry| !(entry.file_type().is_dir() && entry.file_name() == "incremental");
+    for entry in WalkDir::new(from).min_depth(1).into_iter().filter_entry(is_needed) {
         ensure!(!closed.load(Ordering::SeqCst), "the session has ended");
+        let entry = entry?;
+        let path = entry.path();
         let target = to.join(path.strip_prefix(from).unwrap_or(path));
-        if kind.is_dir() {
-            // What only a change to the library would need, and the most that would be copied.
-            if path.file_name().is_some_and(|name| name == "incremental") {
-                return Ok(false);
-            }
+        if entry.file_type().is_dir() {
             fs::create_dir_all(&target)?;
         } else if is_note(path) {
-            return Ok(false);
+            continue;
         } else if is_output(path) {
             fs::hard_link(path, &target)
                 .with_context(|| format!("{} cannot be linked", path.display()))?;
@@ -139,8 +141,8 @@ fn link_or_copy(from: &Path, to: &Path, closed: &AtomicBool) -> Result<()> {
             let modified = fs::metadata(path)?.modified()?;
             File::options().write(true).open(&target)?.set_modified(modified)?;
         }
-        Ok(true)
-    })
+    }
+    Ok(())
 }
 
 /// Whether a file is cargo's note of how it came to what it made, which it reads only to make it again.
@@ -211,7 +213,7 @@ mod tests {
         let path = session.path().to_path_buf();
         drop(session);
         assert!(!path.exists());
-        assert_eq!(fs::read_dir(home.bench(None).join("sessions")).unwrap().count(), 0);
+        assert_eq!(fs::read_dir(home.build_dir(None).join("sessions")).unwrap().count(), 0);
     }
 
     #[test]
@@ -220,7 +222,7 @@ mod tests {
         // Too long for a socket within it.
         let home = home(&folder.path().join("long".repeat(25)));
         let used = SessionFolder::new(&home, None).unwrap();
-        let sessions = home.bench(None).join("sessions");
+        let sessions = home.build_dir(None).join("sessions");
         let socket = socket_of(&sessions.join("dead"));
         assert!(socket.starts_with(std::env::temp_dir()) && !socket.starts_with(&sessions));
         fs::write(&socket, "").unwrap();

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 
 /// The directories of this kernel.
 #[derive(Debug, Clone)]
-pub struct Home {
+pub(crate) struct Home {
     /// What can be made again: templates, sessions, hooks.
     pub cache: PathBuf,
     /// What cannot: the history.
@@ -18,7 +18,7 @@ impl Home {
     /// Where the cells that use a library are compiled, or those that use none.
     ///
     /// The libraries are kept apart, since Cargo finds the profile of one in the folder above.
-    pub fn bench(&self, library: Option<&Path>) -> PathBuf {
+    pub(crate) fn build_dir(&self, library: Option<&Path>) -> PathBuf {
         let Some(library) = library else { return self.cache.join("plain") };
         let mut hasher = DefaultHasher::new();
         library.canonicalize().unwrap_or_else(|_| library.to_path_buf()).hash(&mut hasher);
@@ -30,7 +30,7 @@ impl Home {
     ///
     /// # Errors
     /// A person without a home directory.
-    pub fn find() -> Result<Home> {
+    pub(crate) fn find() -> Result<Home> {
         let none = "there is no home directory: set HOME";
         let cache = dirs::cache_dir().context(none)?;
         let state = dirs::state_dir().or_else(dirs::data_local_dir).context(none)?;

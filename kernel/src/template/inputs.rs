@@ -13,13 +13,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
+use walkdir::{DirEntry, WalkDir};
 
-use crate::files::walk_all;
 use crate::upstream::cargo;
 
 /// Files, and variables that build scripts have asked for.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub struct Inputs {
+pub(super) struct Inputs {
     /// When cargo was called, in seconds since 1970: the layers of an image keep no more of a time.
     began: u64,
     files: BTreeMap<PathBuf, State>,
@@ -40,7 +40,7 @@ struct State {
 
 /// Why what was compiled fits no longer.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Change {
+pub(crate) enum Change {
     /// A file with another content, or one that is no more.
     Content(PathBuf),
     /// A file with the same content and a time after cargo was called: cargo goes by that.
@@ -70,7 +70,7 @@ impl Inputs {
     ///
     /// # Errors
     /// A file that cannot be read.
-    pub fn of(cells: &Path, began: SystemTime) -> Result<Inputs> {
+    pub(super) fn of(cells: &Path, began: SystemTime) -> Result<Inputs> {
         let mut inputs = Inputs { began: seconds(began), ..Inputs::default() };
         let notes = Notes::read(cells)?;
         for name in notes.variables {
@@ -111,21 +111,23 @@ impl Inputs {
         };
         add(path)?;
         if path.is_dir() {
-            walk_all(path, &mut |entry, kind| {
-                let name = entry.file_name().unwrap_or_default().to_string_lossy();
-                // What is compiled there is no source.
-                let enter = name != "target" && !name.starts_with('.');
-                if enter && !kind.is_symlink() {
-                    add(entry)?;
+            // What is compiled there is no source.
+            let is_source = |entry: &DirEntry| {
+                let name = entry.file_name().to_string_lossy();
+                entry.depth() == 0 || (name != "target" && !name.starts_with('.'))
+            };
+            for entry in WalkDir::new(path).into_iter().filter_entry(is_source) {
+                let entry = entry?;
+                if entry.depth() > 0 && !entry.path_is_symlink() {
+                    add(entry.path())?;
                 }
-                Ok(enter)
-            })?;
+            }
         }
         Ok(())
     }
 
     /// The first change since; None where cargo would compile nothing.
-    pub fn change(&self) -> Option<Change> {
+    pub(super) fn change(&self) -> Option<Change> {
         let files = self.files.iter().find_map(|(file, state)| state.change(file, self.began));
         files.or_else(|| {
             let (name, _) =
@@ -139,7 +141,7 @@ impl Inputs {
     ///
     /// # Errors
     /// A folder that cannot be changed.
-    pub fn forget_overlooked(&self, cells: &Path, made: SystemTime) -> Result<()> {
+    pub(super) fn forget_overlooked(&self, cells: &Path, made: SystemTime) -> Result<()> {
         let overlooked = self.files.iter().any(|(file, state)| {
             let changed = matches!(state.change(file, self.began), Some(Change::Content(_)));
             changed && state.modified.is_some() && modified(file).is_ok_and(|time| time <= made)
@@ -147,16 +149,23 @@ impl Inputs {
         if !overlooked {
             return Ok(());
         }
+        let is_unit = |path: &Path| path.parent().is_some_and(|at| at.ends_with(".fingerprint"));
         let mut found = Vec::new();
-        walk_all(&cells.join("target"), &mut |path, kind| {
-            let unit = path.file_name().unwrap_or_default().to_string_lossy();
-            let package = unit.rsplit_once('-').map_or("", |(package, _hash)| package);
-            let of_a_unit = path.parent().is_some_and(|folder| folder.ends_with(".fingerprint"));
-            if of_a_unit && self.packages.contains(package) {
-                found.push(path.to_owned());
+        let mut walk = WalkDir::new(cells.join("target")).min_depth(1).into_iter();
+        while let Some(entry) = walk.next() {
+            let entry = entry?;
+            if !is_unit(entry.path()) {
+                continue;
             }
-            Ok(kind.is_dir() && !of_a_unit)
-        })?;
+            if entry.file_type().is_dir() {
+                walk.skip_current_dir();
+            }
+            let unit = entry.file_name().to_string_lossy();
+            let package = unit.rsplit_once('-').map_or("", |(package, _hash)| package);
+            if self.packages.contains(package) {
+                found.push(entry.into_path());
+            }
+        }
         for unit in found {
             fs::remove_dir_all(&unit)
                 .with_context(|| format!("{} cannot be removed", unit.display()))?;
@@ -165,7 +174,7 @@ impl Inputs {
     }
 
     /// A file whose time has not come: cargo compiles its crate anew whenever it is asked to.
-    pub fn dated_ahead(&self) -> Option<&Path> {
+    pub(super) fn dated_ahead(&self) -> Option<&Path> {
         let now = seconds(SystemTime::now());
         let found = self.files.iter().find(|(_, state)| state.modified.is_some_and(|at| at > now));
         found.map(|(file, _)| file.as_path())
@@ -181,8 +190,9 @@ impl State {
         if !same && content_of(file).ok() != Some(self.content) {
             return Some(Change::Content(file.to_owned()));
         }
-        // Of a file that was changed while cargo was at work, nobody knows what was compiled. One that was
-        // dated in the future when it was compiled would be newer after the next time, too.
+        // A file that was changed while cargo was at work may have been read before or after the change:
+        // it counts as changed. A date in the future does not, since it would be newer after the next
+        // preparation, too, and the one after that.
         let newer = found.is_some_and(|at| began < at && (at <= now || !same));
         let newer = newer && self.modified.is_some();
         newer.then(|| Change::Time(file.to_owned()))
@@ -203,14 +213,19 @@ struct Notes {
 impl Notes {
     fn read(cells: &Path) -> Result<Notes> {
         let mut notes = Notes::default();
-        let target = cells.join("target");
-        walk_all(&target, &mut |path, kind| {
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            if kind.is_dir() {
-                return Ok(!["deps", "incremental", ".fingerprint", "out"].contains(&&*name));
-            }
+        const NO_NOTES: [&str; 4] = ["deps", "incremental", ".fingerprint", "out"];
+        let may_hold_notes = |entry: &DirEntry| {
+            let name = entry.file_name().to_string_lossy();
+            !(entry.depth() > 0 && entry.file_type().is_dir() && NO_NOTES.contains(&&*name))
+        };
+        for entry in WalkDir::new(cells.join("target")).into_iter().filter_entry(may_hold_notes) {
+            let entry = entry?;
+            let (path, name) = (entry.path(), entry.file_name());
             let unit = path.parent().unwrap_or(path);
             let of_a_script = unit.parent().is_some_and(|folder| folder.ends_with("build"));
+            if entry.file_type().is_dir() {
+                continue;
+            }
             if name == "libctx.d" {
                 let listed = cargo::listed(path)?;
                 notes
@@ -234,8 +249,7 @@ impl Notes {
                 }
                 notes.variables.extend(variables);
             }
-            Ok(true)
-        })?;
+        }
         Ok(notes)
     }
 }
@@ -259,7 +273,7 @@ fn value_of(variable: &str) -> Option<String> {
     std::env::var_os(variable).map(|value| value.to_string_lossy().into_owned())
 }
 
-fn content_of(file: &Path) -> Result<u64> {
+pub(super) fn content_of(file: &Path) -> Result<u64> {
     if file.is_dir() {
         return Ok(0);
     }
@@ -273,7 +287,7 @@ fn content_of(file: &Path) -> Result<u64> {
 ///
 /// # Errors
 /// A file that is not there.
-pub fn modified(file: &Path) -> Result<SystemTime> {
+pub(super) fn modified(file: &Path) -> Result<SystemTime> {
     let data = fs::metadata(file).with_context(|| format!("{} cannot be read", file.display()))?;
     Ok(data.modified()?)
 }

@@ -1,6 +1,6 @@
 //! The prepared build directory, and the private directory that each session gets of it.
 //!
-//! A first cell that loads a crate on libtorch compiles for minutes. `prepare` does it once, and
+//! A first cell that loads a large crate compiles for minutes. `prepare` does it once, and
 //! every session starts from hard links to what was compiled. Cargo and rustc write some files in
 //! place; those are copied, so that no session can change the template or another session.
 
@@ -10,23 +10,24 @@ mod inputs;
 mod key;
 mod rust;
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Instant, SystemTime};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use evcxr::{CommandContext, EvalContext};
 use serde::{Deserialize, Serialize};
+use shared::files;
+use walkdir::WalkDir;
 
-use crate::files::walk_all;
 use crate::upstream::{cargo, prelink};
-pub use directory::{SessionFolder, remove_session};
-pub use home::Home;
+pub(crate) use directory::{SessionFolder, remove_session};
+pub(crate) use home::Home;
 use inputs::{Change, Inputs, modified};
-pub use key::Key;
-pub use rust::{hooks, rustc};
+pub(crate) use key::Key;
+pub(crate) use rust::{hooks, rustc};
 
 /// In the folder of the cells, and in a template: what is compiled.
 const TARGET: &str = "target";
@@ -41,13 +42,13 @@ struct Made {
 
 /// A prepared build directory.
 #[derive(Debug)]
-pub struct Template {
+pub(crate) struct Template {
     folder: PathBuf,
 }
 
 /// Whether a template is there.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Standing {
+pub(crate) enum TemplateStatus {
     /// Ready to be used.
     Ready,
     /// There is none.
@@ -56,15 +57,15 @@ pub enum Standing {
     Stale(Stale),
 }
 
-/// What is another than it was.
+/// Why a template fits no longer.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Stale {
+pub(crate) enum Stale {
     /// The compiler.
     Rust,
     /// This program.
     Kernel,
-    /// The library's own library.
-    Libtorch,
+    /// A file that changes with what the library is built on.
+    Fingerprint(PathBuf),
     /// What cargo looked at.
     Input(Change),
 }
@@ -74,7 +75,7 @@ impl std::fmt::Display for Stale {
         match self {
             Stale::Rust => f.write_str("Rust was updated"),
             Stale::Kernel => f.write_str("the kernel was updated"),
-            Stale::Libtorch => f.write_str("libtorch is another"),
+            Stale::Fingerprint(file) => write!(f, "{} is another", file.display()),
             Stale::Input(change) => change.fmt(f),
         }
     }
@@ -91,38 +92,38 @@ impl Made {
 
 impl Template {
     /// The place of the template of a crate.
-    pub fn of(home: &Home, library: &Path) -> Template {
-        Template { folder: home.bench(Some(library)).join("template") }
+    pub(crate) fn of(home: &Home, library: &Path) -> Template {
+        Template { folder: home.build_dir(Some(library)).join("template") }
     }
 
     /// Whether it fits the key.
-    pub fn standing(&self, key: &Key) -> Standing {
-        let Some(made) = Made::read(&self.folder) else { return Standing::Missing };
+    pub(crate) fn status(&self, key: &Key) -> TemplateStatus {
+        let Some(made) = Made::read(&self.folder) else { return TemplateStatus::Missing };
         if made.key.rustc != key.rustc {
-            Standing::Stale(Stale::Rust)
-        } else if made.key.libtorch != key.libtorch {
-            Standing::Stale(Stale::Libtorch)
+            TemplateStatus::Stale(Stale::Rust)
+        } else if let Some(file) = made.key.other_fingerprint(key) {
+            TemplateStatus::Stale(Stale::Fingerprint(file))
         } else if made.key != *key {
-            Standing::Stale(Stale::Kernel)
+            TemplateStatus::Stale(Stale::Kernel)
         } else {
             made.inputs
                 .change()
-                .map_or(Standing::Ready, |change| Standing::Stale(Stale::Input(change)))
+                .map_or(TemplateStatus::Ready, |change| TemplateStatus::Stale(Stale::Input(change)))
         }
     }
 
     /// A file of the library whose time has not come: with it, every session compiles the library.
-    pub fn dated_ahead(&self) -> Option<PathBuf> {
+    pub(crate) fn dated_ahead(&self) -> Option<PathBuf> {
         Made::read(&self.folder)?.inputs.dated_ahead().map(Path::to_owned)
     }
 
     /// The versions that it was built with.
-    pub fn lock(&self) -> Option<Vec<u8>> {
+    pub(crate) fn lock(&self) -> Option<Vec<u8>> {
         fs::read(self.folder.join("Cargo.lock")).ok()
     }
 
     /// The folder, for `doctor`.
-    pub fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
 
@@ -130,18 +131,20 @@ impl Template {
     ///
     /// # Errors
     /// A crate that does not compile, and a cache that cannot be written.
-    pub fn prepare(&self, home: &Home, key: &Key, say: &dyn Fn(&str)) -> Result<()> {
-        if self.standing(key) == Standing::Ready {
+    pub(crate) fn prepare(&self, home: &Home, key: &Key, say: &dyn Fn(&str)) -> Result<()> {
+        if self.status(key) == TemplateStatus::Ready {
             return Ok(());
         }
-        let bench = home.bench(Some(&key.library));
-        fs::create_dir_all(bench.join(".cargo"))
-            .with_context(|| format!("{} cannot be made", bench.display()))?;
-        let lock = wait_for(&self.folder.with_extension("lock"), say)?;
-        let stale = match self.standing(key) {
-            Standing::Ready => return Ok(()),
-            Standing::Missing => None,
-            Standing::Stale(stale) => Some(stale),
+        let build_dir = home.build_dir(Some(&key.library));
+        fs::create_dir_all(build_dir.join(".cargo"))
+            .with_context(|| format!("{} cannot be made", build_dir.display()))?;
+        let lock = files::lock(&self.folder.with_extension("lock"), || {
+            say("Another kernel is preparing the library: waiting for its end.");
+        })?;
+        let stale = match self.status(key) {
+            TemplateStatus::Ready => return Ok(()),
+            TemplateStatus::Missing => None,
+            TemplateStatus::Stale(stale) => Some(stale),
         };
         let reason =
             stale.as_ref().map_or("it was not prepared yet".to_owned(), ToString::to_string);
@@ -149,9 +152,9 @@ impl Template {
         say(&format!("Preparing {name} ({reason}). This takes minutes, once."));
         let start = Instant::now();
         remove_orphans(&home.cache);
-        let (config, profile) = (bench.join(".cargo/config.toml"), profile_of(&key.library)?);
+        let (config, profile) = (build_dir.join(".cargo/config.toml"), profile_of(&key.library)?);
         let part = self.folder.with_extension("part");
-        // Compiled in another way, or by another compiler, nothing is still good.
+        // With another profile, or by another compiler, nothing can be used again that was compiled.
         let same = fs::read_to_string(&config).is_ok_and(|config| config == profile)
             && !matches!(stale, Some(Stale::Rust | Stale::Kernel));
         if !same {
@@ -190,7 +193,7 @@ impl Template {
 }
 
 /// What a file of the library's means that is dated in the future.
-pub fn future_date(file: &Path) -> String {
+pub(crate) fn future_date(file: &Path) -> String {
     format!(
         "{} is dated in the future, so that cargo compiles the library in every session: touch it",
         file.display()
@@ -219,16 +222,16 @@ fn profile_of(library: &Path) -> Result<String> {
 /// Removes the templates of libraries that are no more: half a gigabyte each.
 fn remove_orphans(cache: &Path) {
     let Ok(entries) = fs::read_dir(cache) else { return };
-    for bench in entries.flatten().map(|entry| entry.path()) {
-        let made = Made::read(&bench.join("template"));
+    for build_dir in entries.flatten().map(|entry| entry.path()) {
+        let made = Made::read(&build_dir.join("template"));
         if made.is_some_and(|made| !made.key.library.is_dir()) {
-            let _ = fs::remove_dir_all(&bench);
+            let _ = fs::remove_dir_all(&build_dir);
         }
     }
 }
 
-/// Compiles in a process of its own: evcxr reads the folder from the environment. That process works
-/// on when this one is killed, so it holds the lock as well.
+/// Compiles in a process of its own, since evcxr reads the folder from the environment. That process
+/// goes on compiling when this one is killed, so it inherits the lock: the next one waits for it.
 fn build(folder: &Path, key: &Key, lock: &File, say: &dyn Fn(&str)) -> Result<()> {
     let mut child = Command::new(std::env::current_exe()?)
         .arg("build-template")
@@ -265,7 +268,7 @@ fn build(folder: &Path, key: &Key, lock: &File, say: &dyn Fn(&str)) -> Result<()
 ///
 /// # Errors
 /// A crate that does not compile.
-pub fn build_here(library: &Path) -> Result<()> {
+pub(crate) fn build_here(library: &Path) -> Result<()> {
     let folder =
         PathBuf::from(std::env::var_os("EVCXR_TMPDIR").context("EVCXR_TMPDIR is not set")?);
     // Cells run here as evcxr's own do: this process is no session.
@@ -291,14 +294,17 @@ fn drop_files(folder: &Path, beginnings: &[&str]) -> Result<()> {
         return Ok(());
     }
     let mut found = Vec::new();
-    walk_all(&target, &mut |path, _| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let is_one = beginnings.iter().any(|beginning| name.starts_with(beginning));
-        if is_one {
-            found.push(path.to_path_buf());
+    let mut walk = WalkDir::new(&target).min_depth(1).into_iter();
+    while let Some(entry) = walk.next() {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy();
+        if beginnings.iter().any(|beginning| name.starts_with(beginning)) {
+            if entry.file_type().is_dir() {
+                walk.skip_current_dir();
+            }
+            found.push(entry.into_path());
         }
-        Ok(!is_one)
-    })?;
+    }
     found.iter().try_for_each(|path| remove(path))
 }
 
@@ -313,21 +319,10 @@ fn remove(path: &Path) -> Result<()> {
     }
 }
 
-fn wait_for(path: &Path, say: &dyn Fn(&str)) -> Result<File> {
-    let file = File::create(path).with_context(|| format!("{} cannot be made", path.display()))?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            say("Another kernel is preparing the library: waiting for its end.");
-            file.lock()?;
-        }
-        Err(TryLockError::Error(error)) => bail!("{} cannot be locked: {error}", path.display()),
-    }
-    Ok(file)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     fn key(library: &Path) -> Key {
@@ -335,7 +330,7 @@ mod tests {
             library: library.into(),
             rustc: "1.95".into(),
             kernel: "0.1".into(),
-            libtorch: "2.11".into(),
+            fingerprints: BTreeMap::from([("/c/version".into(), Some(11))]),
         }
     }
 
@@ -350,15 +345,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let template = Template { folder: folder.path().to_path_buf() };
         let key = key(Path::new("/lib"));
-        assert_eq!(template.standing(&key), Standing::Missing);
+        assert_eq!(template.status(&key), TemplateStatus::Missing);
         write_key(folder.path(), &key);
-        assert_eq!(template.standing(&key), Standing::Ready);
+        assert_eq!(template.status(&key), TemplateStatus::Ready);
         let updated = Key { rustc: "1.96".into(), ..key.clone() };
-        assert_eq!(template.standing(&updated), Standing::Stale(Stale::Rust));
-        let other = Key { libtorch: "2.12".into(), ..key.clone() };
-        assert_eq!(template.standing(&other), Standing::Stale(Stale::Libtorch));
+        assert_eq!(template.status(&updated), TemplateStatus::Stale(Stale::Rust));
+        let fingerprints = BTreeMap::from([("/c/version".into(), Some(12))]);
+        let other = Key { fingerprints, ..key.clone() };
+        let file = Stale::Fingerprint("/c/version".into());
+        assert_eq!(template.status(&other), TemplateStatus::Stale(file));
         let kernel = Key { kernel: "0.2".into(), ..key };
-        assert_eq!(template.standing(&kernel), Standing::Stale(Stale::Kernel));
+        assert_eq!(template.status(&kernel), TemplateStatus::Stale(Stale::Kernel));
     }
 
     #[test]
@@ -379,10 +376,10 @@ mod tests {
         let home = Home { cache: folder.path().join("cache"), state: folder.path().join("state") };
         let gone = folder.path().join("gone");
         for library in [folder.path(), &gone] {
-            write_key(&home.bench(Some(library)).join("template"), &key(library));
+            write_key(&home.build_dir(Some(library)).join("template"), &key(library));
         }
         remove_orphans(&home.cache);
-        assert!(home.bench(Some(folder.path())).exists());
-        assert!(!home.bench(Some(&gone)).exists());
+        assert!(home.build_dir(Some(folder.path())).exists());
+        assert!(!home.build_dir(Some(&gone)).exists());
     }
 }

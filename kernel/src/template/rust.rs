@@ -14,11 +14,12 @@ use super::Home;
 ///
 /// # Errors
 /// A rustc that does not run.
-pub fn rustc(arguments: &[&str]) -> Result<String> {
-    let output = Command::new("rustc")
-        .args(arguments)
-        .output()
-        .context("rustc does not run: install Rust 1.95 from https://rustup.rs")?;
+pub(crate) fn rustc(arguments: &[&str]) -> Result<String> {
+    let output = Command::new("rustc").args(arguments).output().context(concat!(
+        "rustc does not run: install Rust ",
+        env!("CARGO_PKG_RUST_VERSION"),
+        " from https://rustup.rs"
+    ))?;
     ensure!(output.status.success(), "rustc: {}", String::from_utf8_lossy(&output.stderr));
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
@@ -37,7 +38,7 @@ pub(super) fn rustc_version() -> Result<&'static str> {
 ///
 /// # Errors
 /// A rustc that does not run or does not compile it.
-pub fn hooks(home: &Home) -> Result<PathBuf> {
+pub(crate) fn hooks(home: &Home) -> Result<PathBuf> {
     const SOURCE: &str = include_str!("../runtime/hooks.rs");
     let mut hasher = DefaultHasher::new();
     (SOURCE, rustc_version()?).hash(&mut hasher);

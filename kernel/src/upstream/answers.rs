@@ -1,16 +1,21 @@
 //! evcxr's answers in this kernel's own types.
 
 use evcxr::{CompilationError, Error};
+use serde_json::{Map, Value};
 
-use crate::engine::{CellError, Completion, Completions, Diagnostic, Documentation, Label};
+use crate::engine::{
+    CellError, Completion, Completions, Diagnostic, Documentation, Label, value_of,
+};
 
 /// What was wrong with a cell.
-pub fn cell_error(error: Error) -> CellError {
+pub(crate) fn cell_error(error: Error) -> CellError {
     match error {
         Error::CompilationErrors(errors) => {
             CellError::Compilation(errors.iter().map(diagnostic).collect())
         }
-        Error::SubprocessTerminated(status) => CellError::ProcessEnded(status),
+        Error::SubprocessTerminated(status) => {
+            CellError::ProcessEnded { status, last_words: String::new() }
+        }
         other => CellError::Other(other.to_string()),
     }
 }
@@ -33,8 +38,18 @@ fn diagnostic(error: &CompilationError) -> Diagnostic {
     }
 }
 
+/// What evcxr's own commands show, by MIME type.
+pub(crate) fn shown(outputs: evcxr::EvalOutputs) -> Map<String, Value> {
+    let content = outputs.content_by_mime_type.into_iter();
+    let parsed = content.map(|(kind, body)| {
+        let value = value_of(&kind, &body);
+        (kind, value)
+    });
+    parsed.collect()
+}
+
 /// What may stand at a place.
-pub fn completions(found: evcxr::Completions) -> Completions {
+pub(crate) fn completions(found: evcxr::Completions) -> Completions {
     let items = found.completions.into_iter().map(|item| Completion {
         code: item.code,
         kind: item.kind,
@@ -44,6 +59,6 @@ pub fn completions(found: evcxr::Completions) -> Completions {
 }
 
 /// What is known of a name; None where evcxr says that it is nothing.
-pub fn documentation((plain, html): (String, String)) -> Option<Documentation> {
+pub(crate) fn documentation((plain, html): (String, String)) -> Option<Documentation> {
     (plain != "No documentation found").then_some(Documentation { plain, html })
 }

@@ -1,4 +1,4 @@
-//! Stands before cargo: calls rustc at once where nothing but the cell has changed.
+//! A shim before cargo, which calls rustc at once where nothing but the cell has changed.
 //!
 //! evcxr has cargo look through all dependencies whenever it compiles a cell, and an expression is
 //! compiled twice. Here the first such call goes to cargo, which tells how it calls rustc; the next
@@ -8,6 +8,7 @@
 //! is both on the path and that home holds programs of the names `rustup` and `cargo`, one that cargo
 //! calls in the place of rustc, and one that rustc calls in the place of a linker; all are this program.
 
+use std::convert::Infallible;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -24,15 +25,15 @@ use crate::upstream::dependencies::{self, Needed};
 use crate::upstream::display;
 use crate::upstream::prelink::{Compiler, LINKER, Prelinked, link};
 
-/// Set by the kernel: the cargo that is stood before.
-const CARGO: &str = "GOOGLENET_KERNEL_CARGO";
-/// Set by the kernel, if the reader has set it: cargo's own home.
-const HOME: &str = "GOOGLENET_KERNEL_CARGO_HOME";
+/// Set by the kernel: the real cargo, which the shim calls.
+const CARGO: &str = "RUST_LIVE_CARGO";
+/// Set by the kernel: the reader's own `CARGO_HOME`, where there is one.
+const HOME: &str = "RUST_LIVE_CARGO_HOME";
 const CARGO_HOME: &str = "CARGO_HOME";
-/// Cargo's own, before all of its configurations: whether the network is left alone.
+/// Cargo's own variable, which counts more than its configurations: whether it must not ask the network.
 const NET_OFFLINE: &str = "CARGO_NET_OFFLINE";
 /// Set for cargo: where its call of rustc is written.
-const RECORD: &str = "GOOGLENET_KERNEL_RECORD";
+const RECORD: &str = "RUST_LIVE_RECORD";
 /// Set by evcxr: where it reads which file was made.
 const SHARED_OBJECT: &str = "EVCXR_EXECUTION_SO_PATH";
 /// With any of these, cargo does not call rustc itself.
@@ -43,16 +44,17 @@ const WRAPPERS: [&str; 4] = [
     "CARGO_BUILD_RUSTC_WORKSPACE_WRAPPER",
 ];
 /// Beside the cell crate's Cargo.toml: its last call of rustc.
-pub const CALL: &str = "rustc-call.json";
-/// Behind the `opt-level` in Cargo.toml, as long as other crates need not be analysed.
-pub const UNANALYSED: &str = " # nothing is analysed yet";
+pub(crate) const CALL: &str = "rustc-call.json";
+/// A comment behind the `opt-level` in Cargo.toml, there as long as rust-analyzer is shown no other crates.
+/// When it is taken away, the file has changed, and rust-analyzer looks at the crates again.
+pub(crate) const UNANALYSED: &str = " # nothing is analysed yet";
 /// In the folder of the cells: the cell.
 const CELL: &str = "src/lib.rs";
 const RECORDER: &str = "rustc-recorder";
 const FOLDER: &str = "tools";
 
 /// Becomes one of the programs of that folder, if this is one.
-pub fn enter() {
+pub(crate) fn enter() {
     let Some(program) = std::env::args_os().next().and_then(|name| on_path(name.into())) else {
         return;
     };
@@ -81,14 +83,12 @@ fn on_path(program: PathBuf) -> Option<PathBuf> {
     std::env::split_paths(&path).map(|folder| folder.join(&program)).find(|file| file.is_file())
 }
 
-/// What such a program never returns.
-enum Never {}
-
-/// Puts the folder onto this process's path, and makes it cargo's home.
+/// Makes the folder of shims, programs of the names `cargo` and `rustup` that are this one; puts it before
+/// this process's path, and makes it cargo's home.
 ///
 /// # Errors
 /// A cache that cannot be written.
-pub fn stand_before(cache: &Path, set: fn(&str, OsString)) -> Result<()> {
+pub(crate) fn install_shims(cache: &Path, set: fn(&str, OsString)) -> Result<()> {
     let this = std::env::current_exe().context("this program cannot be found")?;
     let mut hasher = DefaultHasher::new();
     this.hash(&mut hasher);
@@ -127,7 +127,7 @@ fn real_cargo() -> OsString {
 }
 
 /// The reader's own path: programs that cells start must find nothing of this.
-pub fn path_of_the_reader() -> OsString {
+pub(crate) fn path_of_the_reader() -> OsString {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let own = |folder: &PathBuf| folder.join(RECORDER).exists();
     let folders = std::env::split_paths(&path).filter(|folder| !own(folder));
@@ -135,7 +135,7 @@ pub fn path_of_the_reader() -> OsString {
 }
 
 /// Gives a program the environment that the reader gave to the kernel.
-pub fn hide_from(command: &mut Command) -> &mut Command {
+pub(crate) fn hide_from(command: &mut Command) -> &mut Command {
     match std::env::var_os(HOME) {
         Some(own) => command.env(CARGO_HOME, own),
         None => command.env_remove(CARGO_HOME),
@@ -144,7 +144,7 @@ pub fn hide_from(command: &mut Command) -> &mut Command {
 }
 
 /// Answers where cargo is; asks the real rustup everything else.
-fn rustup(program: &Path, arguments: &[OsString]) -> Result<Never> {
+fn rustup(program: &Path, arguments: &[OsString]) -> Result<Infallible> {
     if arguments == ["which", "cargo"] {
         println!("{}", program.with_file_name("cargo").display());
         std::process::exit(0);
@@ -152,7 +152,7 @@ fn rustup(program: &Path, arguments: &[OsString]) -> Result<Never> {
     exec(hide_from(Command::new("rustup").args(arguments)))
 }
 
-fn cargo(program: &Path, arguments: &[OsString]) -> Result<Never> {
+fn cargo(program: &Path, arguments: &[OsString]) -> Result<Infallible> {
     let real = std::env::var_os(CARGO).unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(real);
     hide_from(command.args(arguments));
@@ -230,7 +230,7 @@ fn keeping_versions(metadata: &mut Command) -> Result<i32> {
 }
 
 /// In the place of rustc: writes down how it was called, and calls it.
-fn record(arguments: &[OsString]) -> Result<Never> {
+fn record(arguments: &[OsString]) -> Result<Infallible> {
     let (rustc, arguments) = arguments.split_first().context("no rustc is named")?;
     if let Some(part) = std::env::var_os(RECORD)
         && let Some(call) = Call::of(rustc, arguments)
@@ -240,13 +240,13 @@ fn record(arguments: &[OsString]) -> Result<Never> {
     exec(Command::new(rustc).args(arguments).env_remove(RECORD))
 }
 
-/// A file that is there as long as other crates need not be analysed.
-pub fn unanalysed() -> PathBuf {
+/// A file that is there until the first cell needs an analysis of other crates.
+pub(crate) fn unanalysed() -> PathBuf {
     in_session("unanalysed")
 }
 
 /// A file that is there as long as evcxr shows values by `{:?}`, which its commands may change.
-pub fn by_debug() -> PathBuf {
+pub(crate) fn by_debug() -> PathBuf {
     in_session("by-debug")
 }
 
@@ -254,7 +254,7 @@ fn in_session(name: &str) -> PathBuf {
     PathBuf::from(std::env::var_os("EVCXR_TMPDIR").unwrap_or_default()).join(name)
 }
 
-fn exec(command: &mut Command) -> Result<Never> {
+fn exec(command: &mut Command) -> Result<Infallible> {
     Err(command.exec()).with_context(|| format!("{command:?} does not start"))
 }
 
@@ -320,7 +320,7 @@ impl Call {
     }
 
     /// evcxr reads what the compiler says, and which file it made, if it comes to a good end.
-    fn again(&self, here: &Path) -> Result<Never> {
+    fn again(&self, here: &Path) -> Result<Infallible> {
         let shared_object = std::env::var_os(SHARED_OBJECT).context("evcxr names no file")?;
         let made = self.target.join(format!("libctx{}", std::env::consts::DLL_SUFFIX));
         fs::write(shared_object, made.as_os_str().as_encoded_bytes())?;
@@ -380,7 +380,7 @@ fn sources(here: &Path, target: &Path) -> Result<Vec<PathBuf>> {
 ///
 /// # Errors
 /// A list that is not there or is none.
-pub fn listed(list: &Path) -> Result<Vec<PathBuf>> {
+pub(crate) fn listed(list: &Path) -> Result<Vec<PathBuf>> {
     let text = fs::read_to_string(list)?;
     let (_, sources) = text.split_once(": ").context("a list without a target")?;
     // A space within a name has a backslash before it.

@@ -4,9 +4,9 @@
 //! variable. A library may say through which of its dependencies its own functions can be understood:
 //!
 //! ```toml
-//! [package.metadata.googlenet-kernel.public-dependencies]
-//! googlenet-lib = ["tch"]
-//! tch = []
+//! [package.metadata.rust-live.public-dependencies]
+//! library = ["tensors"]
+//! tensors = []
 //! ```
 //!
 //! Of the crates that are named on the left, only those on the right are listed as dependencies, and
@@ -32,7 +32,7 @@ const STANDARD: [(&str, &[&str]); 6] = [
 
 /// How much a cell needs to be understood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Needed {
+pub(crate) enum Needed {
     /// It declares no variable: what stands in other crates is nothing to it.
     Nothing,
     /// What can be named in it.
@@ -40,14 +40,12 @@ pub enum Needed {
 }
 
 /// Takes out of what `cargo metadata` says what is not needed. None where that is nothing.
-pub fn spare(mut metadata: Value, needed: Needed) -> Option<Value> {
+pub(crate) fn spare(mut metadata: Value, needed: Needed) -> Option<Value> {
     let packages = metadata["packages"].as_array()?;
     let sysroot = packages.iter().find(|package| package["name"] == "sysroot");
     let mut public: Public = packages
         .iter()
-        .filter_map(|package| {
-            package.pointer("/metadata/googlenet-kernel/public-dependencies").cloned()
-        })
+        .filter_map(|package| package.pointer("/metadata/rust-live/public-dependencies").cloned())
         .filter_map(|table| serde_json::from_value::<Public>(table).ok())
         .flatten()
         .collect();
@@ -116,7 +114,7 @@ mod tests {
         let package = |id: &str| json!({ "id": id, "name": id, "metadata": null });
         let library = json!({
             "id": "library", "name": "library",
-            "metadata": { "googlenet-kernel": { "public-dependencies": public } },
+            "metadata": { "rust-live": { "public-dependencies": public } },
         });
         json!({
             "workspace_members": ["cell"],

@@ -46,13 +46,13 @@ mod cells_display {
 "#;
 
 /// Whether this program shows a value as [`once`] would.
-pub fn is_by_debug(program: &str) -> bool {
+pub(crate) fn is_by_debug(program: &str) -> bool {
     program.contains(BY_DEBUG)
 }
 
 /// The program that shows the value in one go; None where it shows none, or where it is not clear at
 /// which line the expression begins.
-pub fn once(program: &str) -> Option<String> {
+pub(crate) fn once(program: &str) -> Option<String> {
     let [begin, end] = LINES;
     let last = program.rfind(end)?;
     let first = program[..=last].find(begin)?;
@@ -61,12 +61,15 @@ pub fn once(program: &str) -> Option<String> {
         return None;
     }
     let (before, after) = (&program[..first], &program[last + end.len()..]);
-    let inner = &expression[1..expression.len() - 1];
+    // The last lines of nothing between them are the same.
+    let inner = expression.get(1..expression.len() - 1)?;
     Some([before, INSTEAD[0], inner, INSTEAD[1], after, MODULE].concat())
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -86,6 +89,22 @@ mod tests {
     fn what_is_not_clear_stays() {
         for program in ["fn a() {}\n", "\n(\n(\n1, 2\n)\n).evcxr_display();\n", "\n(\n)\n"] {
             assert_eq!(once(program), None, "{program}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_program_stays_or_keeps_its_lines(
+            parts in proptest::collection::vec(
+                proptest::sample::select(vec!["\n(\n", "\n).evcxr_display();\n", "\n", "(", "b + 1", ");"]),
+                0..10,
+            )
+        ) {
+            let program = parts.concat();
+            if let Some(changed) = once(&program) {
+                let lines = changed.strip_suffix(MODULE).unwrap().lines().count();
+                prop_assert_eq!(lines, program.lines().count());
+            }
         }
     }
 }

@@ -1,7 +1,23 @@
-//! All that leans on evcxr 0.22: its files, its markers, how it calls cargo and what it answers.
+//! All that leans on evcxr's inner habits: its files, its markers, how it calls cargo and what it answers.
 
-pub mod answers;
-pub mod cargo;
-pub mod dependencies;
-pub mod display;
-pub mod prelink;
+pub(crate) mod answers;
+pub(crate) mod cargo;
+pub(crate) mod dependencies;
+pub(crate) mod display;
+pub(crate) mod prelink;
+
+/// The version of evcxr that is built in: the one in the workspace's Cargo.toml.
+pub(crate) fn version() -> &'static str {
+    const MANIFEST: &str = include_str!("../../../Cargo.toml");
+    let version = MANIFEST.lines().find_map(|line| line.strip_prefix("evcxr = \"="));
+    version.map_or("of unknown version", |version| version.trim_end_matches('"'))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_version_of_evcxr_is_a_whole_one() {
+        let version = super::version();
+        assert_eq!(version.split('.').filter(|part| part.parse::<u32>().is_ok()).count(), 3);
+    }
+}

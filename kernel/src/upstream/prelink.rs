@@ -20,14 +20,14 @@ use serde::{Deserialize, Serialize};
 /// The crate that holds the others.
 const NAME: &str = "cells_prelinked";
 /// How the names of all begin that is made here.
-pub const FILES: [&str; 2] = ["libcells_prelinked", "stand-ins"];
-/// Set for rustc: where [`link`] puts what stands for C libraries.
-const STAND_INS: &str = "GOOGLENET_KERNEL_STAND_INS";
+pub(crate) const FILES: [&str; 2] = ["libcells_prelinked", "stand-ins"];
+/// Set for rustc: the folder into which [`link`] puts empty libraries in the place of C libraries.
+const STAND_INS: &str = "RUST_LIVE_STAND_INS";
 /// What [`link`] is called by.
-pub const LINKER: &str = "cells-linker";
+pub(crate) const LINKER: &str = "cells-linker";
 
 /// How rustc is called for a cell.
-pub struct Compiler<'a> {
+pub(crate) struct Compiler<'a> {
     /// The compiler.
     pub rustc: &'a str,
     /// Its arguments.
@@ -40,7 +40,7 @@ pub struct Compiler<'a> {
 
 /// A library that was linked already.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Prelinked {
+pub(crate) struct Prelinked {
     library: PathBuf,
     /// A folder of empty libraries, which a linker need not read.
     stand_ins: PathBuf,
@@ -52,7 +52,7 @@ impl Prelinked {
     ///
     /// # Errors
     /// Crates that do not go into one library: cells are then linked as ever.
-    pub fn of(compiler: &Compiler<'_>, linker: &Path) -> Result<Option<Prelinked>> {
+    pub(crate) fn of(compiler: &Compiler<'_>, linker: &Path) -> Result<Option<Prelinked>> {
         let crates = crates(compiler.arguments);
         if crates.is_empty() {
             return Ok(None);
@@ -107,7 +107,7 @@ impl Prelinked {
     }
 
     /// What rustc is told before all else.
-    pub fn arguments(&self) -> Result<[String; 6]> {
+    pub(crate) fn arguments(&self) -> Result<[String; 6]> {
         let text = |path: &Path| path.to_str().map(str::to_owned).context("a path that is no text");
         let folder = self.library.parent().context("a library of no folder")?;
         Ok([
@@ -121,7 +121,7 @@ impl Prelinked {
     }
 
     /// Names the library in a cell, behind everything in it.
-    pub fn name_in(&self, cell: &Path) -> Result<()> {
+    pub(crate) fn name_in(&self, cell: &Path) -> Result<()> {
         let mut source = fs::OpenOptions::new().append(true).open(cell)?;
         Ok(writeln!(source, "\nextern crate {NAME} as _;")?)
     }
@@ -165,11 +165,11 @@ fn shared_arguments(arguments: &[String]) -> Vec<&str> {
 ///
 /// # Errors
 /// A linker that does not end well.
-pub fn link(arguments: &[OsString]) -> Result<i32> {
+pub(crate) fn link(arguments: &[OsString]) -> Result<i32> {
     let texts: Vec<_> = arguments.iter().map(|argument| argument.to_string_lossy()).collect();
     let list = texts.iter().find_map(|text| text.strip_prefix("-Wl,--version-script="));
     if let Some(list) = list {
-        // Each of the compiler's own functions is in every library that calls it.
+        // Not those of compiler_builtins: every library has a copy of its own of what it calls of it.
         let rlibs = texts
             .iter()
             .filter(|text| text.ends_with(".rlib") && !text.contains("compiler_builtins"))
@@ -190,7 +190,7 @@ pub fn link(arguments: &[OsString]) -> Result<i32> {
             }
         }
     }
-    // A function that nothing calls may be left out.
+    // The linker leaves out what nothing calls: that the list names it all the same is no error.
     let strict = "-Wl,--no-undefined-version";
     let arguments = arguments.iter().filter(|argument| *argument != strict);
     let lenient = list.map(|_| "-Wl,--undefined-version");
@@ -252,12 +252,12 @@ mod tests {
         let cell = words(
             "--crate-name ctx --edition=2024 src/lib.rs --error-format=json --crate-type cdylib \
              --emit=dep-info,link -C opt-level=2 -C metadata=1 -C incremental=/i --out-dir /d \
-             -L dependency=/d --extern tch=/d/libtch-1.rlib --extern derive=/d/libderive.so \
+             -L dependency=/d --extern one=/d/libone-1.rlib --extern derive=/d/libderive.so \
              -Cprefer-dynamic",
         );
-        assert_eq!(crates(&cell), [("tch", "/d/libtch-1.rlib")]);
+        assert_eq!(crates(&cell), [("one", "/d/libone-1.rlib")]);
         let expected = words(
-            "--edition=2024 -C opt-level=2 -L dependency=/d --extern tch=/d/libtch-1.rlib \
+            "--edition=2024 -C opt-level=2 -L dependency=/d --extern one=/d/libone-1.rlib \
              --extern derive=/d/libderive.so -Cprefer-dynamic",
         );
         assert_eq!(shared_arguments(&cell), expected);
@@ -265,8 +265,8 @@ mod tests {
 
     #[test]
     fn functions_of_c_are_those_that_neither_rust_nor_cpp_defines() {
-        let listing = "libtch.rlib[tch-1.abc.rcgu.o]:\n_ZN3tch1f T 0 1\nrust_eh T 0 1\n\
-                       libtorch_sys.rlib[torch_api.o]:\nat_print T 0 1\n_ZN2at D 0 1\n\
+        let listing = "libone.rlib[one-1.abc.rcgu.o]:\n_ZN3one1f T 0 1\nrust_eh T 0 1\n\
+                       libone_sys.rlib[api.o]:\nat_print T 0 1\n_ZN2at D 0 1\n\
                        DW.ref.x V 0 8\nlast_error B 0 1\n\n";
         let expected = ["at_print", "last_error"].map(str::to_owned);
         assert_eq!(functions_in(listing), BTreeSet::from(expected));
