@@ -211,7 +211,7 @@ def versions(prefix):
         [
             first_line("rustc", "--version"),
             f"evcxr {evcxr}",
-            first_line(str(prefix / "bin" / "googlenet-kernel"), "--version"),
+            first_line(str(prefix / "bin" / "rust-live"), "--version"),
             f"PyTorch {torch}",
         ]
     )

@@ -1,6 +1,7 @@
 //! A session: evcxr on a thread of its own, and the process that runs its cells.
 
 mod cells;
+mod library;
 mod notices;
 pub(crate) mod processes;
 mod worker;
@@ -24,7 +25,7 @@ pub(crate) struct Setup {
     pub home: Home,
     /// The directory in which cells are compiled.
     pub folder: Arc<SessionFolder>,
-    /// A crate that every cell may use, by its folder.
+    /// A crate that is prepared for the cells that name it, by its folder.
     pub library: Option<PathBuf>,
     /// Files that change with what that crate is built on.
     pub fingerprints: Vec<PathBuf>,

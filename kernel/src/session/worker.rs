@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result, anyhow};
 use evcxr::{CommandContext, EvalCallbacks, EvalContext};
 use serde_json::Map;
 
+use super::library::{self, Library};
 use super::notices::Notices;
 use super::{Setup, Shared};
 use crate::completeness;
@@ -26,10 +27,9 @@ const READING: Duration = Duration::from_millis(500);
 const LOOK: Duration = Duration::from_millis(50);
 
 /// The template of the library, which is made first if there is none that fits.
-fn prepare(setup: &Setup, notices: &Notices) -> Result<Option<Template>> {
-    let Some(library) = &setup.library else { return Ok(None) };
-    let template = Template::of(&setup.home, library);
-    let key = Key::of(library, &setup.fingerprints)?;
+fn prepare(setup: &Setup, library: &Library, notices: &Notices) -> Result<Template> {
+    let template = Template::of(&setup.home, &library.folder);
+    let key = Key::of(&library.folder, &setup.fingerprints)?;
     std::thread::scope(|scope| {
         // Ends the thread when it is dropped, however the preparation ends.
         let (_prepared, ended) = channel::<()>();
@@ -41,7 +41,7 @@ fn prepare(setup: &Setup, notices: &Notices) -> Result<Option<Template>> {
         });
         template.prepare(&setup.home, &key, &|line| notices.say(line))
     })?;
-    Ok(Some(template))
+    Ok(template)
 }
 
 fn context(setup: &Setup, socket: &Path) -> Result<CommandContext> {
@@ -69,12 +69,18 @@ pub(super) struct Worker {
     context: CommandContext,
     shared: Arc<Shared>,
     notices: Notices,
-    /// The Cargo.lock of the template: a session compiles with the versions that are prepared.
-    lock: Option<Vec<u8>>,
-    /// The level at which cells are optimised, which has to be written anew before other crates are
-    /// analysed; None once they are.
-    unanalysed: Option<String>,
+    /// The prepared crate, until a cell names it.
+    library: Option<Library>,
+    /// The level at which cells are optimised, which evcxr writes into its Cargo.toml.
+    level: String,
+    /// Whether nothing but the cells' own crate was analysed yet.
+    unanalysed: bool,
+    /// What is analysed while the reader reads.
+    warm: std::vec::IntoIter<String>,
 }
+
+/// What a session without crates analyses while the reader reads: what its first variables need.
+const WARM: &str = "let numbers = vec![1, 2, 3]; let text = format!(\"{}\", numbers.len()); text";
 
 impl Worker {
     pub(super) fn new(
@@ -84,10 +90,12 @@ impl Worker {
         output: Output,
     ) -> Result<Worker> {
         let notices = Notices::new(Arc::clone(&shared), output);
-        let template = prepare(setup, &notices)?;
-        if template.is_some() {
-            std::fs::write(cargo::unanalysed(), "")?;
-        }
+        let library = setup.library.as_deref().map(Library::of);
+        let template = match library.as_ref().filter(|library| library.is_in_notebook()) {
+            Some(library) => Some(prepare(setup, library, &notices)?),
+            None => None,
+        };
+        std::fs::write(cargo::unanalysed(), "")?;
         // Thousands of files are linked while evcxr starts, which needs none of them.
         let (context, filled) = std::thread::scope(|scope| {
             let fill = || template.as_ref().map_or(Ok(()), |template| setup.folder.fill(template));
@@ -95,31 +103,56 @@ impl Worker {
             (context(setup, socket), filling.join())
         });
         filled.map_err(|_| anyhow!("the thread that fills the directory ended early"))??;
-        let lock = template.and_then(|template| template.lock());
-        let mut worker = Worker { context: context?, shared, notices, lock, unanalysed: None };
-        worker.load_library(setup)?;
+        let manifest = std::fs::read_to_string(setup.folder.path().join("Cargo.toml"))?;
+        let level = manifest.lines().find_map(|line| line.strip_prefix("opt-level = "));
+        let level = level.context("evcxr's Cargo.toml names no opt-level")?.to_owned();
+        let warm = steps(WARM);
+        let unanalysed = true;
+        let mut worker =
+            Worker { context: context?, shared, notices, library, level, unanalysed, warm };
+        match template {
+            Some(template) => worker.load_library(setup, &template)?,
+            None => worker.leave_unanalysed()?,
+        }
         Ok(worker)
     }
 
+    /// Makes the prepared crate known if this cell is the first to name it.
+    fn load_if_named(&mut self, setup: &Setup, code: &str) -> Result<()> {
+        let Some(library) = self.library.take_if(|library| library.is_named_in(code)) else {
+            return Ok(());
+        };
+        let template = prepare(setup, &library, &self.notices)?;
+        setup.folder.fill(&template)?;
+        if !self.unanalysed {
+            std::fs::write(cargo::unanalysed(), "")?;
+            self.unanalysed = true;
+        }
+        self.library = Some(library);
+        self.load_library(setup, &template)
+    }
+
     /// Makes the prepared crate known, as a cell with `:dep` would.
-    fn load_library(&mut self, setup: &Setup) -> Result<()> {
-        let folder = setup.folder.path();
-        if let Some(lock) = &self.lock {
-            std::fs::write(folder.join("Cargo.lock"), lock)?;
+    fn load_library(&mut self, setup: &Setup, template: &Template) -> Result<()> {
+        let Some(library) = self.library.take() else { return Ok(()) };
+        // A session compiles with the versions that are prepared, and with its own beside them.
+        let own = setup.folder.path().join("Cargo.lock");
+        if let Some(prepared) = template.lock() {
+            let present = std::fs::read_to_string(&own).unwrap_or_default();
+            let joined = library::joined_lock(&String::from_utf8_lossy(&prepared), &present);
+            std::fs::write(&own, joined.map_or(prepared, String::into_bytes))?;
         }
-        if let Some(library) = &setup.library {
-            let manifest = std::fs::read_to_string(folder.join("Cargo.toml"))?;
-            let level = manifest.lines().find_map(|line| line.strip_prefix("opt-level = "));
-            let level = level.context("evcxr's Cargo.toml names no opt-level")?;
-            // All of it is on this machine: no index has to be asked.
-            self.context.execute(&format!(
-                ":offline 1\n:dep {}\n:opt {level}{}",
-                library.display(),
-                cargo::UNANALYSED,
-            ))?;
-            self.context.execute(":offline 0")?;
-            self.unanalysed = Some(level.to_owned());
-        }
+        // All of it is on this machine: no index has to be asked.
+        self.context.execute(&format!(":offline 1\n:dep {}", library.folder.display()))?;
+        self.leave_unanalysed()?;
+        self.context.execute(":offline 0")?;
+        self.warm = steps(setup.warm.as_deref().unwrap_or_default());
+        Ok(())
+    }
+
+    /// rust-analyzer is shown no crate but the cells' own.
+    fn leave_unanalysed(&mut self) -> Result<()> {
+        self.context.execute(&format!(":opt {}{}", self.level, cargo::UNANALYSED))?;
         Ok(())
     }
 
@@ -127,29 +160,30 @@ impl Worker {
     /// declares no variable need not wait for. rust-analyzer looks anew at the crates when
     /// Cargo.toml has changed.
     fn analyse(&mut self) -> Result<()> {
-        let Some(level) = self.unanalysed.take() else { return Ok(()) };
-        std::fs::remove_file(cargo::unanalysed())?;
-        self.context.execute(&format!(":opt {level}"))?;
+        if self.unanalysed {
+            self.unanalysed = false;
+            std::fs::remove_file(cargo::unanalysed())?;
+            self.context.execute(&format!(":opt {}", self.level))?;
+        }
         Ok(())
     }
 
     /// Answers requests as they come and, while there are none, what makes the first of them fast.
     pub(super) fn work(mut self, setup: &Setup, queue: &Receiver<EngineRequest>) {
         self.shared.ready.store(true, Ordering::SeqCst);
-        let mut steps = steps(setup.warm.as_deref().unwrap_or_default()).peekable();
         loop {
             // No step can be broken off, so that each is small, and none comes between cells that
             // are run one after the other.
-            let request = match steps.peek() {
-                Some(_) => queue.recv_timeout(READING),
-                None => queue.recv().map_err(RecvTimeoutError::from),
+            let request = match self.warm.as_slice() {
+                [_, ..] => queue.recv_timeout(READING),
+                [] => queue.recv().map_err(RecvTimeoutError::from),
             };
             match request {
-                Ok(request) => self.answer(request),
+                Ok(request) => self.answer(setup, request),
                 Err(RecvTimeoutError::Timeout) => {
-                    let Some(step) = steps.next() else { continue };
+                    let Some(step) = self.warm.next() else { continue };
                     let seen = self.analyse();
-                    let seen = seen.and_then(|()| self.context.hover_at(step, step.len()));
+                    let seen = seen.and_then(|()| self.context.hover_at(&step, step.len()));
                     if let Err(error) = seen {
                         log::warn!("while warming up: {error:#}");
                     }
@@ -159,12 +193,12 @@ impl Worker {
         }
     }
 
-    fn answer(&mut self, request: EngineRequest) {
+    fn answer(&mut self, setup: &Setup, request: EngineRequest) {
         // Nobody waits for the answer of a request whose session has ended.
         match request {
             EngineRequest::Execute { code, input, done } => {
                 self.notices.show();
-                if let Some(outcome) = self.execute(&code, &input) {
+                if let Some(outcome) = self.execute(setup, &code, &input) {
                     let _ = done.send(outcome);
                 }
             }
@@ -181,10 +215,11 @@ impl Worker {
     }
 
     /// None where the session ends meanwhile.
-    fn execute(&mut self, code: &str, input: &Ask) -> Option<CellOutcome> {
+    fn execute(&mut self, setup: &Setup, code: &str, input: &Ask) -> Option<CellOutcome> {
         let mut callbacks =
             EvalCallbacks { input_reader: &|request| input(&request.prompt, request.is_password) };
-        let ready = if needs_analysis(code) { self.analyse() } else { Ok(()) };
+        let ready = self.load_if_named(setup, code);
+        let ready = ready.and_then(|()| if needs_analysis(code) { self.analyse() } else { Ok(()) });
         // One of evcxr's commands may change how values are shown. Where this file cannot be written,
         // expressions take longer.
         let commands = code.lines().any(is_command);
@@ -228,12 +263,13 @@ fn is_command(line: &str) -> bool {
 
 /// What rust-analyzer reads before the first variable needs it: the code up to the end of each of its
 /// statements. Imports alone are none: evcxr answers nothing about them.
-fn steps(code: &str) -> impl Iterator<Item = &str> {
+fn steps(code: &str) -> std::vec::IntoIter<String> {
     let ends = code.match_indices(';').map(|(place, _)| place);
-    ends.chain([code.len()]).map(|end| &code[..end]).filter(|step| {
+    let steps = ends.chain([code.len()]).map(|end| &code[..end]).filter(|step| {
         let last = step.rsplit(';').next().unwrap_or_default().trim_start();
         !last.is_empty() && !last.starts_with("use ")
-    })
+    });
+    steps.map(str::to_owned).collect::<Vec<_>>().into_iter()
 }
 
 #[cfg(test)]
@@ -269,7 +305,7 @@ mod tests {
             prop_assert!(all.iter().zip(all.iter().skip(1)).all(|(one, next)| one.len() < next.len()));
             let last = code.rsplit(';').next().unwrap_or_default().trim_start();
             if !last.is_empty() && !last.starts_with("use ") {
-                prop_assert_eq!(all.last(), Some(&&*code));
+                prop_assert_eq!(all.last(), Some(&code.to_owned()));
             }
         }
 

@@ -130,12 +130,13 @@ fn link_or_copy(from: &Path, to: &Path, closed: &AtomicBool) -> Result<()> {
         let target = to.join(path.strip_prefix(from).unwrap_or(path));
         if entry.file_type().is_dir() {
             fs::create_dir_all(&target)?;
-        } else if is_note(path) {
+        } else if is_note(path) || target.exists() {
+            // What the session has compiled itself is as good.
             continue;
         } else if is_output(path) {
             fs::hard_link(path, &target)
                 .with_context(|| format!("{} cannot be linked", path.display()))?;
-        } else if !target.exists() {
+        } else {
             fs::copy(path, &target)
                 .with_context(|| format!("{} cannot be copied", path.display()))?;
             let modified = fs::metadata(path)?.modified()?;
