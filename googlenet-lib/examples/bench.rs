@@ -75,7 +75,7 @@ fn main() -> anyhow::Result<()> {
 /// Sees nothing, so that nothing is drawn between the steps.
 struct Unseen;
 
-impl Observer for Unseen {
+impl Callback for Unseen {
     fn step(&mut self, _: &StepReport) -> ControlFlow<()> {
         ControlFlow::Continue(())
     }
