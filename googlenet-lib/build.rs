@@ -1,5 +1,4 @@
-//! Gives tests, examples and benchmarks an rpath to libtorch, so that they run in any shell with no
-//! LD_LIBRARY_PATH.
+//! Gives tests and examples an rpath to libtorch, so that they run in any shell with no LD_LIBRARY_PATH.
 //!
 //! `--no-as-needed -ltorch` keeps libtorch_cuda loaded: nothing names a symbol of it, so that the
 //! linker would leave it out and a GPU would not be seen.

@@ -12,6 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 KERNELS = ["evcxr", "googlenet"]
+DRIVERS = ["bench-train", "parity", "torchvision"]
 
 # cargo gives these to the programs it runs, so that a test under `cargo xtask test` has them and
 # one under plain pytest has not.
@@ -106,21 +107,31 @@ def build_directory(tmp_path_factory, template):
 
 
 @pytest.fixture(scope="session")
-def example(cargo, target):
-    """Runs an example of the library: raises CalledProcessError where it fails."""
+def programs(cargo, target):
+    """Builds the library's examples and the programs of bench/; the folder that they lie in."""
     # Of the whole workspace: its features are those that `cargo test` has built.
-    cargo("build", "--workspace", "--examples")
+    drivers = (part for name in DRIVERS for part in ("--bin", name))
+    cargo("build", "--workspace", "--examples", *drivers)
+    return target
 
-    def run(name, *arguments):
-        return subprocess.run(
-            [target / "examples" / name, *map(str, arguments)],
-            check=True,
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
 
-    return run
+def run_program(program, *arguments):
+    """Raises CalledProcessError where it fails."""
+    return subprocess.run(
+        [program, *map(str, arguments)], check=True, capture_output=True, text=True, timeout=300
+    )
+
+
+@pytest.fixture(scope="session")
+def example(programs):
+    """Runs an example of the library."""
+    return lambda name, *arguments: run_program(programs / "examples" / name, *arguments)
+
+
+@pytest.fixture(scope="session")
+def driver(programs):
+    """Runs a program of bench/."""
+    return lambda name, *arguments: run_program(programs / name, *arguments)
 
 
 @pytest.fixture(scope="session")

@@ -18,17 +18,17 @@ SIDES = ("ours", "the post's program", "PyTorch eager", "torch.compile")
 @pytest.fixture
 def bench(root, monkeypatch):
     """The script as a module."""
-    monkeypatch.syspath_prepend(root / "xtask")
+    monkeypatch.syspath_prepend(root / "bench")
     import bench_train
 
     return bench_train
 
 
 @pytest.fixture(scope="module")
-def bundle(example, root, tmp_path_factory):
+def bundle(programs, root, tmp_path_factory):
     """What is carried to a machine without Rust, of the programs that the tests have built."""
     folder = tmp_path_factory.mktemp("bundle") / "lab"
-    script = root / "xtask" / "bench_bundle.py"
+    script = root / "bench" / "bench_bundle.py"
     subprocess.run([sys.executable, script, folder, "--profile", "dev"], check=True)
     return folder
 
@@ -127,7 +127,7 @@ def test_short_form(run, tmp_path):
     assert (tmp_path / "train-cpu.png").read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.usefixtures("example")
+@pytest.mark.usefixtures("programs")
 def test_a_run_that_breaks_off_keeps_what_it_measured(bench, target, root, monkeypatch, tmp_path):
     measured = json.loads((root / "docs" / "results" / "train-cpu.json").read_text())
     monkeypatch.setattr(bench, "ceilings", lambda *_: measured["ceilings"])
@@ -135,13 +135,13 @@ def test_a_run_that_breaks_off_keeps_what_it_measured(bench, target, root, monke
     sides = iter([measured["cases"][0]["sides"]])
     monkeypatch.setattr(bench, "measure", lambda *_: next(sides))
     with pytest.raises(StopIteration):
-        bench.run("cpu", True, target / "examples" / "bench", tmp_path)
+        bench.run("cpu", True, target / "bench-train", tmp_path)
     said = (tmp_path / "train-cpu.md").read_text()
     assert "**Broken off after 1 of 6 cases**" in said
     assert sum(line.startswith("| SEED ") for line in said.splitlines()) == len(SIDES)
 
 
-def test_a_recipe_is_followed_on_both_sides(bench, example, drawn_cifar10, tmp_path):
+def test_a_recipe_is_followed_on_both_sides(bench, programs, drawn_cifar10, tmp_path):
     import bench_accuracy
 
     few = ["--epochs", "2", "--seeds", "2", "--train-images", "2560", "--test-images", "500"]
@@ -173,11 +173,11 @@ def test_a_crop_moves_and_mirrors_and_no_more(bench):
 
 
 @pytest.mark.parametrize("phase", ["train", "evaluate"])
-def test_sides_that_differ_are_refused(phase, bench, example, target, tmp_path):
+def test_sides_that_differ_are_refused(phase, bench, programs, target, tmp_path):
     """One convolution of one block has its filters in another order on one side."""
     case = bench.Case("compact", 4, 1, phase)
     bench.write_inputs(tmp_path, case)
-    programs = bench.programs_of(target / "examples" / "bench", short=True)
+    programs = bench.programs_of(target / "bench-train", short=True)
 
     def found(name):
         with bench.started(programs[name], name, case, "cpu", tmp_path) as side:
@@ -208,10 +208,10 @@ def test_a_different_optimizer_is_refused(bench):
             bench.same_losses(case, "cpu", {"post": post, "ours": {**side, "losses": losses}})
 
 
-@pytest.mark.usefixtures("example")
+@pytest.mark.usefixtures("programs")
 def test_a_side_that_ends_loses_its_row_alone(bench, target, capfd):
     case = bench.Case("compact", 4, 1, "train")
-    programs = bench.programs_of(target / "examples" / "bench", short=True)
+    programs = bench.programs_of(target / "bench-train", short=True)
     programs["eager"] = [sys.executable, "-c", "raise SystemExit('out of memory')"]
     rows = bench.measure(case, "cpu", programs, 1, 0.0)
     assert rows["ours"]["rate"] > 0 and rows["post"]["rate"] > 0
@@ -234,7 +234,7 @@ def test_cases_are_chosen_by_name(bench):
         bench.chosen(planned, ["cifar:1"])
 
 
-@pytest.mark.usefixtures("example")
+@pytest.mark.usefixtures("programs")
 def test_no_case_begins_that_would_end_too_late(bench, target, root, monkeypatch, tmp_path, capsys):
     measured = json.loads((root / "docs" / "results" / "train-cpu.json").read_text())
     monkeypatch.setattr(bench, "ceilings", lambda *_: measured["ceilings"])
@@ -242,7 +242,7 @@ def test_no_case_begins_that_would_end_too_late(bench, target, root, monkeypatch
     clock = iter([0, 0, 50, 50, 95, 95])
     monkeypatch.setattr(bench.time, "monotonic", lambda: next(clock))
     monkeypatch.setattr(bench, "measure", lambda *_: measured["cases"][0]["sides"])
-    bench_program = target / "examples" / "bench"
+    bench_program = target / "bench-train"
     found = bench.run("cpu", True, bench_program, tmp_path, minutes=2)
     assert len(found["cases"]) == 2 and "2 minutes do not reach" in capsys.readouterr().out
     assert "**Broken off after 2 of 6 cases**" in (tmp_path / "train-cpu.md").read_text()

@@ -26,11 +26,11 @@ def relative_error(found, expected):
 
 
 @pytest.fixture
-def parity(example):
+def parity(driver):
     """The Rust side."""
 
     def run(spec, source, target):
-        example("parity", spec, source, target)
+        driver("parity", spec, source, target)
         return load_file(target)
 
     return run

@@ -25,11 +25,11 @@ def make(auxiliary, classes=1000):
     return net
 
 
-def run(example, net, images, tmp_path):
+def run(driver, net, images, tmp_path):
     save_file(net.state_dict(), tmp_path / "googlenet.safetensors")
     save_file({"images": images}, tmp_path / "in.safetensors")
     files = [tmp_path / f"{name}.safetensors" for name in ("googlenet", "in", "out", "back")]
-    example("torchvision", *files)
+    driver("torchvision", *files)
     return load_file(files[2]), load_file(files[3])
 
 
@@ -39,10 +39,10 @@ def relative_error(found, expected):
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("auxiliary", [False, True], ids=["without heads", "with heads"])
-def test_same_logits_as_torchvision(auxiliary, example, tmp_path):
+def test_same_logits_as_torchvision(auxiliary, driver, tmp_path):
     net = make(auxiliary)
     images = torch.randn(2, 3, 224, 224)
-    found, back = run(example, net, images, tmp_path)
+    found, back = run(driver, net, images, tmp_path)
 
     with torch.no_grad():
         expected = {"eval.logits": net.eval()(images)}
@@ -72,10 +72,10 @@ def test_same_logits_as_torchvision(auxiliary, example, tmp_path):
         assert relative_error(other.eval()(images), net.eval()(images)) < 1e-3
 
 
-def test_the_file_says_how_many_classes(example, tmp_path):
+def test_the_file_says_how_many_classes(driver, tmp_path):
     net = make(False, classes=7)
     images = torch.randn(1, 3, 224, 224)
-    found, back = run(example, net, images, tmp_path)
+    found, back = run(driver, net, images, tmp_path)
     with torch.no_grad():
         assert relative_error(found["eval.logits"], net.eval()(images)) < 1e-4
     assert back["fc.weight"].shape == (7, 1024)
@@ -105,13 +105,13 @@ def test_transform_input_is_the_documented_normalisation():
         (lambda state: state.update({"conv1.conv.weight": torch.zeros(3)}), "has shape [3]"),
     ],
 )
-def test_another_file_is_refused(change, expected, example, tmp_path):
+def test_another_file_is_refused(change, expected, driver, tmp_path):
     state = make(False, classes=7).state_dict()
     change(state)
     path = tmp_path / "googlenet.safetensors"
     save_file(state, path)
     with pytest.raises(subprocess.CalledProcessError) as error:
-        example("torchvision", path, path, path, path)
+        driver("torchvision", path, path, path, path)
     assert expected in error.value.stderr
     assert str(path) in error.value.stderr
     assert "panicked" not in error.value.stderr

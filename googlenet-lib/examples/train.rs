@@ -204,7 +204,7 @@ impl Bar {
     }
 }
 
-impl Observer for Bar {
+impl Callback for Bar {
     fn step(&mut self, report: &StepReport) -> ControlFlow<()> {
         if report.step == 1 {
             self.bar.reset();

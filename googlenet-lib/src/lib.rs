@@ -60,8 +60,10 @@ pub mod prelude {
     pub use crate::notebook::{Html, Progress, Show, Table, display, interrupted};
     pub use crate::plot::{self, Picture, SampleGrid};
     pub use crate::spec::{self, Layer, NetworkSpec, Shape};
+    /// The name before 2026-11-26.
+    pub use crate::train::Observer;
     pub use crate::train::{
-        Epochs, Evaluation, Fit, History, Observer, OptimizerSpec, Precision, Recipe, Schedule,
+        Callback, Epochs, Evaluation, Fit, History, OptimizerSpec, Precision, Recipe, Schedule,
         SizeStep, StepReport, Trainer,
     };
     pub use tch::{Device, Kind, Tensor, manual_seed, no_grad};

@@ -9,7 +9,7 @@ use notebook::{DisplayHandle, Listener, Place, Progress, at_end_of_cell, display
 
 use crate::Result;
 use crate::figures::loss_curve;
-use crate::train::{Epochs, History, Observer, StepReport, Trainer};
+use crate::train::{Callback, Epochs, History, StepReport, Trainer};
 
 /// Least time between two loss plots.
 const PLOT: Duration = Duration::from_secs(1);
@@ -64,7 +64,7 @@ impl Live {
     }
 }
 
-impl Observer for Live {
+impl Callback for Live {
     fn step(&mut self, report: &StepReport) -> ControlFlow<()> {
         let (epochs, steps) = self.epochs.get_or_insert_with(|| {
             let epochs = Progress::new("epoch", u64::from(report.epochs));
@@ -117,13 +117,13 @@ impl Trainer {
         Ok(fit)
     }
 
-    /// [`Trainer::fit`] with an observer, which sees every step and may stop the training. An
+    /// [`Trainer::fit`] with a callback, which sees every step and may stop the training. An
     /// epoch that was stopped is finished first by the next call, and counts as one of its epochs.
     ///
     /// # Errors
     /// A loss that is not a number any more; a device that fails, for want of memory for example.
-    pub fn fit_with(&mut self, epochs: Epochs, observer: &mut dyn Observer) -> Result<Fit> {
-        let stopped = self.run(epochs, observer)?;
+    pub fn fit_with(&mut self, epochs: Epochs, callback: &mut dyn Callback) -> Result<Fit> {
+        let stopped = self.run(epochs, callback)?;
         Ok(Fit { stopped, history: self.history().clone(), shown: false })
     }
 }

@@ -48,7 +48,7 @@ fn resume(dir: &Path) -> googlenet_lib::Result<Trainer> {
 
 struct StopAfter(usize);
 
-impl Observer for StopAfter {
+impl Callback for StopAfter {
     fn step(&mut self, _report: &StepReport) -> ControlFlow<()> {
         self.0 -= 1;
         if self.0 == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }

@@ -76,7 +76,7 @@ fn small() -> NetworkSpec {
 
 struct StopAfter(usize);
 
-impl Observer for StopAfter {
+impl Callback for StopAfter {
     fn step(&mut self, _report: &StepReport) -> ControlFlow<()> {
         self.0 -= 1;
         if self.0 == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use googlenet_lib::data::{ImageSet, Normalize};
-use googlenet_lib::look::{Calibration, Confusion, Predictions};
+use googlenet_lib::look::{Calibration, ConfusionMatrix, Predictions};
 use googlenet_lib::prelude::*;
 use googlenet_lib::spec::{AuxiliarySpec, HeadPool, HeadSpec, InceptionSpec, Shape};
 use proptest::prelude::*;
@@ -243,7 +243,7 @@ fn confusion_counts() {
         assert!(picture.svg().contains(text), "no '{text}'");
     }
     // Many classes are drawn as pixels.
-    let many = Confusion {
+    let many = ConfusionMatrix {
         classes: (0..100).map(|class| class.to_string()).collect(),
         counts: (0..100).map(|row| (0..100).map(|c| u64::from(c == row)).collect()).collect(),
     };

@@ -35,6 +35,13 @@ use googlenet_lib::train::{
     Schedule, SizeStep, Step, StepReport, Trainer, has_checkpoint,
 };
 
+/// Some have other names since 2026-11-26; those above are in cells that were written before.
+mod renamed {
+    use googlenet_lib::data::DataLoader;
+    use googlenet_lib::look::{ConfusionMatrix, TopK};
+    use googlenet_lib::train::Callback;
+}
+
 /// The prelude is what a cell needs in one `use`.
 mod in_a_cell {
     use googlenet_lib::prelude::*;

@@ -62,7 +62,7 @@ impl StopAfter {
     }
 }
 
-impl Observer for StopAfter {
+impl Callback for StopAfter {
     fn step(&mut self, report: &StepReport) -> ControlFlow<()> {
         self.seen.push(*report);
         if self.seen.len() == self.steps {
@@ -203,12 +203,12 @@ fn a_stop_keeps_everything_and_the_next_fit_goes_on() {
     let _ = whole.fit(Epochs(2)).unwrap();
 
     let mut stopped = run(recipe());
-    let mut observer = StopAfter::new(7);
-    let fit = stopped.fit_with(Epochs(2), &mut observer).unwrap();
+    let mut callback = StopAfter::new(7);
+    let fit = stopped.fit_with(Epochs(2), &mut callback).unwrap();
     assert!(fit.stopped);
     assert_eq!((fit.history.steps.len(), fit.history.epochs.len()), (7, 0));
-    assert_eq!(observer.seen.len(), 7);
-    let last = observer.seen.last().unwrap();
+    assert_eq!(callback.seen.len(), 7);
+    let last = callback.seen.last().unwrap();
     assert_eq!((last.epoch, last.epochs, last.step, last.steps), (1, 2, 7, 20));
     let fit = stopped.fit_with(Epochs(2), &mut StopAfter::new(0)).unwrap();
     assert!(!fit.stopped);
@@ -235,11 +235,11 @@ fn a_stop_at_the_last_step_of_an_epoch_is_a_stop() {
 
 #[test]
 fn the_loss_is_looked_at_every_twenty_steps() {
-    let mut observer = StopAfter::new(0);
+    let mut callback = StopAfter::new(0);
     let mut run = run(recipe().with_batch(16));
-    let _ = run.fit_with(Epochs(1), &mut observer).unwrap();
+    let _ = run.fit_with(Epochs(1), &mut callback).unwrap();
     let looks: Vec<_> =
-        observer.seen.iter().filter(|report| report.loss.is_some()).map(|r| r.step).collect();
+        callback.seen.iter().filter(|report| report.loss.is_some()).map(|r| r.step).collect();
     assert_eq!(looks, [20, 40]);
 }
 

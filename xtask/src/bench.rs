@@ -106,7 +106,7 @@ impl Bench {
                 ("bundle", vec![vec![out.clone(), "--profile".into(), profile.clone()]])
             }
         };
-        [format!("xtask/bench_{program}.py")].into_iter().chain(options.concat()).collect()
+        [format!("bench/bench_{program}.py")].into_iter().chain(options.concat()).collect()
     }
 }
 
@@ -124,19 +124,19 @@ mod tests {
     #[test]
     fn options_are_passed_on() {
         let short = Bench::Train { device: Device::Cuda, short: true };
-        assert_eq!(short.program(), ["xtask/bench_train.py", "--device", "cuda", "--short"]);
+        assert_eq!(short.program(), ["bench/bench_train.py", "--device", "cuda", "--short"]);
         let whole = Bench::Train { device: Device::Cpu, short: false };
-        assert_eq!(whole.program(), ["xtask/bench_train.py", "--device", "cpu"]);
-        assert_eq!(Bench::Kernel.program(), ["xtask/bench_kernel.py"]);
+        assert_eq!(whole.program(), ["bench/bench_train.py", "--device", "cpu"]);
+        assert_eq!(Bench::Kernel.program(), ["bench/bench_kernel.py"]);
         let bundle = Bench::Bundle { out: "b".into(), profile: "dev".into() };
-        assert_eq!(bundle.program(), ["xtask/bench_bundle.py", "b", "--profile", "dev"]);
+        assert_eq!(bundle.program(), ["bench/bench_bundle.py", "b", "--profile", "dev"]);
         let accuracy =
             Bench::Accuracy { data: "d".into(), network: "cifar".into(), epochs: 2, seeds: 3 };
         let options = ["--data", "d", "--network", "cifar", "--epochs", "2", "--seeds", "3"];
         assert_eq!(accuracy.program()[1..], options);
         let class = Bench::Class { students: vec![1, 2], evcxr: Vec::new() };
-        assert_eq!(class.program(), ["xtask/bench_class.py", "--students", "1", "2"]);
+        assert_eq!(class.program(), ["bench/bench_class.py", "--students", "1", "2"]);
         let upstreams = Bench::Class { students: Vec::new(), evcxr: vec![4] };
-        assert_eq!(upstreams.program(), ["xtask/bench_class.py", "--evcxr", "4"]);
+        assert_eq!(upstreams.program(), ["bench/bench_class.py", "--evcxr", "4"]);
     }
 }

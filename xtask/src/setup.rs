@@ -96,10 +96,11 @@ fn add_source_of_the_standard_library() -> Result<()> {
 
 /// The kernels are built by the dev profile, on purpose: dependencies are optimised in it, and
 /// `cargo test` shares the build. It does so only if both choose the whole workspace: cargo unites
-/// the features of the packages that are chosen, and other features are another build. No program
-/// among them needs libtorch.
+/// the features of the packages that are chosen, and other features are another build. Of its
+/// programs the kernels alone are built: those of `bench` need libtorch, and minutes.
 fn build_kernels(root: &Path) -> Result<Beside> {
-    Beside::start(cargo(root).args(["build", "--workspace", "--bins"]))
+    let kernels = KERNELS.iter().flat_map(|kernel| ["--bin", kernel]);
+    Beside::start(cargo(root).args(["build", "--workspace"]).args(kernels))
 }
 
 /// The kernels are copied, so that `cargo clean` does not take them from Jupyter.

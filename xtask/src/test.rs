@@ -47,8 +47,12 @@ pub(crate) fn test(root: &Path) -> Result<ExitCode> {
     step("cargo fmt", cargo(&["fmt", "--all", "--check"]), None)?;
     let clippy = ["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"];
     step("cargo clippy", cargo(&clippy), None)?;
-    step("ruff check", python(&["ruff", "check", "docker", "tests", "xtask"]), None)?;
-    step("ruff format", python(&["ruff", "format", "--check", "docker", "tests", "xtask"]), None)?;
+    step("ruff check", python(&["ruff", "check", "bench", "docker", "tests", "xtask"]), None)?;
+    step(
+        "ruff format",
+        python(&["ruff", "format", "--check", "bench", "docker", "tests", "xtask"]),
+        None,
+    )?;
     let tests = ["test", "--workspace", "--no-fail-fast"];
     step("cargo test", cargo(&tests), Some(Tests::of_cargo))?;
     let pytest = python(&["pytest", "tests", "-v", "-rs", "--color=no"]);

@@ -408,9 +408,9 @@ mod tests {
                 let undifferentiated = on(Device::Cpu, &undifferentiated).to_kind(Kind::Double);
                 assert_eq!(undifferentiated, wanted, "{spec:?} {kind:?} {device:?}");
                 let error = (gradient - &wanted_gradient).abs().max().double_value(&[]);
-                let greatest = wanted_gradient.abs().max().double_value(&[]);
+                let max = wanted_gradient.abs().max().double_value(&[]);
                 let rounding = if kind == Kind::Float { 1e-6 } else { 1.0 / 256.0 };
-                assert!(error <= rounding * greatest, "{spec:?} {kind:?}: {error} of {greatest}");
+                assert!(error <= rounding * max, "{spec:?} {kind:?}: {error} of {max}");
             }
         }
     }

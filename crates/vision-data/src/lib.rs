@@ -5,16 +5,16 @@
 //! 10,000 to test with: A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009,
 //! <https://www.cs.toronto.edu/~kriz/cifar.html>.
 //!
-//! Images stay bytes, laid out (N, H, W, C), on the device that trains. [`Batches`] cuts, crops,
-//! flips and normalises a whole batch at a time there. The random choices of an epoch are an
+//! Images stay bytes, laid out (N, H, W, C), on the device that trains. [`DataLoader`] cuts,
+//! crops, flips and normalises a whole batch at a time there. The random choices of an epoch are an
 //! [`EpochPlan`], drawn on the CPU from a seed, so that a CPU and a GPU see the same epoch.
 //!
 //! ```
-//! use vision_data::{Augment, Batches, EpochPlan, Normalize, Shapes10};
+//! use vision_data::{Augment, DataLoader, EpochPlan, Normalize, Shapes10};
 //!
 //! let shapes = Shapes10::generate(256, 64, 1)?;
 //! let augment = Augment { pad: 4, flip: true };
-//! let train = Batches::new(&shapes.train, &Normalize::of(&shapes.train)?, augment)?;
+//! let train = DataLoader::new(&shapes.train, &Normalize::of(&shapes.train)?, augment)?;
 //!
 //! let (seed, epoch) = (1, 0);
 //! let plan = EpochPlan::new(shapes.train.len(), 128, augment, seed, epoch, shapes.train.device())?;
@@ -27,8 +27,8 @@
 //! ```
 
 mod augment;
-mod batches;
 mod cifar10;
+mod data_loader;
 mod dataset;
 mod download;
 mod error;
@@ -42,8 +42,10 @@ mod source;
 mod unpack;
 
 pub use augment::{Augment, EpochPlan, random_number};
-pub use batches::Batches;
 pub use cifar10::Cifar10;
+pub use data_loader::DataLoader;
+/// The name before 2026-11-26.
+pub use data_loader::DataLoader as Batches;
 pub use dataset::{Dataset, Split};
 pub use error::{Error, Result};
 pub use image::Image;

@@ -1,7 +1,7 @@
 //! Batches against a naive reference that makes one image at a time.
 
 use tch::{Device, Kind, Tensor};
-use vision_data::{Augment, Batches, EpochPlan, ImageSet, Normalize};
+use vision_data::{Augment, DataLoader, EpochPlan, ImageSet, Normalize};
 
 const MEAN: [f64; 3] = [0.4, 0.5, 0.6];
 const STD: [f64; 3] = [0.2, 0.25, 0.3];
@@ -75,7 +75,7 @@ fn every_training_image_is_one_crop_of_its_own_image() {
         let n = 40;
         let set = set(n, height, width);
         let augment = Augment { pad: pad as i64, flip };
-        let batches = Batches::new(&set, &NORMALIZE, augment).unwrap();
+        let loader = DataLoader::new(&set, &NORMALIZE, augment).unwrap();
         let plan = EpochPlan::new(n, 10, augment, 7, 0, Device::Cpu).unwrap();
         assert_eq!(plan.batches(), 4);
 
@@ -88,7 +88,7 @@ fn every_training_image_is_one_crop_of_its_own_image() {
         let mut seen_images = vec![false; n];
         let mut seen_crops = vec![0; crops.len()];
         for index in 0..plan.batches() {
-            let (images, labels) = batches.train(&plan, index, None).unwrap();
+            let (images, labels) = loader.train(&plan, index, None).unwrap();
             assert_eq!(images.size(), [10, 3, height as i64, width as i64]);
             for b in 0..10 {
                 let i = labels.int64_value(&[b]) as usize;
@@ -110,8 +110,8 @@ fn every_training_image_is_one_crop_of_its_own_image() {
 #[test]
 fn evaluation_gives_the_images_themselves_in_order() {
     let set = set(9, 6, 8);
-    let batches = Batches::new(&set, &NORMALIZE, Augment { pad: 3, flip: true }).unwrap();
-    let (images, labels) = batches.eval(4, 5, None).unwrap();
+    let loader = DataLoader::new(&set, &NORMALIZE, Augment { pad: 3, flip: true }).unwrap();
+    let (images, labels) = loader.eval(4, 5, None).unwrap();
     assert_eq!(Vec::<i64>::try_from(&labels).unwrap(), [4, 5, 6, 7, 8]);
     for b in 0..5 {
         let expected = cropped(4 + b, (6, 8), 0, (0, 0, false));
@@ -124,11 +124,10 @@ fn memory_is_channels_last_and_the_images_are_shared() {
     let set = set(16, 32, 32);
     let augment = Augment { pad: 4, flip: true };
     let plan = EpochPlan::new(16, 8, augment, 7, 0, Device::Cpu).unwrap();
-    let batches = Batches::new(&set, &NORMALIZE, augment).unwrap();
+    let loader = DataLoader::new(&set, &NORMALIZE, augment).unwrap();
     for size in [None, Some(8), Some(16), Some(24), Some(32), Some(224)] {
         let side = size.unwrap_or(32);
-        for (images, _) in
-            [batches.train(&plan, 1, size).unwrap(), batches.eval(3, 8, size).unwrap()]
+        for (images, _) in [loader.train(&plan, 1, size).unwrap(), loader.eval(3, 8, size).unwrap()]
         {
             assert_eq!(images.size(), [8, 3, side, side]);
             assert_eq!(images.kind(), Kind::Float);
@@ -141,8 +140,8 @@ fn memory_is_channels_last_and_the_images_are_shared() {
 
 #[test]
 fn half_the_size_is_the_mean_of_four_pixels() {
-    let batches = Batches::new(&set(2, 8, 8), &NORMALIZE, Augment::NONE).unwrap();
-    let (images, _) = batches.eval(0, 2, Some(4)).unwrap();
+    let loader = DataLoader::new(&set(2, 8, 8), &NORMALIZE, Augment::NONE).unwrap();
+    let (images, _) = loader.eval(0, 2, Some(4)).unwrap();
     for i in 0..2 {
         let mut expected = Vec::new();
         for (c, y, x) in
@@ -162,10 +161,10 @@ fn other_sizes_keep_a_flat_image_flat_and_the_order_of_rows_and_columns() {
     let images = Tensor::from_data_size(&bytes, &[1, 32, 32, 3], Kind::Uint8);
     let set = ImageSet::new(images, Tensor::from_slice(&[0i64])).unwrap();
     let plain = Normalize { mean: [0.0; 3], std: [1.0 / 255.0; 3] };
-    let batches = Batches::new(&set, &plain, Augment::NONE).unwrap();
+    let loader = DataLoader::new(&set, &plain, Augment::NONE).unwrap();
     // Antialiasing works with tables of weights, which are not quite exact.
     for (side, tolerance) in [(20, 0.1), (48, 1e-3), (224, 1e-3)] {
-        let (image, _) = batches.eval(0, 1, Some(side)).unwrap();
+        let (image, _) = loader.eval(0, 1, Some(side)).unwrap();
         let at = |c: i64, y: i64, x: i64| image.double_value(&[0, c, y, x]);
         // Half-pixel centres: place k of `side` lies at (k + 1/2) * 32 / side - 1/2.
         for k in side / 4..side * 3 / 4 {
@@ -181,11 +180,11 @@ fn other_sizes_keep_a_flat_image_flat_and_the_order_of_rows_and_columns() {
 fn the_seed_decides_the_epoch() {
     let set = set(64, 8, 8);
     let augment = Augment { pad: 2, flip: true };
-    let batches = Batches::new(&set, &NORMALIZE, augment).unwrap();
+    let loader = DataLoader::new(&set, &NORMALIZE, augment).unwrap();
     let epoch = |seed: u64| {
         [0, 1].map(|number| {
             let plan = EpochPlan::new(64, 32, augment, seed, number, Device::Cpu).unwrap();
-            let (images, labels) = batches.train(&plan, 0, None).unwrap();
+            let (images, labels) = loader.train(&plan, 0, None).unwrap();
             (values(&images), Vec::<i64>::try_from(&labels).unwrap())
         })
     };
@@ -200,11 +199,11 @@ fn the_seed_decides_the_epoch() {
 fn an_image_is_mirrored_in_every_other_epoch() {
     let (n, height, width) = (200, 4, 4);
     let augment = Augment { pad: 0, flip: true };
-    let batches = Batches::new(&set(n, height, width), &NORMALIZE, augment).unwrap();
+    let loader = DataLoader::new(&set(n, height, width), &NORMALIZE, augment).unwrap();
     // Whether each image is mirrored.
     let epoch = |seed: u64, number: u64| -> Vec<bool> {
         let plan = EpochPlan::new(n, n as i64, augment, seed, number, Device::Cpu).unwrap();
-        let (images, labels) = batches.train(&plan, 0, None).unwrap();
+        let (images, labels) = loader.train(&plan, 0, None).unwrap();
         let mut mirrored = vec![false; n];
         for b in 0..n as i64 {
             let i = labels.int64_value(&[b]) as usize;
@@ -246,40 +245,40 @@ fn batches_are_whole_but_a_small_set_is_one_smaller_batch() {
 fn what_does_not_fit_is_an_error() {
     let set = set(10, 8, 8);
     let augment = Augment { pad: 2, flip: true };
-    let batches = Batches::new(&set, &NORMALIZE, augment).unwrap();
+    let loader = DataLoader::new(&set, &NORMALIZE, augment).unwrap();
     let plan = EpochPlan::new(10, 5, augment, 1, 0, Device::Cpu).unwrap();
     let text = |result: vision_data::Result<(Tensor, Tensor)>| result.unwrap_err().to_string();
 
     assert_eq!(
-        text(batches.train(&plan, 2, None)),
+        text(loader.train(&plan, 2, None)),
         "the batch index is 2: the epoch has 2 batches, counted from 0"
     );
-    assert_eq!(text(batches.train(&plan, 0, Some(0))), "size is 0: give 1 or more");
+    assert_eq!(text(loader.train(&plan, 0, Some(0))), "size is 0: give 1 or more");
     assert_eq!(
-        text(batches.eval(8, 3, None)),
+        text(loader.eval(8, 3, None)),
         "the range of images is 3 from 8: give one or more of the 10 there are"
     );
-    assert!(batches.eval(-1, 3, None).is_err());
-    assert!(batches.eval(0, 0, None).is_err());
-    assert!(batches.eval(1, i64::MAX, None).is_err());
+    assert!(loader.eval(-1, 3, None).is_err());
+    assert!(loader.eval(0, 0, None).is_err());
+    assert!(loader.eval(1, i64::MAX, None).is_err());
 
     let other = EpochPlan::new(11, 5, augment, 1, 0, Device::Cpu).unwrap();
     assert_eq!(
-        text(batches.train(&other, 0, None)),
+        text(loader.train(&other, 0, None)),
         "the number of images of the plan is 11: the set has 10"
     );
     let other = EpochPlan::new(10, 5, Augment::NONE, 1, 0, Device::Cpu).unwrap();
-    assert!(text(batches.train(&other, 0, None)).starts_with("the augmentation of the plan is"));
+    assert!(text(loader.train(&other, 0, None)).starts_with("the augmentation of the plan is"));
 
     let refused = |normalize: &Normalize, pad: i64| {
-        Batches::new(&set, normalize, Augment { pad, flip: false }).unwrap_err().to_string()
+        DataLoader::new(&set, normalize, Augment { pad, flip: false }).unwrap_err().to_string()
     };
     assert_eq!(refused(&NORMALIZE, 8), "pad is 8: give 0 to 7: the images are 8x8");
     assert_eq!(refused(&NORMALIZE, -1), "pad is -1: give 0 to 7: the images are 8x8");
     let flat = Normalize { mean: MEAN, std: [0.2, 0.0, 0.2] };
     assert_eq!(refused(&flat, 0), "a standard deviation of Normalize is 0: give a number above 0");
     let empty = set.take(0).unwrap();
-    assert!(Batches::new(&empty, &NORMALIZE, augment).is_err());
+    assert!(DataLoader::new(&empty, &NORMALIZE, augment).is_err());
     assert!(EpochPlan::new(10, 5, Augment { pad: -1, flip: false }, 1, 0, Device::Cpu).is_err());
 }
 
@@ -294,9 +293,9 @@ fn a_second_device_sees_the_same_epoch() {
     let epoch = |device: Device| {
         let set = cpu.to_device(device).unwrap();
         let plan = EpochPlan::new(256, 64, augment, 5, 0, device).unwrap();
-        let batches = Batches::new(&set, &NORMALIZE, augment).unwrap();
+        let loader = DataLoader::new(&set, &NORMALIZE, augment).unwrap();
         [None, Some(16), Some(224)].map(|size| {
-            let (images, labels) = batches.train(&plan, 3, size).unwrap();
+            let (images, labels) = loader.train(&plan, 3, size).unwrap();
             let side = size.unwrap_or(32);
             assert_eq!(images.stride(), [3 * side * side, 1, 3 * side, 3], "at {side}");
             (images.to_device(Device::Cpu), labels.to_device(Device::Cpu))
@@ -327,8 +326,8 @@ fn normalize_of_known_pixels() {
 #[test]
 fn a_normalised_set_has_mean_0_and_deviation_1() {
     let set = set(50, 16, 16);
-    let batches = Batches::new(&set, &Normalize::of(&set).unwrap(), Augment::NONE).unwrap();
-    let (images, _) = batches.eval(0, 50, None).unwrap();
+    let loader = DataLoader::new(&set, &Normalize::of(&set).unwrap(), Augment::NONE).unwrap();
+    let (images, _) = loader.eval(0, 50, None).unwrap();
     for c in 0..3 {
         let colour = images.select(1, c);
         assert!(colour.mean(Kind::Double).double_value(&[]).abs() < 1e-4);
@@ -350,14 +349,14 @@ fn speed() {
             (Augment { pad: 4, flip: true }, Some(16)),
             (Augment { pad: 4, flip: true }, Some(224)),
         ] {
-            let batches = Batches::new(&set, &Normalize::CIFAR10, augment).unwrap();
+            let loader = DataLoader::new(&set, &Normalize::CIFAR10, augment).unwrap();
             let start = std::time::Instant::now();
             let plan = EpochPlan::new(50_000, 128, augment, 1, 0, Device::Cpu).unwrap();
             let drawn = start.elapsed();
             let each = (0..20)
                 .map(|index| {
                     let start = std::time::Instant::now();
-                    let _ = std::hint::black_box(batches.train(&plan, index, size).unwrap());
+                    let _ = std::hint::black_box(loader.train(&plan, index, size).unwrap());
                     start.elapsed()
                 })
                 .min()

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use tch::{Device, Tensor};
 use tempfile::TempDir;
-use vision_data::{Augment, Batches, Cifar10, Dataset, Normalize, Split};
+use vision_data::{Augment, Cifar10, DataLoader, Dataset, Normalize, Split};
 use vision_data::{Error, Result};
 
 const FILES: [&str; 6] = [
@@ -282,8 +282,8 @@ fn the_constants_are_those_of_the_images() {
     }
     let per_class = data.train.labels().bincount::<Tensor>(None, 10);
     assert_eq!(Vec::<i64>::try_from(&per_class).unwrap(), [5000; 10]);
-    let batches = Batches::new(&data.test, &Normalize::CIFAR10, Augment::NONE).unwrap();
-    let (images, _) = batches.eval(0, 10_000, None).unwrap();
+    let loader = DataLoader::new(&data.test, &Normalize::CIFAR10, Augment::NONE).unwrap();
+    let (images, _) = loader.eval(0, 10_000, None).unwrap();
     assert!(images.mean(tch::Kind::Float).double_value(&[]).abs() < 0.05);
 }
 

@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 use tch::{Kind, Tensor};
-use vision_data::{Augment, Batches, Normalize, Shapes10, Split};
+use vision_data::{Augment, DataLoader, Normalize, Shapes10, Split};
 
 fn bytes(images: &Tensor) -> Vec<u8> {
     Vec::try_from(images.flatten(0, -1)).unwrap()
@@ -62,8 +62,8 @@ fn not_to_be_had_by_a_linear_classifier() {
     let data = Shapes10::generate(6000, 1000, 2).unwrap();
     let normalize = Normalize::of(&data.train).unwrap();
     let flat = |set, n| {
-        let batches = Batches::new(set, &normalize, Augment::NONE).unwrap();
-        let (images, labels) = batches.eval(0, n, Some(16)).unwrap();
+        let loader = DataLoader::new(set, &normalize, Augment::NONE).unwrap();
+        let (images, labels) = loader.eval(0, n, Some(16)).unwrap();
         let x = images.reshape([n, -1]);
         (Tensor::cat(&[&x, &x.ones_like().narrow(1, 0, 1)], 1), labels)
     };

@@ -5,9 +5,9 @@ use charts::{Bar, Line, Panel, Picture, log_bars, matrix, panels, share_bars};
 
 use super::images::pixels;
 use crate::Result;
-use crate::interpret::{Calibration, Confusion, GradientNorms, Likeliest};
+use crate::interpret::{Calibration, ConfusionMatrix, GradientNorms, TopK};
 
-impl Likeliest {
+impl TopK {
     /// The image, and a bar for each class.
     ///
     /// # Errors
@@ -39,7 +39,7 @@ impl GradientNorms {
     }
 }
 
-impl Confusion {
+impl ConfusionMatrix {
     /// A row a class, a column for each class that it can be taken for.
     ///
     /// # Errors

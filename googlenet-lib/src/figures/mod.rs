@@ -25,7 +25,7 @@ pub use images::{SampleGrid, image_grid};
 pub use loss::loss_curve;
 
 use crate::interpret::{
-    Calibration, Confusion, FeatureMaps, Filters, GradCam, GradientNorms, Likeliest, Mistakes,
+    Calibration, ConfusionMatrix, FeatureMaps, Filters, GradCam, GradientNorms, Mistakes, TopK,
 };
 
 /// Lets a value that has a `picture` show it in an evcxr notebook.
@@ -44,11 +44,11 @@ macro_rules! shows_its_picture {
 }
 shows_its_picture!(
     Calibration,
-    Confusion,
+    ConfusionMatrix,
     FeatureMaps,
     Filters,
     GradCam,
     GradientNorms,
-    Likeliest,
+    TopK,
     Mistakes
 );

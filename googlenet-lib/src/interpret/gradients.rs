@@ -58,8 +58,8 @@ impl Classifier<'_> {
     /// # Errors
     /// A set without images, or with more than fit into memory at once; a label without a class.
     pub fn gradient_norms(&self, set: &ImageSet) -> Result<GradientNorms> {
-        let (batches, size) = self.batches(set)?;
-        let (xs, labels) = batches.eval(0, batches.len() as i64, size)?;
+        let (loader, size) = self.loader(set)?;
+        let (xs, labels) = loader.eval(0, loader.len() as i64, size)?;
         // A pass in training mode moves the running statistics.
         let variables = self.net.variables().variables();
         let statistics: Vec<(&Tensor, Tensor)> = variables

@@ -29,11 +29,15 @@ mod gradients;
 mod predictions;
 
 use tch::{Device, Kind, Tensor, no_grad};
-use vision_data::{Augment, Batches, Image, ImageSet, Normalize};
+use vision_data::{Augment, DataLoader, Image, ImageSet, Normalize};
 
+/// The name before 2026-11-26.
+pub use TopK as Likeliest;
 pub use activations::{Branch, FeatureMaps, Filters, filters};
 pub use gradients::{GradCam, GradientNorms, LayerGradient};
-pub use predictions::{Bin, Calibration, Confusion, Mistake, Mistakes, Predictions};
+/// The name before 2026-11-26.
+pub use predictions::ConfusionMatrix as Confusion;
+pub use predictions::{Bin, Calibration, ConfusionMatrix, Mistake, Mistakes, Predictions};
 
 use crate::model::GoogLeNet;
 use crate::train::{Computed, Evaluator, Precision, Trainer};
@@ -79,14 +83,14 @@ impl<'a> Classifier<'a> {
     ///
     /// # Errors
     /// An image that the network cannot take; a device that fails.
-    pub fn likeliest(&self, image: &Image, n: usize) -> Result<Likeliest> {
+    pub fn likeliest(&self, image: &Image, n: usize) -> Result<TopK> {
         let (image, xs) = self.input(image)?;
         let probabilities = probabilities(&no_grad(|| self.logits(&xs))?)?;
         let mut classes: Vec<(String, f64)> =
             self.classes.iter().cloned().zip(probabilities.into_iter().flatten()).collect();
         classes.sort_by(|a, b| b.1.total_cmp(&a.1));
         classes.truncate(n);
-        Ok(Likeliest { image, classes })
+        Ok(TopK { image, classes })
     }
 
     /// What the network says to every image of a set, at the network's own size.
@@ -100,13 +104,13 @@ impl<'a> Classifier<'a> {
             let remedy = format!("the network has {} classes, from 0", self.classes.len());
             return Err(Error::invalid("a label", label, remedy));
         }
-        let (batches, size) = self.batches(set)?;
-        let images = batches.len() as i64;
-        let mut rows = Vec::with_capacity(batches.len());
+        let (loader, size) = self.loader(set)?;
+        let images = loader.len() as i64;
+        let mut rows = Vec::with_capacity(loader.len());
         no_grad(|| -> Result<()> {
             let mut evaluator = Evaluator::new(self.net, self.computed)?;
             for (start, len) in evaluator.batches(images) {
-                let (xs, _) = batches.eval(start, len, size)?;
+                let (xs, _) = loader.eval(start, len, size)?;
                 rows.extend(probabilities(&evaluator.logits(&xs)?)?);
             }
             Ok(())
@@ -120,11 +124,11 @@ impl<'a> Classifier<'a> {
     }
 
     /// A set on the network's device, and the size that its images are brought to.
-    fn batches(&self, set: &ImageSet) -> Result<(Batches, Option<i64>)> {
+    fn loader(&self, set: &ImageSet) -> Result<(DataLoader, Option<i64>)> {
         let input = self.net.spec().input;
         let size = (set.image_size() != (input.height, input.width)).then_some(input.height);
         let set = set.to_device(self.net.device())?;
-        Ok((Batches::new(&set, &self.normalize, Augment::NONE)?, size))
+        Ok((DataLoader::new(&set, &self.normalize, Augment::NONE)?, size))
     }
 
     /// An image as the network sees it: the part that is not cut off, and its tensor (1, C, H, W).
@@ -136,8 +140,8 @@ impl<'a> Classifier<'a> {
             false => image.fitted(input.height as u32, input.width as u32)?,
         };
         let label = Tensor::f_zeros([1], (Kind::Int64, Device::Cpu))?;
-        let (batches, size) = self.batches(&ImageSet::new(image.tensor()?, label)?)?;
-        let (xs, _) = batches.eval(0, 1, size)?;
+        let (loader, size) = self.loader(&ImageSet::new(image.tensor()?, label)?)?;
+        let (xs, _) = loader.eval(0, 1, size)?;
         Ok((image, xs))
     }
 
@@ -177,7 +181,7 @@ impl Trainer {
 
 /// The likeliest classes of one image.
 #[derive(Debug, Clone)]
-pub struct Likeliest {
+pub struct TopK {
     /// The part of the image that the network saw.
     pub image: Image,
     /// Name and probability, likeliest first.

@@ -18,7 +18,7 @@ pub struct Predictions {
 
 /// How many images of each class were taken for which.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Confusion {
+pub struct ConfusionMatrix {
     /// Names of the classes.
     pub classes: Vec<String>,
     /// `counts[label][predicted]`.
@@ -127,12 +127,12 @@ impl Predictions {
     }
 
     /// How many images of each class were taken for which.
-    pub fn confusion(&self) -> Confusion {
+    pub fn confusion(&self) -> ConfusionMatrix {
         let mut counts = vec![vec![0; self.classes.len()]; self.classes.len()];
         for (label, class, _) in self.best() {
             counts[label][class] += 1;
         }
-        Confusion { classes: self.classes.clone(), counts }
+        ConfusionMatrix { classes: self.classes.clone(), counts }
     }
 
     /// The `n` mistakes that the network was surest of; all if there are fewer.

@@ -21,19 +21,21 @@
 //! # Ok::<(), Error>(())
 //! ```
 
+mod callback;
 mod checkpoint;
 mod evaluator;
 mod history;
-mod observer;
 mod optimizer;
 mod recipe;
 mod trainer;
 
+/// The name before 2026-11-26.
+pub use callback::Callback as Observer;
+pub use callback::{Callback, StepReport};
 pub use checkpoint::has_checkpoint;
 pub use devices::Precision;
 pub(crate) use evaluator::{Computed, Evaluator};
 pub use history::{Epoch, History, Step};
-pub use observer::{Observer, StepReport};
 pub use optimizer::OptimizerSpec;
 pub use recipe::{Recipe, Schedule, SizeStep};
 pub use trainer::{Epochs, Evaluation, Trainer};

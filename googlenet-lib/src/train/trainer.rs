@@ -7,11 +7,11 @@ use std::time::Instant;
 use devices::describe;
 use fused_ops::{Optimizer, Repeated};
 use tch::{Device, Kind, Tensor, no_grad};
-use vision_data::{Batches, Dataset, EpochPlan, ImageSet, Normalize, random_number};
+use vision_data::{DataLoader, Dataset, EpochPlan, ImageSet, Normalize, random_number};
 
+use super::callback::{Callback, StepReport};
 use super::evaluator::{Computed, Evaluator};
 use super::history::{Epoch, History, Step};
-use super::observer::{Observer, StepReport};
 use super::recipe::Recipe;
 use crate::model::{GoogLeNet, cross_entropy};
 use crate::{Error, Result};
@@ -32,8 +32,8 @@ pub struct Trainer {
     pub(super) net: GoogLeNet,
     pub(super) recipe: Recipe,
     pub(super) optimizer: Optimizer,
-    train: Batches,
-    pub(crate) test: Batches,
+    train: DataLoader,
+    pub(crate) test: DataLoader,
     pub(crate) classes: Vec<String>,
     pub(crate) normalize: Normalize,
     /// Size of the images if it is not the data set's own.
@@ -119,7 +119,7 @@ impl Trainer {
         }
         let normalize = Normalize::of(&data.train)?;
         let data = data.to_device(net.device())?;
-        let prepare = |set: &ImageSet| Batches::new(set, &normalize, recipe.augment);
+        let prepare = |set: &ImageSet| DataLoader::new(set, &normalize, recipe.augment);
         let history = History {
             network: net.spec().name.to_string(),
             parameters: net.parameters(),
@@ -165,20 +165,20 @@ impl Trainer {
         Computed { flip, batch, precision }
     }
 
-    /// Trains for this many epochs under an observer's eyes, which may stop it. An epoch that was stopped
+    /// Trains for this many epochs; the callback may stop it. An epoch that was stopped
     /// is finished first by the next call, and counts as one of its epochs. Whether it was stopped before
     /// its last epoch was complete.
     ///
     /// # Errors
     /// A loss that is not a number any more; a device that fails, for want of memory for example.
-    pub(crate) fn run(&mut self, epochs: Epochs, observer: &mut dyn Observer) -> Result<bool> {
+    pub(crate) fn run(&mut self, epochs: Epochs, callback: &mut dyn Callback) -> Result<bool> {
         let last = self.history.epochs.len() as u32 + epochs.0;
         while (self.history.epochs.len() as u32) < last {
             let mut running = match self.running.take() {
                 Some(running) => running,
                 None => self.begin_epoch()?,
             };
-            let flow = self.run_epoch(&mut running, last, observer);
+            let flow = self.run_epoch(&mut running, last, callback);
             if running.next < running.plan.batches() {
                 self.running = Some(running);
                 let _stopped = flow?;
@@ -186,7 +186,7 @@ impl Trainer {
             }
             let flow = flow?;
             self.end_epoch(running)?;
-            observer.epoch(&self.history);
+            callback.epoch(&self.history);
             if flow.is_break() && (self.history.epochs.len() as u32) < last {
                 return Ok(true);
             }
@@ -248,12 +248,12 @@ impl Trainer {
         })
     }
 
-    /// Trains to the end of the epoch or until the observer stops it.
+    /// Trains to the end of the epoch or until the callback stops it.
     fn run_epoch(
         &mut self,
         running: &mut Running,
         last: u32,
-        observer: &mut dyn Observer,
+        callback: &mut dyn Callback,
     ) -> Result<ControlFlow<()>> {
         self.recipe.precision.choose(self.net.device())?;
         let began = Instant::now();
@@ -265,13 +265,13 @@ impl Trainer {
             let end = running.next == steps;
             let loss = if running.next.is_multiple_of(LOOK_EVERY) || end {
                 let loss = self.look(running)?;
-                observer.look(&self.history);
+                callback.look(&self.history);
                 Some(loss)
             } else {
                 None
             };
             running.seconds = seconds_before + began.elapsed().as_secs_f64();
-            flow = observer.step(&StepReport {
+            flow = callback.step(&StepReport {
                 epoch: self.history.epochs.len() as u32 + 1,
                 epochs: last,
                 step: running.next,

@@ -23,7 +23,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "target" / "class"
-PACKAGES = ROOT / "xtask" / "bench_class.txt"
+PACKAGES = ROOT / "bench" / "bench_class.txt"
 PROXY = "configurable-http-proxy@5.3.0"
 REPORT = ROOT / "docs" / "results" / "class.md"
 LESSON = "01-bottleneck-arithmetic.ipynb"
@@ -365,7 +365,7 @@ if __name__ == "__main__":
     import psutil
     import requests
 
-    sys.path[:0] = [str(ROOT / "docker"), str(ROOT / "xtask")]
+    sys.path[:0] = [str(ROOT / "docker"), str(ROOT / "bench")]
     from check import Kernel, cells
     from machine import machine, unshared
 

@@ -269,8 +269,8 @@ def main(given=None):
     parser.add_argument("--test-images", type=int, default=10_000)
     parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args(given)
-    bench = build()
-    report(measure(arguments, bench.with_name("train")), arguments, bench, arguments.out)
+    bench, train = build()
+    report(measure(arguments, train), arguments, bench, arguments.out)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-//! Watching a training run.
+//! Watching a training run, and stopping it.
 
 use std::ops::ControlFlow;
 
 use super::history::{Epoch, History};
 
 /// Sees every step and every epoch of a training run.
-pub trait Observer {
+pub trait Callback {
     /// Called after every step. [`ControlFlow::Break`] stops the training there; the network and
     /// its history are kept, and the next `fit` goes on.
     fn step(&mut self, _report: &StepReport) -> ControlFlow<()> {

@@ -120,7 +120,7 @@ def write_inputs(folder, case, seed=0):
 
 
 class Side:
-    """A running side: see bench_sides.py and googlenet-lib/examples/bench.rs."""
+    """A running side: see bench_sides.py and src/train.rs."""
 
     def __init__(self, program, name, case, device, folder, precision="float32"):
         self.name = name
@@ -263,22 +263,23 @@ def take_turns(case, sides, rounds, least):
 
 
 def build():
-    """Our side."""
-    subprocess.run(
-        ["cargo", "build", "--package", "googlenet-lib", "--examples"], cwd=ROOT, check=True
-    )
+    """Our side, and the example that trains."""
+    # Of the whole workspace: its features are those that `cargo test` has built.
+    programs = ["--bin", "bench-train", "--example", "train"]
+    subprocess.run(["cargo", "build", "--workspace", *programs], cwd=ROOT, check=True)
     metadata = subprocess.run(
         ["cargo", "metadata", "--format-version", "1", "--no-deps"],
         cwd=ROOT,
         check=True,
         capture_output=True,
     )
-    return Path(json.loads(metadata.stdout)["target_directory"]) / "debug" / "examples" / "bench"
+    debug = Path(json.loads(metadata.stdout)["target_directory"]) / "debug"
+    return debug / "bench-train", debug / "examples" / "train"
 
 
 def programs_of(ours, short, without=None):
     """How each side is started, or why it is not."""
-    python = [sys.executable, ROOT / "xtask" / "bench_sides.py"]
+    python = [sys.executable, ROOT / "bench" / "bench_sides.py"]
     programs = {"ours": [ours], "post": python, "eager": python, "compiled": python}
     if short:
         programs["compiled"] = "compiling takes minutes: not in the short form"
@@ -388,7 +389,7 @@ def main():
     if options.device == "cuda" and not torch.cuda.is_available():
         parser.error("PyTorch finds no GPU: measure with --device cpu")
     out = options.out or ROOT / ("runs/bench" if options.short else "docs/results")
-    ours = options.ours or build()
+    ours = options.ours or build()[0]
     found = run(
         options.device,
         options.short,

@@ -8,7 +8,7 @@ use tch::{Kind, Tensor};
 /// A batch of images is f32 of shape (B, 3, H, W), normalised. In memory the colours of a pixel lie
 /// side by side ("channels last"), which is how convolutions run fastest, on a CPU and on a GPU.
 #[derive(Debug)]
-pub struct Batches {
+pub struct DataLoader {
     set: ImageSet,
     augment: Augment,
     /// f32, (H * W * 3): a byte b becomes b * scale + shift. One number for each byte of an image,
@@ -19,7 +19,7 @@ pub struct Batches {
     columns: Crop,
 }
 
-impl Batches {
+impl DataLoader {
     /// Prepares `set` on its own device. The images are shared, not copied.
     ///
     /// # Errors
@@ -57,7 +57,7 @@ impl Batches {
                 .f_repeat([height * width])?
                 .f_to_device(device)?)
         };
-        Ok(Batches {
+        Ok(DataLoader {
             set: set.clone(),
             augment,
             scale: of_each_byte(scale)?,
@@ -77,7 +77,7 @@ impl Batches {
         self.set.len()
     }
 
-    /// Whether there is no image: never, for [`Batches::new`] wants one.
+    /// Whether there is no image: never, for [`DataLoader::new`] wants one.
     pub fn is_empty(&self) -> bool {
         self.set.is_empty()
     }
@@ -106,7 +106,7 @@ impl Batches {
     }
 
     /// `len` images from `start` on, in their order and without augmentation: images f32
-    /// (B, 3, H, W) and labels i64 (B). `size` as in [`Batches::train`].
+    /// (B, 3, H, W) and labels i64 (B). `size` as in [`DataLoader::train`].
     ///
     /// # Errors
     /// [`Error::Invalid`] where there are fewer images, or `size` is less than 1.

@@ -5,7 +5,7 @@
 MODE is torch.compile's.
 
 The files in FOLDER and what is said on standard input and output are those of
-googlenet-lib/examples/bench.rs, our side.
+src/train.rs, our side.
 """
 
 import json

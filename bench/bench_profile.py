@@ -59,7 +59,7 @@ def summary(kernels):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--ours", type=Path, required=True, help="examples/bench, compiled")
+    parser.add_argument("--ours", type=Path, required=True, help="bench-train, compiled")
     parser.add_argument("--out", type=Path, required=True, help="folder of the results")
     parser.add_argument("case", nargs="*", default=["cifar:128"], metavar="NETWORK:BATCH")
     options = parser.parse_args()

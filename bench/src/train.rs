@@ -1,7 +1,7 @@
-//! Our side of `cargo xtask bench train` (xtask/bench_train.py), and its bar chart.
+//! Our side of `cargo xtask bench train` (bench/bench_train.py), and its bar chart.
 //!
-//!     bench ours train|evaluate NETWORK BATCH cpu|cuda FOLDER float32|bf16
-//!     bench chart FILE.json OUT.png
+//!     bench-train ours train|evaluate NETWORK BATCH cpu|cuda FOLDER float32|bf16
+//!     bench-train chart FILE.json OUT.png
 //!
 //! FOLDER holds `data.safetensors`, with `images` u8 (N, H, W, 3) and `labels` (N), and
 //! `weights.safetensors`. A side first writes what it computed, for comparison with the others: in
@@ -18,8 +18,8 @@ use std::time::Instant;
 use anyhow::Context;
 use clap::{Parser, ValueEnum};
 use googlenet_lib::data::ImageSet;
-use googlenet_lib::device;
 use googlenet_lib::prelude::*;
+use googlenet_lib::{device, tch};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -75,7 +75,7 @@ fn main() -> anyhow::Result<()> {
 /// Sees nothing, so that nothing is drawn between the steps.
 struct Unseen;
 
-impl Observer for Unseen {
+impl Callback for Unseen {
     fn step(&mut self, _: &StepReport) -> ControlFlow<()> {
         ControlFlow::Continue(())
     }

@@ -100,7 +100,7 @@ def rustc():
 
 
 def command(found):
-    words = ["xtask/bench_train.py", "--device", found["device"]]
+    words = ["bench/bench_train.py", "--device", found["device"]]
     words += ["--short"] * found["short"]
     words += ["--without", found["without"]] * bool(found["without"])
     for name in found.get("named", ()):
@@ -153,7 +153,7 @@ def text(found, chart):
         f"of about {found['round']:g} s or more on our side and of as many images on the others.",
         "",
         "- ours: `Trainer::fit_with` and `Trainer::evaluate` of the library, through "
-        "`googlenet-lib/examples/bench.rs`, in the precision that PyTorch eager chose.",
+        "`bench/src/train.rs`, in the precision that PyTorch eager chose.",
         "- the post's program: the network in plain PyTorch, float32, NCHW, Adam as it is, "
         "`zero_grad`, `backward`, `step` and `loss.item()` at every step. Its batches are made on "
         "the device, where a tutorial's loader takes longer.",

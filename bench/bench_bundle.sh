@@ -114,11 +114,11 @@ for part in "${parts[@]}"; do
         if grep -q '^FAILED: ' "$out/tests.txt"; then status=1; fi
         ;;
     bench)
-        "$python" "$here/xtask/bench_train.py" --device "$device" --ours "$here/bin/bench" \
+        "$python" "$here/bench/bench_train.py" --device "$device" --ours "$here/bin/bench-train" \
             --out "$out" "${bench[@]}" || status=1
         ;;
     profile)
-        "$python" "$here/xtask/bench_profile.py" --ours "$here/bin/bench" --out "$out" \
+        "$python" "$here/bench/bench_profile.py" --ours "$here/bin/bench-train" --out "$out" \
             cifar:128 compact:512 || status=1
         ;;
     train)

@@ -16,35 +16,39 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 LIBRARY = ("googlenet-lib", "charts", "devices", "fused-ops", "notebook", "vision-data")
-EXAMPLES = ("bench", "train")
+# The library's side of the benchmark, and the example that trains.
+PROGRAMS = ("bench-train", "train")
 # What the benchmark's other sides are made of, and where they look for it.
 SCRIPTS = ("train", "sides", "ceiling", "report", "profile")
 
 
-def compiled(profile):
-    """The programs of the library: examples by name, and tests."""
+def executables(command, profile):
+    """Runs cargo; each of its messages that names a program, with the program's name and path."""
     # The build of `cargo test --workspace` is at hand in the dev profile; kernel and rust-analyzer
     # in another would take minutes.
-    library = [part for name in LIBRARY for part in ("--package", name)]
+    library = [part for name in (*LIBRARY, "bench") for part in ("--package", name)]
     whole = ["--workspace"] if profile == "dev" else library
-    command = ["cargo", "test", "--no-run", "--message-format", "json-render-diagnostics"]
+    options = ["--profile", profile, "--message-format", "json-render-diagnostics"]
     done = subprocess.run(
-        [*command, *whole, "--profile", profile], cwd=ROOT, check=True, stdout=subprocess.PIPE
+        ["cargo", *command, *whole, *options], cwd=ROOT, check=True, stdout=subprocess.PIPE
     )
-    examples, tests = {}, {}
     for message in map(json.loads, done.stdout.splitlines()):
-        if message["reason"] != "compiler-artifact" or not message["executable"]:
-            continue
-        if Path(message["manifest_path"]).parent.name not in LIBRARY:
-            continue
-        target, program = message["target"], Path(message["executable"])
-        if message["profile"]["test"] and target["kind"] != ["example"]:
-            # It reads the sources, which are not there.
-            if target["name"] != "imports":
-                tests[target["name"]] = program
-        elif target["name"] in EXAMPLES:
-            examples[target["name"]] = program
-    return examples, tests
+        if message["reason"] == "compiler-artifact" and message["executable"]:
+            yield message, message["target"]["name"], Path(message["executable"])
+
+
+def compiled(profile):
+    """The programs, and the tests of the library, by name."""
+    named = ["--bin", PROGRAMS[0], "--example", PROGRAMS[1]]
+    programs = {name: path for _, name, path in executables(["build", *named], profile)}
+    tests = {}
+    for message, name, path in executables(["test", "--no-run"], profile):
+        of_library = Path(message["manifest_path"]).parent.name in LIBRARY
+        test = message["profile"]["test"] and message["target"]["kind"] != ["example"]
+        # It reads the sources, which are not there.
+        if of_library and test and name != "imports":
+            tests[name] = path
+    return programs, tests
 
 
 def copy(program, to):
@@ -55,18 +59,18 @@ def copy(program, to):
 
 
 def fill(folder, profile):
-    examples, tests = compiled(profile)
-    for name in EXAMPLES:
-        copy(examples[name], folder / "bin" / name)
+    programs, tests = compiled(profile)
+    for name in PROGRAMS:
+        copy(programs[name], folder / "bin" / name)
     for name, program in tests.items():
         copy(program, folder / "bin" / "tests" / name)
-    (folder / "xtask").mkdir()
+    (folder / "bench").mkdir()
     for name in [*(f"bench_{script}.py" for script in SCRIPTS), "machine.py"]:
-        shutil.copy2(ROOT / "xtask" / name, folder / "xtask" / name)
+        shutil.copy2(ROOT / "bench" / name, folder / "bench" / name)
     (folder / "tests").mkdir()
     shutil.copy2(ROOT / "tests" / "networks.py", folder / "tests" / "networks.py")
     torch = re.search(r"^torch==([\d.]+)", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
-    script = (ROOT / "xtask" / "bench_bundle.sh").read_text()
+    script = (ROOT / "bench" / "bench_bundle.sh").read_text()
     (folder / "run").write_text(script.replace("TORCH_VERSION", torch[1]))
     (folder / "run").chmod(0o755)
 
