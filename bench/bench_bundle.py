@@ -46,7 +46,7 @@ def compiled(profile):
         of_library = Path(message["manifest_path"]).parent.name in LIBRARY
         test = message["profile"]["test"] and message["target"]["kind"] != ["example"]
         # It reads the sources, which are not there.
-        if of_library and test and name != "imports":
+        if of_library and test and name not in ("imports", "gpu_kernels"):
             tests[name] = path
     return programs, tests
 

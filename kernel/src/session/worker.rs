@@ -110,9 +110,8 @@ impl Worker {
         let unanalysed = true;
         let mut worker =
             Worker { context: context?, shared, notices, library, level, unanalysed, warm };
-        match template {
-            Some(template) => worker.load_library(setup, &template)?,
-            None => worker.leave_unanalysed()?,
+        if let Some(template) = template {
+            worker.load_library(setup, &template)?;
         }
         Ok(worker)
     }
@@ -143,16 +142,14 @@ impl Worker {
             std::fs::write(&own, joined.map_or(prepared, String::into_bytes))?;
         }
         // All of it is on this machine: no index has to be asked.
-        self.context.execute(&format!(":offline 1\n:dep {}", library.folder.display()))?;
-        self.leave_unanalysed()?;
+        self.context.execute(&format!(
+            ":offline 1\n:dep {}\n:opt {}{}",
+            library.folder.display(),
+            self.level,
+            cargo::UNANALYSED,
+        ))?;
         self.context.execute(":offline 0")?;
         self.warm = steps(setup.warm.as_deref().unwrap_or_default());
-        Ok(())
-    }
-
-    /// rust-analyzer is shown no crate but the cells' own.
-    fn leave_unanalysed(&mut self) -> Result<()> {
-        self.context.execute(&format!(":opt {}{}", self.level, cargo::UNANALYSED))?;
         Ok(())
     }
 
@@ -163,7 +160,7 @@ impl Worker {
         if self.unanalysed {
             self.unanalysed = false;
             std::fs::remove_file(cargo::unanalysed())?;
-            self.context.execute(&format!(":opt {}", self.level))?;
+            self.context.execute(&format!(":opt {}{}", self.level, cargo::ANALYSED))?;
         }
         Ok(())
     }

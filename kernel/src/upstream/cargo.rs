@@ -45,9 +45,10 @@ const WRAPPERS: [&str; 4] = [
 ];
 /// Beside the cell crate's Cargo.toml: its last call of rustc.
 pub(crate) const CALL: &str = "rustc-call.json";
-/// A comment behind the `opt-level` in Cargo.toml, there as long as rust-analyzer is shown no other crates.
-/// When it is taken away, the file has changed, and rust-analyzer looks at the crates again.
+/// A comment behind the `opt-level` in Cargo.toml where rust-analyzer is shown no other crates.
 pub(crate) const UNANALYSED: &str = " # nothing is analysed yet";
+/// The one where it is shown them: the file has changed, so that it looks at the crates again.
+pub(crate) const ANALYSED: &str = " # analysed";
 /// In the folder of the cells: the cell.
 const CELL: &str = "src/lib.rs";
 const RECORDER: &str = "rustc-recorder";
@@ -353,7 +354,8 @@ fn key(here: &Path, arguments: &[OsString], target: &Path) -> Result<u64> {
     let mut environment: Vec<_> = std::env::vars_os().collect();
     environment.sort();
     environment.hash(&mut hasher);
-    fs::read_to_string(here.join("Cargo.toml"))?.replace(UNANALYSED, "").hash(&mut hasher);
+    let manifest = fs::read_to_string(here.join("Cargo.toml"))?;
+    manifest.replace(UNANALYSED, "").replace(ANALYSED, "").hash(&mut hasher);
     fs::read(here.join("Cargo.lock"))?.hash(&mut hasher);
     let home = std::env::var_os(HOME).map(PathBuf::from);
     for folder in here.ancestors().skip(1).map(|folder| folder.join(".cargo")).chain(home) {
@@ -443,8 +445,10 @@ mod tests {
         assert_ne!(of("check"), before);
         let offline = [OsString::from("--offline"), "build".into()];
         assert_eq!(key(here, &offline, &deps).unwrap(), before);
-        fs::write(here.join("Cargo.toml"), format!("before{UNANALYSED}")).unwrap();
-        assert_eq!(of("build"), before);
+        for comment in [UNANALYSED, ANALYSED] {
+            fs::write(here.join("Cargo.toml"), format!("before{comment}")).unwrap();
+            assert_eq!(of("build"), before);
+        }
         for file in files {
             let last = of("build");
             std::thread::sleep(std::time::Duration::from_millis(20));
