@@ -35,6 +35,8 @@ unsafe extern "C" {
 pub struct Repeated {
     /// Shapes and kinds of the inputs.
     form: Vec<(Vec<i64>, Kind)>,
+    /// Rows of the first input of [`Repeated::filled`].
+    rows: Option<i64>,
     /// How often it ran with inputs of this form.
     times: usize,
     captured: Option<Captured>,
@@ -50,6 +52,22 @@ struct Captured {
 }
 
 impl Repeated {
+    /// On a GPU, a batch with fewer rows than the first, filled up with zeros: another size would cost
+    /// cuDNN's search for algorithms, for seconds. Elsewhere the batch itself.
+    ///
+    /// # Errors
+    /// A device that fails.
+    pub fn filled(&mut self, xs: Tensor) -> Result<Tensor> {
+        let missing = *self.rows.get_or_insert(xs.size()[0]) - xs.size()[0];
+        if missing <= 0 || !xs.device().is_cuda() {
+            return Ok(xs);
+        }
+        let mut rest = xs.size();
+        rest[0] = missing;
+        let rest = Tensor::f_zeros(&rest, (xs.kind(), xs.device()))?;
+        Ok(Tensor::f_cat(&[&xs, &rest], 0)?)
+    }
+
     /// Computes the outputs from these inputs, of which the first says on which device.
     ///
     /// # Errors
@@ -64,7 +82,7 @@ impl Repeated {
         };
         let form: Vec<_> = inputs.iter().map(|input| (input.size(), input.kind())).collect();
         if form != self.form {
-            *self = Repeated { form, off: self.off, ..Repeated::default() };
+            *self = Repeated { form, off: self.off, rows: self.rows, ..Repeated::default() };
         }
         self.times += 1;
         if self.captured.is_none() && self.times > WARM && !self.off && allowed() {

@@ -25,8 +25,6 @@ pub(crate) struct Evaluator<'a> {
     kind: Kind,
     computed: Computed,
     passes: Repeated,
-    /// Images of the first batch.
-    first: Option<i64>,
 }
 
 impl<'a> Evaluator<'a> {
@@ -36,7 +34,7 @@ impl<'a> Evaluator<'a> {
         computed.precision.choose(device)?;
         let kind = computed.precision.kind(device);
         let net = no_grad(|| net.folded(kind))?;
-        Ok(Evaluator { net, kind, computed, passes: Repeated::default(), first: None })
+        Ok(Evaluator { net, kind, computed, passes: Repeated::default() })
     }
 
     /// Cuts this number of images into batches: the first image of each, and how many it has.
@@ -49,16 +47,9 @@ impl<'a> Evaluator<'a> {
     /// Logits (N, classes) of normalised images (N, C, H, W), which the next call may overwrite. Images
     /// and their mirror images are one batch.
     pub(crate) fn logits(&mut self, xs: &Tensor) -> Result<Tensor> {
-        let Evaluator { net, kind, computed, passes, first } = self;
-        let xs = xs.f_to_kind(*kind)?;
-        let images = xs.size()[0];
-        let missing = *first.get_or_insert(images) - images;
-        // On a GPU another size of batch would cost a search for algorithms, for seconds.
-        let xs = match missing > 0 && xs.device().is_cuda() {
-            true => xs.f_constant_pad_nd([0, 0, 0, 0, 0, 0, 0, missing])?,
-            false => xs,
-        };
-        let mut outputs = passes.run(&[xs], |inputs| {
+        let Evaluator { net, kind, computed, passes } = self;
+        let filled = passes.filled(xs.f_to_kind(*kind)?)?;
+        let mut outputs = passes.run(&[filled], |inputs| {
             let xs = &inputs[0];
             if !computed.flip {
                 return Ok::<_, Error>(vec![net.logits(xs)?]);
@@ -67,6 +58,6 @@ impl<'a> Evaluator<'a> {
             let pairs = both.f_view([2, xs.size()[0], -1])?;
             Ok(vec![pairs.f_mean_dim([0i64].as_slice(), false, None)?])
         })?;
-        Ok(outputs.remove(0).f_narrow(0, 0, images)?)
+        Ok(outputs.remove(0).f_narrow(0, 0, xs.size()[0])?)
     }
 }
