@@ -127,6 +127,41 @@ def test_while_nothing_is_sent_all_is_analysed(template, own_state):
         assert kernel.run(UNANALYSED).result == "false"
 
 
+def known(kernel):
+    """The crates that the session's Cargo.toml names."""
+    manifest = (kernel.folder() / "Cargo.toml").read_text()
+    _, _, named = manifest.partition("[dependencies]\n")
+    return set(re.findall(r"^([\w-]+) *=", named.partition("\n[")[0], re.MULTILINE))
+
+
+def test_a_session_knows_no_crate_that_was_not_named(template, own_state):
+    with running() as kernel:
+        assert kernel.run("let numbers = vec![1, 2, 3];").status == "ok"
+        assert known(kernel) == set()
+        failed = kernel.run("let text = Default::default();")
+        assert failed.status == "error"
+        # Named late, it finds what is prepared, and the variables stay.
+        began = time.monotonic()
+        assert (
+            kernel.run("use googlenet_lib::prelude::*;\nspec::COMPACT.layers.len()").result == "8"
+        )
+        assert time.monotonic() - began < 30
+        assert known(kernel) == {"googlenet-lib"}
+        assert kernel.run("numbers.len()").result == "3"
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_notebook_says_what_it_is_about(named, template, own_state, root, tmp_path):
+    library = root / "googlenet-lib"
+    source = f':dep googlenet-lib = {{ path = "{library}" }}' if named else "let a = 1;"
+    notebook = tmp_path / "about.ipynb"
+    cell = {"cell_type": "code", "source": [source], "metadata": {}, "outputs": []}
+    notebook.write_text(json.dumps({"cells": [cell], "nbformat": 4, "nbformat_minor": 5}))
+    with running(env={"JPY_SESSION_NAME": str(notebook)}) as kernel:
+        assert kernel.run("1").result == "1"
+        assert known(kernel) == ({"googlenet-lib"} if named else set())
+
+
 TYPES = """
 #[derive(Debug)] struct Own(i32);
 impl Own { fn evcxr_display(&self) { println!("EVCXR_BEGIN_CONTENT text/plain\\nmine\\nEVCXR_END_CONTENT"); } }
