@@ -167,6 +167,10 @@ impl IoPub {
         }
         self.stray_panic().await;
         outcome.value = self.content.take().map(|(data, _)| data).unwrap_or_default();
+        // A cell that ends in `()`, a loop for example, has no value to show.
+        if outcome.value.len() == 1 && outcome.value.get("text/plain") == Some(&"()".into()) {
+            outcome.value.clear();
+        }
         self.flush().await;
         let Told { panic, panicked, returned, last_words } = std::mem::take(&mut self.told);
         match &mut outcome.error {
@@ -545,6 +549,16 @@ mod tests {
         assert_eq!(sent[0].1["data"]["text/html"], "first");
         let expected = json!({ "text/html": "second", "text/plain": "second as text" });
         assert_eq!(Value::Object(outcome.value), expected);
+    }
+
+    #[tokio::test]
+    async fn a_cell_that_ends_in_nothing_shows_nothing() {
+        for (content, shown) in
+            [("text/plain\n()", 0), ("text/plain\n((),)", 1), ("text/html\n()", 1)]
+        {
+            let (sent, outcome) = sent(vec![Frame::Content(content.as_bytes().to_vec())]).await;
+            assert_eq!((sent.len(), outcome.value.len()), (0, shown), "{content}");
+        }
     }
 
     #[tokio::test]

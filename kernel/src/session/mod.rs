@@ -4,6 +4,7 @@ mod cells;
 mod library;
 mod notices;
 pub(crate) mod processes;
+mod spellings;
 mod worker;
 
 use std::os::unix::net::UnixListener;

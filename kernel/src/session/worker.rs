@@ -13,7 +13,7 @@ use serde_json::Map;
 
 use super::library::{self, Library};
 use super::notices::Notices;
-use super::{Setup, Shared};
+use super::{Setup, Shared, spellings};
 use crate::completeness;
 use crate::engine::{Ask, CellOutcome, EngineRequest, Output};
 use crate::runtime;
@@ -215,6 +215,11 @@ impl Worker {
     fn execute(&mut self, setup: &Setup, code: &str, input: &Ask) -> Option<CellOutcome> {
         let mut callbacks =
             EvalCallbacks { input_reader: &|request| input(&request.prompt, request.is_password) };
+        let (code, hints) = spellings::of_today(code);
+        let code = code.as_str();
+        for hint in hints {
+            self.notices.say(&hint);
+        }
         let ready = self.load_if_named(setup, code);
         let ready = ready.and_then(|()| if needs_analysis(code) { self.analyse() } else { Ok(()) });
         // One of evcxr's commands may change how values are shown. Where this file cannot be written,
