@@ -55,7 +55,7 @@ const c10::impl::DeviceGuardImplInterface &cuda() {
 }
 
 struct Graph {
-  // An at::cuda::CUDAGraph, which takes less than 256 bytes.
+  // An at::cuda::CUDAGraph, which takes far less.
   alignas(std::max_align_t) unsigned char object[4096] = {};
   // The stream that is used outside of the capture; the capture has one of its own.
   c10::Stream outside;
