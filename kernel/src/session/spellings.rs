@@ -32,14 +32,14 @@ fn dependency(line: &str, hints: &mut Vec<String>) -> String {
     for piece in plain {
         let end = piece.find("//");
         let code = &piece[..end.unwrap_or(piece.len())];
+        if code.contains("default_features") {
+            hints.push("default_features is written default-features in Rust 2024.".to_owned());
+        }
         changed.push_str(&code.replace("default_features", "default-features"));
         if end.is_some() {
             return changed.trim_end().to_owned();
         }
         changed.extend(quoted.next());
-    }
-    if changed != line {
-        hints.push("default_features is written default-features in Rust 2024.".to_owned());
     }
     changed
 }
@@ -86,6 +86,8 @@ mod tests {
             ":dep rand = \"0.8\"\nlet a = 1;"
         );
         assert_eq!(today(":dep rand // \"quoted\""), ":dep rand");
+        let (code, hints) = of_today(":dep a = { default_features = false } // small");
+        assert_eq!((&*code, hints.len()), (":dep a = { default-features = false }", 1));
         for as_it_is in [":dep a = '1'", ":dep a = \"unfinished", ":dep \"a//b\"", "// :dep a", ""]
         {
             assert_eq!(today(as_it_is), as_it_is);
