@@ -12,10 +12,17 @@ pub(crate) struct Tests {
 }
 
 impl Tests {
-    /// Reads what `cargo test` writes: `test NAME ... ok`, `FAILED` or `ignored`.
+    /// Reads what `cargo test` writes: `test NAME ... ok`, `FAILED` or `ignored`, and what a test says that
+    /// cannot run here, though it passes: `skipped: NAME (REASON)`.
     pub(crate) fn of_cargo(output: &str) -> Self {
         let mut tests = Self::default();
+        let mut without_running = 0;
         for line in output.lines() {
+            if let Some(skipped) = line.strip_prefix("skipped: ") {
+                tests.skipped.push(skipped.split(" (").next().unwrap_or_default().to_owned());
+                without_running += 1;
+                continue;
+            }
             let Some((name, result)) =
                 line.strip_prefix("test ").and_then(|line| line.rsplit_once(" ... "))
             else {
@@ -23,6 +30,7 @@ impl Tests {
             };
             tests.count(name, result.split([',', ' ']).next().unwrap_or_default());
         }
+        tests.passed -= without_running.min(tests.passed);
         tests
     }
 
@@ -139,6 +147,9 @@ FAILED tests/test_b.py::test_four - AssertionError
         assert_eq!(tests.passed, 2);
         assert_eq!(tests.failed, ["data::cut"]);
         assert_eq!(tests.skipped, ["data::slow"]);
+        let without = "\nskipped: on_a_gpu (no CUDA device)\ntest on_a_gpu ... ok\ntest a ... ok\n";
+        let tests = Tests::of_cargo(without);
+        assert_eq!((tests.passed, tests.skipped), (1, vec!["on_a_gpu".to_owned()]));
     }
 
     #[test]
