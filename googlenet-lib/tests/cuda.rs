@@ -24,7 +24,8 @@ fn gpu(test: &str) -> Option<Turn> {
     let device = if rehearsal { Device::Cpu } else { Device::Cuda(0) };
     if device.is_cuda() && !tch::Cuda::is_available() {
         // libtest keeps back what `println!` says of a test that passes.
-        writeln!(std::io::stdout(), "\nskipped: {test} (no CUDA device)").unwrap();
+        let mut out = std::io::stdout();
+        writeln!(out, "\nskipped: {test} (no CUDA device)").unwrap();
         return None;
     }
     Some(Turn { device, _alone: ALONE.lock().unwrap_or_else(PoisonError::into_inner) })

@@ -288,7 +288,8 @@ fn a_second_device_sees_the_same_epoch() {
         use std::io::Write as _;
         let skipped = "skipped: a_second_device_sees_the_same_epoch (no CUDA device)";
         // libtest keeps back what `println!` says of a test that passes.
-        writeln!(std::io::stdout(), "\n{skipped}").unwrap();
+        let mut out = std::io::stdout();
+        writeln!(out, "\n{skipped}").unwrap();
         return;
     }
     let cpu = set(256, 32, 32);
