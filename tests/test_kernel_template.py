@@ -333,3 +333,18 @@ def test_a_copy_with_new_times_and_a_file_from_the_future(touched):
     assert "dated in the future" in touched.first_cell()
     line = touched.doctor()
     assert line.startswith("FAULT") and "dated in the future" in line and str(future) in line
+
+
+@pytest.mark.timeout(600)
+def test_a_library_that_does_not_compile_fails_the_cells_that_name_it_until_it_does(touched):
+    source = touched.folder / "small/src/lib.rs"
+    whole = source.read_text()
+    source.write_text("pub fn value( -> i32 { 2 }\n")
+    with running("rust") as kernel:
+        assert kernel.run("let kept = 3;").status == "ok"
+        failed = kernel.run("small::value()", timeout=200)
+        assert "does not compile" in failed.error["evalue"]
+        assert kernel.run("kept + 1").result == "4"
+        source.write_text(whole)
+        assert kernel.run("small::value()", timeout=200).result == "42"
+        assert kernel.run("kept + 1").result == "4"

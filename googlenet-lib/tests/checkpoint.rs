@@ -1,15 +1,16 @@
 //! Checkpoints: a run goes on from one as if it had never stopped, kill -9 at any moment leaves a
 //! whole one, and one that is not whole is refused.
 
+mod common;
+
 use std::fs;
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use common::StopAfter;
 use googlenet_lib::prelude::*;
-use googlenet_lib::spec::{AuxiliarySpec, Dropout, InceptionSpec};
 use googlenet_lib::train::has_checkpoint;
 use tempfile::TempDir;
 
@@ -19,19 +20,9 @@ fn alone() -> MutexGuard<'static, ()> {
     GENERATOR.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A small network with everything that has a state: batch normalisation, dropout, an auxiliary
-/// classifier.
 fn small() -> GoogLeNet {
-    let mut spec = spec::COMPACT.clone();
-    spec.name = "small".into();
-    spec.layers.to_mut().truncate(3);
-    let row = [8, 8, 16, 4, 8, 8];
-    spec.layers.to_mut().push(Layer::Inception(InceptionSpec::row("inception_3a", row)));
-    let auxiliary = AuxiliarySpec { hidden: 16, conv: 8, ..AuxiliarySpec::paper("aux_3a") };
-    spec.layers.to_mut().push(Layer::Auxiliary(auxiliary));
-    spec.head.dropout = Dropout::Elements(0.4);
     manual_seed(1);
-    GoogLeNet::new(&spec, Device::Cpu).unwrap()
+    GoogLeNet::new(&common::small(), Device::Cpu).unwrap()
 }
 
 fn data() -> Dataset {
@@ -44,15 +35,6 @@ fn start(recipe: Recipe) -> Trainer {
 
 fn resume(dir: &Path) -> googlenet_lib::Result<Trainer> {
     Trainer::resume(dir, data(), Device::Cpu)
-}
-
-struct StopAfter(usize);
-
-impl Callback for StopAfter {
-    fn step(&mut self, _report: &StepReport) -> ControlFlow<()> {
-        self.0 -= 1;
-        if self.0 == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    }
 }
 
 /// Every variable, and all of the history that does not depend on the clock.

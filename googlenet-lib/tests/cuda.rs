@@ -4,12 +4,13 @@
 //! machine that has one. GOOGLENET_TEST_CUDA=cpu runs them on the CPU in its place, which shows that the
 //! tests themselves are right.
 
+mod common;
+
 use std::io::Write as _;
-use std::ops::ControlFlow;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use common::{StopAfter, small};
 use googlenet_lib::prelude::*;
-use googlenet_lib::spec::{AuxiliarySpec, Dropout, InceptionSpec};
 
 /// The device, for one test at a time: libtorch has one random generator for all threads.
 struct Turn {
@@ -61,29 +62,6 @@ fn shapes() -> Dataset {
 fn recipe(precision: Precision) -> Recipe {
     let recipe = Recipe::steady().with_epochs(4).with_batch(32).with_precision(precision);
     Recipe { learning_rate: 0.02, ..recipe }
-}
-
-/// A network small enough to be trained in a test, with all that has a state: batch normalisation,
-/// dropout, an auxiliary classifier.
-fn small() -> NetworkSpec {
-    let mut spec = spec::COMPACT.clone();
-    spec.name = "small".into();
-    spec.layers.to_mut().truncate(3);
-    let row = [8, 8, 16, 4, 8, 8];
-    spec.layers.to_mut().push(Layer::Inception(InceptionSpec::row("inception_3a", row)));
-    let auxiliary = AuxiliarySpec { hidden: 16, conv: 8, ..AuxiliarySpec::paper("aux_3a") };
-    spec.layers.to_mut().push(Layer::Auxiliary(auxiliary));
-    spec.head.dropout = Dropout::Elements(0.4);
-    spec
-}
-
-struct StopAfter(usize);
-
-impl Callback for StopAfter {
-    fn step(&mut self, _report: &StepReport) -> ControlFlow<()> {
-        self.0 -= 1;
-        if self.0 == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    }
 }
 
 #[test]

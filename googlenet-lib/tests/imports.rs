@@ -1,8 +1,17 @@
 //! The library's crates, and the modules of this one, import each other in one direction only.
 
-use std::collections::{BTreeMap, BTreeSet};
+#[path = "../../tests/rust_imports.rs"]
+mod rust_imports;
+
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use rust_imports::{code, imports, named_in, sources};
+
+/// What a module only passes on under its own name: that `train::Fit` is found where it always was makes
+/// nothing in `train` depend on it.
+const PASSED_ON: &str = "pub use crate::";
 
 /// The modules of this crate. Each may import those before it.
 const MODULES: [&str; 9] =
@@ -14,66 +23,6 @@ const CRATES: [&str; 6] =
 
 fn library() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).to_path_buf()
-}
-
-/// All sources below a folder.
-fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            sources(&path, found);
-        } else if path.extension().is_some_and(|ending| ending == "rs") {
-            found.push(path);
-        }
-    }
-}
-
-/// A source without comments, and without what it only passes on under its own name: that
-/// `train::Fit` is found where it always was makes nothing in `train` depend on it.
-fn code(file: &Path) -> String {
-    let text = fs::read_to_string(file).unwrap();
-    let kept = text.lines().filter(|line| {
-        let line = line.trim_start();
-        !line.starts_with("//") && !line.starts_with("pub use crate::")
-    });
-    kept.collect::<Vec<_>>().join("\n")
-}
-
-/// The names that stand behind `crate::`, alone or in braces.
-fn named_in(text: &str) -> BTreeSet<String> {
-    let word = |text: &str| -> String {
-        text.trim_start().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
-    };
-    let mut names = BTreeSet::new();
-    for rest in text.split("crate::").skip(1) {
-        match rest.strip_prefix('{') {
-            Some(several) => {
-                let several = several.split('}').next().unwrap_or_default();
-                names.extend(several.split(',').map(word));
-            }
-            None => {
-                names.insert(word(rest));
-            }
-        }
-    }
-    names
-}
-
-/// Which modules, by the names that this crate gives them, each of them names.
-fn imports() -> BTreeMap<String, BTreeSet<String>> {
-    let root = library().join("src");
-    let mut files = Vec::new();
-    sources(&root, &mut files);
-    let mut all: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for file in files {
-        let within = file.strip_prefix(&root).unwrap().components().next().unwrap();
-        let module = within.as_os_str().to_string_lossy().trim_end_matches(".rs").to_owned();
-        let mut named = named_in(&code(&file));
-        // Modules are in lower case, what the crate exports itself is not.
-        named.retain(|name| *name != module && name.starts_with(char::is_lowercase));
-        all.entry(module).or_default().extend(named);
-    }
-    all
 }
 
 /// The names of the crates that a crate depends on, without those of its tests.
@@ -91,7 +40,7 @@ fn dependencies(of: &str) -> BTreeSet<String> {
 
 #[test]
 fn no_module_imports_one_above_it() {
-    let imports = imports();
+    let imports = imports(&library().join("src"), PASSED_ON);
     for (place, module) in MODULES.iter().enumerate() {
         let above = imports[*module].iter().filter(|name| !MODULES[..place].contains(&&***name));
         let above: Vec<_> = above.collect();
@@ -105,13 +54,12 @@ fn no_module_imports_one_above_it() {
 
 #[test]
 fn training_knows_nothing_that_shows() {
-    let mut files = Vec::new();
-    sources(&library().join("src/train"), &mut files);
+    let files = sources(&library().join("src/train"));
     assert!(files.len() > 5);
     for file in files {
         for shows in ["figures::", "notebook::", "charts::", "interpret::", "println!"] {
             // A word of its own: `eprintln!` tells, and does not show.
-            let code = code(&file);
+            let code = code(&file, PASSED_ON);
             let named = code.match_indices(shows).any(|(at, _)| {
                 !code[..at].ends_with(|before: char| before.is_alphanumeric() || before == '_')
             });

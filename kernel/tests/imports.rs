@@ -1,8 +1,13 @@
 //! The kernel's modules import each other in one direction only.
 
-use std::collections::{BTreeMap, BTreeSet};
+#[path = "../../tests/rust_imports.rs"]
+mod rust_imports;
+
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use rust_imports::{imports, named_in, sources};
 
 /// Each may import those before it.
 const ORDER: [&str; 8] =
@@ -12,60 +17,9 @@ fn source_folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
 }
 
-/// All sources below a folder.
-fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            sources(&path, found);
-        } else if path.extension().is_some_and(|ending| ending == "rs") {
-            found.push(path);
-        }
-    }
-}
-
-/// The names that stand behind `crate::`, alone or in braces.
-fn named_in(text: &str) -> BTreeSet<String> {
-    let word = |text: &str| -> String {
-        text.trim_start().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
-    };
-    let mut names = BTreeSet::new();
-    for rest in text.split("crate::").skip(1) {
-        match rest.strip_prefix('{') {
-            Some(several) => {
-                let several = several.split('}').next().unwrap_or_default();
-                names.extend(several.split(',').map(word));
-            }
-            None => {
-                names.insert(word(rest));
-            }
-        }
-    }
-    names
-}
-
-/// Which top-level modules each of them names.
-fn imports() -> BTreeMap<String, BTreeSet<String>> {
-    let root = source_folder();
-    let mut files = Vec::new();
-    sources(&root, &mut files);
-    let mut all: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for file in files {
-        let within = file.strip_prefix(&root).unwrap().components().next().unwrap();
-        let module = within.as_os_str().to_string_lossy().trim_end_matches(".rs").to_owned();
-        let text = fs::read_to_string(&file).unwrap();
-        let code: Vec<_> =
-            text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
-        let mut named = named_in(&code.join("\n"));
-        named.retain(|name| *name != module && ORDER.contains(&&**name));
-        all.entry(module).or_default().extend(named);
-    }
-    all
-}
-
 #[test]
 fn no_module_imports_one_above_it() {
-    let imports = imports();
+    let imports = imports(&source_folder(), "");
     for (place, module) in ORDER.iter().enumerate() {
         let above = imports[*module].iter().filter(|name| !ORDER[..place].contains(&&***name));
         let above: Vec<_> = above.collect();
@@ -80,8 +34,7 @@ fn no_module_imports_one_above_it() {
 #[test]
 fn the_protocol_and_all_below_it_know_nothing_of_evcxr() {
     for folder in ["protocol", "engine", "runtime"] {
-        let mut files = Vec::new();
-        sources(&source_folder().join(folder), &mut files);
+        let files = sources(&source_folder().join(folder));
         assert!(!files.is_empty());
         for file in files {
             let text = fs::read_to_string(&file).unwrap();
@@ -93,9 +46,7 @@ fn the_protocol_and_all_below_it_know_nothing_of_evcxr() {
 /// The kernel is for any crate: what the lab needs comes to it by its command line.
 #[test]
 fn the_kernel_names_nothing_of_the_lab() {
-    let mut files = Vec::new();
-    sources(&source_folder(), &mut files);
-    for file in files {
+    for file in sources(&source_folder()) {
         let text = fs::read_to_string(&file).unwrap().to_lowercase();
         for name in ["googlenet", "torch", "cuda", "nvidia", "xtask"] {
             assert!(!text.contains(name), "{} names {name}", file.display());

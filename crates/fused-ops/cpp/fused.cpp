@@ -9,10 +9,7 @@
 // lie side by side in it, in order, and so do those of an output.
 
 #include <cmath>
-#include <limits>
 #include <vector>
-
-#include <torch/csrc/autograd/custom_function.h>
 
 #include "gpu/fused.h"
 #include "pieces.h"
@@ -22,8 +19,6 @@ namespace {
 
 using namespace rows;
 using namespace pieces;
-using torch::autograd::AutogradContext;
-using torch::autograd::variable_list;
 
 // What the library hands over of a piece. Its tensors are null where nothing is normalised.
 struct fused_piece {
@@ -46,9 +41,7 @@ struct Channels {
 };
 
 Way way_of(const Channels &channels, const Piece &piece) {
-  // Nothing is below minus infinity: the ReLU is off.
-  float floor = piece.relu ? 0.0f : -std::numeric_limits<float>::infinity();
-  return {channels.scale.data(), channels.shift.data(), channels.mean.data(), floor};
+  return {channels.scale.data(), channels.shift.data(), channels.mean.data(), floor_of(piece)};
 }
 
 std::vector<float> numbers(const Tensor &x) {
@@ -130,9 +123,7 @@ struct Fused : torch::autograd::Function<Fused> {
   // `tensors` holds the inputs, then weight and bias of every piece that is normalised.
   static variable_list forward(AutogradContext *context, at::TensorList tensors, Layout layout) {
     const std::vector<Piece> &pieces = layout.pieces;
-    variable_list xs;
-    for (int64_t i = 0; i < layout.inputs; ++i)
-      xs.push_back(channels_last(tensors[i]));
+    variable_list xs = inputs_of(tensors, layout);
     variable_list saved = xs;
     variable_list outputs = outputs_of(pieces, xs[0]);
     size_t parameter = layout.inputs, statistic = 0;
@@ -157,24 +148,13 @@ struct Fused : torch::autograd::Function<Fused> {
         write<T>(x, piece, channels_of(piece, weight, bias, mean, inverse), outputs[piece.output]);
       });
     }
-    context->save_for_backward(std::move(saved));
-    context->saved_data["inputs"] = layout.inputs;
-    context->saved_data["pieces"] = packed(pieces);
+    remember(context, std::move(saved), layout);
     return outputs;
   }
 
   static variable_list backward(AutogradContext *context, variable_list gradients) {
-    refuse_second_derivative();
-    variable_list saved = context->get_saved_variables();
-    int64_t inputs = context->saved_data["inputs"].toInt();
-    std::vector<Piece> pieces = unpacked(context->saved_data["pieces"].toIntVector());
-    variable_list result;
-    for (int64_t i = 0; i < inputs; ++i)
-      result.push_back(at::empty_like(saved[i]));
-    // What a gradient is read from; an output that nothing used has none.
-    for (Tensor &gradient : gradients)
-      if (gradient.defined())
-        gradient = channels_last(gradient.to(saved[0].scalar_type()));
+    Backward call(context, std::move(gradients));
+    auto &[saved, inputs, pieces, above, result] = call;
     size_t next = inputs;
     for (const Piece &piece : pieces) {
       Tensor weight, bias, mean, inverse;
@@ -183,16 +163,11 @@ struct Fused : torch::autograd::Function<Fused> {
         mean = saved[next + 2], inverse = saved[next + 3];
         next += 4;
       }
-      const Tensor &gradient = gradients[piece.output];
-      Tensor &into = result[piece.input];
-      if (!gradient.defined()) {
-        into.narrow(1, piece.from, piece.channels).zero_();
-        if (piece.norm)
-          result.insert(result.end(), {at::zeros_like(weight), at::zeros_like(bias)});
+      if (call.is_unused(piece, weight))
         continue;
-      }
       Channels channels = channels_of(piece, weight, bias, mean, inverse);
-      const Tensor &x = saved[piece.input];
+      const Tensor &x = saved[piece.input], &gradient = above[piece.output];
+      Tensor &into = result[piece.input];
       variable_list of_parameters = by_kind(x, [&](auto value) {
         return unwrite<decltype(value)>(x, piece, channels, inverse, gradient, into);
       });

@@ -25,11 +25,13 @@ fn has_sccache() -> bool {
 
 /// A `:dep` without the comment behind it, its keys as Cargo has them since the edition of 2024.
 fn dependency(line: &str, hints: &mut Vec<String>) -> String {
-    let (plain, quoted): (Vec<_>, Vec<_>) =
-        pieces(line).into_iter().partition(|piece| !piece.starts_with(['"', '\'']));
     let mut changed = String::new();
-    let mut quoted = quoted.into_iter();
-    for piece in plain {
+    for (index, piece) in pieces(line).into_iter().enumerate() {
+        let is_quoted = index % 2 == 1;
+        if is_quoted {
+            changed.push_str(piece);
+            continue;
+        }
         let end = piece.find("//");
         let code = &piece[..end.unwrap_or(piece.len())];
         if code.contains("default_features") {
@@ -39,7 +41,6 @@ fn dependency(line: &str, hints: &mut Vec<String>) -> String {
         if end.is_some() {
             return changed.trim_end().to_owned();
         }
-        changed.extend(quoted.next());
     }
     changed
 }

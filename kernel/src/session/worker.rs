@@ -118,22 +118,21 @@ impl Worker {
 
     /// Makes the prepared crate known if this cell is the first to name it.
     fn load_if_named(&mut self, setup: &Setup, code: &str) -> Result<()> {
-        let Some(library) = self.library.take_if(|library| library.is_named_in(code)) else {
+        let Some(library) = self.library.as_ref().filter(|library| library.is_named_in(code))
+        else {
             return Ok(());
         };
-        let template = prepare(setup, &library, &self.notices)?;
+        let template = prepare(setup, library, &self.notices)?;
         setup.folder.fill(&template)?;
-        if !self.unanalysed {
-            std::fs::write(cargo::unanalysed(), "")?;
-            self.unanalysed = true;
-        }
-        self.library = Some(library);
+        std::fs::write(cargo::unanalysed(), "")?;
+        self.unanalysed = true;
         self.load_library(setup, &template)
     }
 
-    /// Makes the prepared crate known, as a cell with `:dep` would.
+    /// Makes the prepared crate known, as a cell with `:dep` would. Where that fails, the next cell that
+    /// names it tries again.
     fn load_library(&mut self, setup: &Setup, template: &Template) -> Result<()> {
-        let Some(library) = self.library.take() else { return Ok(()) };
+        let Some(library) = &self.library else { return Ok(()) };
         // A session compiles with the versions that are prepared, and with its own beside them.
         let own = setup.folder.path().join("Cargo.lock");
         if let Some(prepared) = template.lock() {
@@ -142,13 +141,15 @@ impl Worker {
             std::fs::write(&own, joined.map_or(prepared, String::into_bytes))?;
         }
         // All of it is on this machine: no index has to be asked.
-        self.context.execute(&format!(
+        let loaded = self.context.execute(&format!(
             ":offline 1\n:dep {}\n:opt {}{}",
             library.folder.display(),
             self.level,
             cargo::UNANALYSED,
-        ))?;
+        ));
         self.context.execute(":offline 0")?;
+        loaded?;
+        self.library = None;
         self.warm = steps(setup.warm.as_deref().unwrap_or_default());
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! The private directory of a session.
 
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -130,13 +131,17 @@ fn link_or_copy(from: &Path, to: &Path, closed: &AtomicBool) -> Result<()> {
         let target = to.join(path.strip_prefix(from).unwrap_or(path));
         if entry.file_type().is_dir() {
             fs::create_dir_all(&target)?;
-        } else if is_note(path) || target.exists() {
-            // What the session has compiled itself is as good.
+        } else if is_note(path) {
             continue;
         } else if is_output(path) {
-            fs::hard_link(path, &target)
-                .with_context(|| format!("{} cannot be linked", path.display()))?;
-        } else {
+            match fs::hard_link(path, &target) {
+                // What the session has compiled itself is as good.
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                linked => {
+                    linked.with_context(|| format!("{} cannot be linked", path.display()))?;
+                }
+            }
+        } else if !target.exists() {
             fs::copy(path, &target)
                 .with_context(|| format!("{} cannot be copied", path.display()))?;
             let modified = fs::metadata(path)?.modified()?;

@@ -1,10 +1,6 @@
 // Batch normalisation, ReLU, splitting and concatenation in one pass over a GPU's memory: what
 // ../fused.cpp does, by kernels of kernels.cu. Nothing here waits for the GPU.
 
-#include <limits>
-
-#include <torch/csrc/autograd/custom_function.h>
-
 #include "fused.h"
 #include "gpu.h"
 
@@ -12,8 +8,6 @@ namespace {
 
 using namespace rows;
 using namespace pieces;
-using torch::autograd::AutogradContext;
-using torch::autograd::variable_list;
 
 // `Way` of kernels.cu.
 struct Way {
@@ -24,9 +18,7 @@ struct Way {
 const float *numbers(const Tensor &x) { return x.defined() ? x.data_ptr<float>() : nullptr; }
 
 Way way_of(const Piece &piece, const Tensor &scale, const Tensor &shift, const Tensor &mean) {
-  // Nothing is below minus infinity: the ReLU is off.
-  float floor = piece.relu ? 0.0f : -std::numeric_limits<float>::infinity();
-  return {numbers(scale), numbers(shift), numbers(mean), floor};
+  return {numbers(scale), numbers(shift), numbers(mean), floor_of(piece)};
 }
 
 char *at(const Tensor &x, int64_t channel) {
@@ -53,9 +45,7 @@ gpu::Grid totals_grid(int64_t channels) { return {(channels + 31) / 32, 1, 32, 8
 struct FusedOnGpu : torch::autograd::Function<FusedOnGpu> {
   static variable_list forward(AutogradContext *context, at::TensorList tensors, Layout layout) {
     const std::vector<Piece> &pieces = layout.pieces;
-    variable_list xs;
-    for (int64_t i = 0; i < layout.inputs; ++i)
-      xs.push_back(channels_last(tensors[i]));
+    variable_list xs = inputs_of(tensors, layout);
     variable_list saved = xs, outputs = outputs_of(pieces, xs[0]);
     size_t parameter = layout.inputs, statistic = 0;
     for (const Piece &piece : pieces) {
@@ -76,24 +66,13 @@ struct FusedOnGpu : torch::autograd::Function<FusedOnGpu> {
                x.size(1), at(y, piece.to), y.size(1), rows, piece.channels,
                way_of(piece, scale, shift, mean));
     }
-    context->save_for_backward(std::move(saved));
-    context->saved_data["inputs"] = layout.inputs;
-    context->saved_data["pieces"] = packed(pieces);
+    remember(context, std::move(saved), layout);
     return outputs;
   }
 
   static variable_list backward(AutogradContext *context, variable_list gradients) {
-    refuse_second_derivative();
-    variable_list saved = context->get_saved_variables();
-    int64_t inputs = context->saved_data["inputs"].toInt();
-    std::vector<Piece> pieces = unpacked(context->saved_data["pieces"].toIntVector());
-    variable_list result;
-    for (int64_t i = 0; i < inputs; ++i)
-      result.push_back(at::empty_like(saved[i]));
-    // What a gradient is read from; an output that nothing used has none.
-    for (Tensor &gradient : gradients)
-      if (gradient.defined())
-        gradient = channels_last(gradient.to(saved[0].scalar_type()));
+    Backward call(context, std::move(gradients));
+    auto &[saved, inputs, pieces, above, result] = call;
     size_t next = inputs;
     for (const Piece &piece : pieces) {
       Tensor mean, inverse, scale, shift;
@@ -101,14 +80,9 @@ struct FusedOnGpu : torch::autograd::Function<FusedOnGpu> {
         const Tensor &four = saved[next++];
         mean = four[0], inverse = four[1], scale = four[2], shift = four[3];
       }
-      const Tensor &x = saved[piece.input], &g = gradients[piece.output];
-      Tensor &dx = result[piece.input];
-      if (!g.defined()) {
-        dx.narrow(1, piece.from, piece.channels).zero_();
-        if (piece.norm)
-          result.insert(result.end(), {at::zeros_like(mean), at::zeros_like(mean)});
+      if (call.is_unused(piece, mean))
         continue;
-      }
+      const Tensor &x = saved[piece.input], &g = above[piece.output], &dx = result[piece.input];
       Way way = way_of(piece, scale, shift, mean);
       int64_t rows = rows_of(x), vector = vector_of(piece, x, g);
       Tensor factors;
