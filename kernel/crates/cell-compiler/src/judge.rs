@@ -1,0 +1,129 @@
+//! What a refusal of the compiler shows about a cell.
+
+use cell_program::{Cell, Choices, Mark, Program, Source};
+
+use crate::message::{Message, Span};
+
+/// Errors of borrowing: what is kept would outlive what it borrows from.
+const BORROWS: [&str; 12] = [
+    "E0597", "E0505", "E0506", "E0716", "E0499", "E0502", "E0503", "E0521", "E0310", "E0515", "E0373", "E0712",
+];
+/// Errors of two things under one name.
+const TWICE: [&str; 8] = ["E0428", "E0119", "E0592", "E0201", "E0255", "E0252", "E0254", "E0034"];
+
+/// Takes what the messages show into the choices. Returns what the reader is to know.
+pub(crate) fn judge(
+    messages: &[Message],
+    program: &Program,
+    cell: &Cell,
+    source: &Source,
+    choices: &mut Choices,
+) -> Vec<String> {
+    let mut notes = Vec::new();
+    let before = choices.clone();
+    let errors = || messages.iter().filter(|message| message.level == "error");
+    for error in errors() {
+        about_variables(error, source, choices, &mut notes);
+    }
+    if *choices != before {
+        return notes;
+    }
+    for error in errors() {
+        about_items(error, program, cell, choices, &mut notes);
+    }
+    if *choices != before {
+        return notes;
+    }
+    let by_question_mark = |error: &Message| {
+        error.number() == "E0277" && (error.message.contains('?') || mentions(error, "rust_live::Failure"))
+            && mentions(error, "Failure")
+    };
+    if errors().any(by_question_mark) && !choices.errors_by_debug {
+        choices.errors_by_debug = true;
+    } else if errors().any(|error| BORROWS.contains(&error.number()) || error.number() == "E0382")
+        && !choices.returns_plainly
+        && source.text.contains("return ::std::result::Result")
+    {
+        choices.returns_plainly = true;
+    } else if cell.closing.as_ref().is_some_and(|closing| closing.is_macro) && !choices.closes_by_statement {
+        choices.closes_by_statement = true;
+    }
+    notes
+}
+
+fn mentions(message: &Message, words: &str) -> bool {
+    message.message.contains(words) || message.children.iter().any(|child| mentions(child, words))
+}
+
+/// An error about a line that keeps a variable, or that names its type.
+fn about_variables(error: &Message, source: &Source, choices: &mut Choices, notes: &mut Vec<String>) {
+    let number = error.number();
+    let places = error.places();
+    let marks = places
+        .iter()
+        .filter(|place| place.file_name == source.name)
+        .filter_map(|place| Some((place, source.marks.get(&place.line_start)?)));
+    let mut marks: Vec<(&&Span, &Mark)> = marks.collect();
+    // What has to live as long as the session is the cause of what cannot be moved or put back.
+    let has_to_live = |place: &Span| place.label.as_ref().is_some_and(|label| label.contains("'static"));
+    marks.sort_by_key(|(place, mark)| (!has_to_live(place), !matches!(mark, Mark::Keep(_)), place.is_primary));
+    let Some((_, mark)) = marks.first() else { return };
+    match mark {
+        Mark::Keep(name) => {
+            let is_borrowed = BORROWS.contains(&number) || number.is_empty() && error.message.contains("lifetime");
+            let refused = choices.callables.contains_key(name) && matches!(number, "E0308" | "E0277" | "E0605" | "E0606");
+            let is_known = is_borrowed || refused || matches!(number, "E0382" | "E0381" | "E0277");
+            if !is_known || !choices.dropped.insert(name.clone()) {
+                return;
+            }
+            choices.callables.remove(name);
+            if is_borrowed {
+                notes.push(format!(
+                    "`{name}` ends with this cell: it borrows from another variable. To keep it, let it own what it \
+                     holds: `.clone()`, `.to_owned()`, `.to_vec()`, `.collect()`"
+                ));
+            } else if number == "E0277" || refused {
+                notes.push(format!("`{name}` ends with this cell: a value of its type cannot be kept"));
+            }
+        }
+        Mark::PutBack(name) => {
+            if BORROWS.contains(&number) || matches!(number, "E0382" | "E0381") {
+                choices.moved.insert(name.clone());
+            }
+        }
+        Mark::Type(name) => {
+            choices.unnamed.insert(name.clone());
+        }
+    }
+}
+
+/// An error about items of earlier cells, which this one has changed.
+fn about_items(error: &Message, program: &Program, cell: &Cell, choices: &mut Choices, notes: &mut Vec<String>) {
+    let number = error.number();
+    let is_twice = TWICE.contains(&number);
+    if matches!(number, "E0255" | "E0252" | "E0254" | "E0260") {
+        let imports = cell.imports.iter().filter_map(|leaf| leaf.name.as_deref());
+        for name in imports.filter(|name| error.message.contains(&format!("`{name}`"))) {
+            choices.imported_anew.insert(name.to_owned());
+        }
+        return;
+    }
+    for place in error.spans.iter().filter(|place| place.is_primary || is_twice) {
+        let Some(of) = place.file_name.rsplit("/cell ").next().and_then(|number| number.parse().ok()) else {
+            continue;
+        };
+        let is_included = place.file_name.contains('/');
+        if !is_included || of == cell.number {
+            continue;
+        }
+        if let Some((item, name)) = program.item_at(of, place.line_start)
+            && choices.put_aside.insert(item)
+            && !is_twice
+        {
+            notes.push(format!(
+                "`{name}` of cell {of} does not fit this cell and is put aside: {}. Run its cell again, corrected",
+                error.message
+            ));
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Compiles a cell: one call of rustc, or a few until it fits.
+//!
+//! Some things about a cell are known only when it was compiled: that it moves a variable, that a variable
+//! borrows from another, that a closure has a type without a name. Each attempt shows some of them
+//! ([`judge`]), and the program is written anew.
+
+mod judge;
+mod message;
+mod rustc;
+
+use std::collections::BTreeSet;
+
+use anyhow::Result;
+use cell_program::types::{self, Shape};
+use cell_program::{Cell, Choices, Program, Session, Source};
+
+pub use message::{Message, Span};
+pub use rustc::{Rustc, build_support};
+
+/// A cell that was compiled.
+#[derive(Debug)]
+pub struct Compiled {
+    /// Its program.
+    pub source: Source,
+    /// What was found out about it.
+    pub choices: Choices,
+    /// Its library.
+    pub library: std::path::PathBuf,
+    /// The variables that it leaves, with their types.
+    pub kept: Vec<(String, String)>,
+    /// What the compiler says about it, as JSON lines.
+    pub messages: String,
+    /// What the reader is to know, a sentence each.
+    pub notes: Vec<String>,
+}
+
+/// A cell that does not compile.
+#[derive(Debug)]
+pub struct Refused {
+    /// Its program.
+    pub source: Source,
+    /// What was found out about it.
+    pub choices: Choices,
+    /// What the compiler says, as JSON lines.
+    pub messages: String,
+}
+
+/// Attempts at one cell: each shows something new, and there is an end to what can be new.
+const ATTEMPTS: usize = 24;
+
+/// Compiles a cell.
+///
+/// # Errors
+/// A compiler that does not run; not a cell that does not compile.
+pub fn compile(rustc: &Rustc, program: &Program, cell: &Cell, session: Session) -> Result<Result<Compiled, Refused>> {
+    let mut choices = Choices::default();
+    let mut notes = Vec::new();
+    // The first refusal is about what the reader wrote; those after it may be about what was tried.
+    let mut first: Option<Refused> = None;
+    let mut boxed = BTreeSet::new();
+    for _ in 0..ATTEMPTS {
+        let source = program.source(cell, session, &choices);
+        let output = rustc.compile(&source)?;
+        if !output.succeeded {
+            let messages = message::read(&output.messages);
+            let before = choices.clone();
+            let mut judged = judge::judge(&messages, program, cell, &source, &mut choices);
+            notes.append(&mut judged);
+            if choices != before {
+                if first.is_none() && choices.closes_by_statement {
+                    first = Some(Refused { source, choices: before, messages: output.messages });
+                }
+                continue;
+            }
+            let now = Refused { source, choices, messages: output.messages };
+            return Ok(Err(first.unwrap_or(now)));
+        }
+        let mut kept = Vec::new();
+        let mut is_new = false;
+        for variable in types::kept(&output.mir) {
+            match variable.shape {
+                Shape::Named(kind) => kept.push((variable.name, kind)),
+                Shape::Callable(callable) if boxed.insert(variable.name.clone()) => {
+                    choices.callables.insert(variable.name, callable);
+                    is_new = true;
+                }
+                Shape::Callable(_) => {}
+                Shape::Unnamed(kind) => {
+                    is_new |= choices.dropped.insert(variable.name.clone());
+                    choices.callables.remove(&variable.name);
+                    notes.push(format!(
+                        "`{}` ends with this cell: its type, {}, has no name to be kept under",
+                        variable.name,
+                        short(&kind),
+                    ));
+                }
+            }
+        }
+        if is_new {
+            continue;
+        }
+        notes.dedup();
+        let messages = output.messages;
+        return Ok(Ok(Compiled { source, choices, library: output.library, kept, messages, notes }));
+    }
+    anyhow::bail!("the compiler says something new about this cell at each attempt; please report it")
+}
+
+/// A type in few words: without the paths.
+fn short(kind: &str) -> String {
+    let mut out = String::new();
+    let mut word = String::new();
+    for character in kind.chars() {
+        if character.is_alphanumeric() || character == '_' {
+            word.push(character);
+        } else if character == ':' {
+            if out.ends_with(':') {
+                out.pop();
+            } else {
+                word.clear();
+                out.push(':');
+            }
+        } else {
+            out.push_str(&word);
+            word.clear();
+            out.push(character);
+        }
+    }
+    let text = out + &word;
+    if text.chars().count() > 80 { text.chars().take(77).chain("...".chars()).collect() } else { text }
+}

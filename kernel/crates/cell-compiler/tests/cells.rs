@@ -1,0 +1,219 @@
+//! Cells, compiled and run within this test: what they leave and what they print.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Mutex;
+
+use cell_compiler::{Compiled, Refused, Rustc, build_support, compile};
+use cell_program::{Program, Session};
+
+/// One test at a time: all share a process, and with it the variables.
+static ONE: Mutex<()> = Mutex::new(());
+
+struct Notebook {
+    rustc: Rustc,
+    program: Program,
+    number: usize,
+    _folder: tempfile::TempDir,
+    _one: std::sync::MutexGuard<'static, ()>,
+}
+
+impl Notebook {
+    fn new() -> Notebook {
+        let one = ONE.lock().unwrap_or_else(|error| error.into_inner());
+        let folder = tempfile::tempdir().unwrap();
+        let version = Command::new("rustc").arg("-Vv").output().unwrap().stdout;
+        let cache = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+        let support =
+            build_support("rustc".as_ref(), &String::from_utf8_lossy(&version), &cache).unwrap();
+        // SAFETY: it was just made; it stays loaded.
+        unsafe {
+            let flags = libloading::os::unix::RTLD_LAZY | libloading::os::unix::RTLD_GLOBAL;
+            std::mem::forget(libloading::os::unix::Library::open(Some(&support), flags).unwrap());
+        }
+        let rustc = Rustc {
+            program: "rustc".into(),
+            folder: folder.path().to_owned(),
+            support,
+            level: "0".into(),
+            edition: "2024".into(),
+            crates: Vec::new(),
+            environment: Vec::new(),
+        };
+        Notebook { rustc, program: Program::default(), number: 0, _folder: folder, _one: one }
+    }
+
+    fn compiled(&mut self, code: &str) -> Result<(Compiled, cell_program::Cell), Refused> {
+        self.number += 1;
+        let cell = self.program.parse(self.number, code, self.rustc.folder.as_path());
+        let compiled = compile(&self.rustc, &self.program, &cell, Session::default()).unwrap();
+        compiled.map(|compiled| (compiled, cell))
+    }
+
+    /// Runs a cell that must compile and end well.
+    fn run(&mut self, code: &str) -> Compiled {
+        let (compiled, cell) = match self.compiled(code) {
+            Ok(compiled) => compiled,
+            Err(refused) => panic!("{code}\n{}\n{}", refused.source.text, rendered(&refused.messages)),
+        };
+        self.program.define(&cell, &compiled.source, &compiled.choices);
+        // SAFETY: the library was just compiled with a function of this type; it stays loaded.
+        let ended = unsafe {
+            let flags = libloading::os::unix::RTLD_LAZY | libloading::os::unix::RTLD_GLOBAL;
+            let library = libloading::os::unix::Library::open(Some(&compiled.library), flags).unwrap();
+            let entry: extern "C" fn() -> u8 = *library.get(compiled.source.symbol.as_bytes()).unwrap();
+            std::mem::forget(library);
+            entry()
+        };
+        assert_eq!(ended, 0, "{code}");
+        self.program.leave(&cell, &compiled.choices, &compiled.kept);
+        compiled
+    }
+
+    /// The messages about a cell that must not compile.
+    fn refused(&mut self, code: &str) -> String {
+        match self.compiled(code) {
+            Ok(_) => panic!("this compiles: {code}"),
+            Err(refused) => rendered(&refused.messages),
+        }
+    }
+}
+
+fn rendered(messages: &str) -> String {
+    let values = messages.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    values.filter_map(|value| value["rendered"].as_str().map(str::to_owned)).collect()
+}
+
+macro_rules! cells {
+    ($($name:ident: $($cell:expr),+ $(,)?;)*) => {
+        $(#[test]
+        fn $name() {
+            let mut notebook = Notebook::new();
+            $(notebook.run($cell);)+
+        })*
+    };
+}
+
+cells! {
+    variables_stay: "let a = 5; let b = vec![String::from(\"x\")];", "assert_eq!(a + b.len() as i32, 6);", "assert_eq!(b, [\"x\"])";
+    a_variable_is_shadowed_by_another_type: "let x = 5;", "let x = x.to_string() + \"!\";", "let x = vec![x];", "assert_eq!(x, [\"5!\"]);";
+    a_mutable_variable_is_changed: "let mut v = vec![1];", "v.push(2);", "assert_eq!(v, [1, 2]);";
+    patterns: "let [a, b] = [1, 2]; let (c, (d, ..)) = (3, (4, 5)); let Some(e) = Some(6) else { panic!() };\nstruct Pt { x: i32, y: i32 } let Pt { x, y: why } = Pt { x: 7, y: 8 };",
+        "assert_eq!(a + b + c + d + e + x + why, 31);";
+    functions_see_new_definitions: "fn first<T: Copy>(v: &[T]) -> T { v[0] }\nfn use_it() -> i32 { first(&[1, 2]) }",
+        "fn first<T: Copy>(v: &[T]) -> T { v[v.len() - 1] }", "assert_eq!(use_it(), 2);";
+    a_function_and_a_module_share_a_name: "mod area { pub fn unit() -> f64 { 1.0 } }", "fn area(r: f64) -> f64 { r * r }", "assert_eq!(area(2.0) + area::unit(), 5.0);";
+    an_impl_is_replaced: "struct Q(i32);",
+        "impl std::fmt::Display for Q { fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { write!(f, \"a{}\", self.0) } }",
+        "impl std::fmt::Display for Q { fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { write!(f, \"b{}\", self.0) } }",
+        "assert_eq!(Q(1).to_string(), \"b1\");";
+    parts_of_an_impl_are_replaced: "struct C { n: u32 }\nimpl C { fn new() -> Self { C { n: 0 } } fn step(&mut self) { self.n += 1; } }",
+        "impl C { fn step(&mut self) { self.n += 10; } }", "impl C { fn twice(&mut self) { self.step(); self.step(); } }",
+        "let mut c = C::new(); c.twice(); assert_eq!(c.n, 20);";
+    another_type_leaves_an_impl: "struct A; struct B; impl A { fn a(&self) -> i32 { 1 } }", "struct B { x: i32 }", "assert_eq!(A.a(), 1);";
+    macros_of_earlier_cells: "macro_rules! m1 { ($x:expr) => { $x + 1 } }\nmacro_rules! m2 { ($x:expr) => { m1!($x) + 2 } }", "fn f(x: i32) -> i32 { m2!(x) }", "assert_eq!(f(0) + m1!(1), 5);";
+    a_macro_names_a_variable: "let x = 4;\nmacro_rules! x { () => { x } }\nassert_eq!(x!(), 4);";
+    a_macro_makes_items: "macro_rules! make { ($n:ident) => { #[derive(Debug, PartialEq)] struct $n { v: i32 } } }\nmake!(Made);", "assert_eq!(Made { v: 1 }, Made { v: 1 });";
+    a_macro_is_a_statement: "macro_rules! say { ($x:expr) => { let _ = $x; } }\nsay!(1);\nsay! { 2 }\nsay!(3)";
+    a_thread_local: "thread_local! { static DEPTH: std::cell::Cell<u32> = const { std::cell::Cell::new(3) }; }\nfn depth() -> u32 { DEPTH.with(|d| d.get()) }",
+        "assert_eq!(depth(), 3); DEPTH.set(4);", "assert_eq!(depth(), 4);";
+    statics_keep_their_values: "use std::sync::atomic::*;\nstatic N: AtomicU32 = AtomicU32::new(1); static mut M: u8 = 1;\nfn next() -> u32 { static K: AtomicU32 = AtomicU32::new(0); K.fetch_add(1, Ordering::SeqCst) }\nnext();",
+        "N.fetch_add(1, Ordering::SeqCst); unsafe { M = 7 }; next();", "assert_eq!((N.load(Ordering::SeqCst), unsafe { M }, next()), (2, 7, 2));";
+    a_once_lock_is_one: "static O: std::sync::OnceLock<String> = std::sync::OnceLock::new();", "O.set(\"a\".to_owned()).unwrap();", "assert_eq!(O.get().unwrap(), \"a\");";
+    a_closure_is_kept: "let inc = |x: i32| x + 1; let k = 10; let add = move |x: i32| x + k; let len = |s: &str| s.len();",
+        "assert_eq!((inc(4), add(1), len(&String::from(\"abc\"))), (5, 11, 3)); let twice = [1, 2].map(inc); assert_eq!(inc(twice[0]), 3);";
+    a_closure_that_changes_is_kept: "let mut n = 0; let mut count = move || { n += 1; n };", "count();", "assert_eq!(count(), 2);";
+    a_function_is_kept: "fn foo(x: &i32) -> i32 { *x } let f = foo;", "assert_eq!(f(&3), 3);";
+    an_iterator_of_text_is_kept: "let mut it = \"a b c\".split_whitespace();\nit.next();", "assert_eq!(it.next(), Some(\"b\"));";
+    what_is_leaked_is_kept: "let all: &'static Vec<i32> = Box::leak(Box::new(vec![10, 20, 30]));\nlet some = &all[1..];", "assert_eq!(some, [20, 30]);";
+    a_return_ends_the_cell: "let kept = 1;", "let n = 5;\nif n > 3 { return; }\nlet m = 6;", "assert_eq!(kept, 1);";
+    main_runs: "static RAN: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);\nfn main() { RAN.store(true, std::sync::atomic::Ordering::SeqCst); }",
+        "assert!(RAN.load(std::sync::atomic::Ordering::SeqCst));";
+    main_may_fail_or_wait: "fn main() -> Result<(), Box<dyn std::error::Error>> { Ok(()) }", "async fn main() {}";
+    futures: "async fn three() -> i32 { 3 }\nlet kept = three().await + 1;", "assert_eq!(kept, 4); let t = async { Ok::<i32, String>(4) }.await?;", "assert_eq!(t, 4);";
+    imports: "use std::collections::{BTreeMap, HashMap as Map};\nuse std::fmt::Write as _;", "let mut s = String::new();\nwrite!(s, \"{}\", Map::<u8, BTreeMap<u8, u8>>::new().len())?;", "use std::collections::HashMap as Map; assert_eq!(s, \"0\"); let m: Map<u8, u8> = Map::new();", "assert!(m.is_empty());";
+    an_import_takes_the_place_of_an_item: "fn max(a: i32, b: i32) -> i32 { a - b }", "use std::cmp::max; assert_eq!(max(1, 2), 2);", "assert_eq!(max(1, 2), 2);", "fn max(a: i32, b: i32) -> i32 { a - b }", "assert_eq!(max(1, 2), -1);";
+    a_module_uses_the_crate: "fn helper() -> i32 { 4 }\nmod inner { pub fn call() -> i32 { crate::helper() + super::helper() } }", "fn helper() -> i32 { 5 }", "assert_eq!(inner::call(), 10);";
+    names_of_own_modules: "mod shapes { #[derive(Debug, Clone)] pub struct Sq(pub u8); pub mod deep { pub enum E { A, B } } }\nuse shapes::Sq; use shapes::deep::E::{self, *};", "let q = vec![Sq(1)]; let e = A;", "assert_eq!(q[0].0, 1); assert!(matches!(e, E::A));";
+    a_dot_is_no_variable: "let x = String::from(\"a\"); struct P { x: i32 } let p = P { x: 1 };", "let r = p.x; drop(p);", "assert_eq!(x, \"a\");";
+    text_names_a_variable: "let name = \"you\"; let width = 5_usize;", "assert_eq!(format!(\"{name:>width$}\"), \"  you\");";
+    ends_in_comments: "1 + 1 // two", "2 + 1\n// three", "let z = 5; // five", "assert_eq!(z, 5)", "/* only */", "// only", "";
+    a_let_without_semicolon: "let total: i32 = [1, 2].iter().sum()", "assert_eq!(total, 3)";
+    a_const_and_a_union: "const N: usize = 3; type Row = [i32; N]; union U { a: u32, b: f32 }", "let r: Row = [1; N]; let u = U { a: 0 };", "assert_eq!((r, unsafe { u.b }), ([1, 1, 1], 0.0));";
+    const_generics: "#[derive(Debug, Clone)] struct M<const R: usize, const C: usize>([[f64; C]; R]);\nlet m = M::<2, 3>([[0.5; 3]; 2]);", "assert_eq!(m.0.len() * m.0[0].len(), 6);";
+    any_is_the_same_type_in_every_cell: "struct T(u8); let b: Box<dyn std::any::Any> = Box::new(T(3));", "assert_eq!(b.downcast_ref::<T>().unwrap().0, 3);";
+    loops_are_left: "'outer: for i in 0..3 { for j in 0..3 { if i + j > 2 { break 'outer; } else { continue } } }\nlet v = loop { break 5 };", "let mut n = 0; while n < v { n += 1; }\nconst fn up() -> u8 { let mut i = 0; while i < 3 { i += 1; } i }\nassert_eq!(up(), 3);";
+    tests_run: "fn add(a: i32, b: i32) -> i32 { a + b }\n#[cfg(test)]\nmod tests { use super::*; #[test] fn adds() { assert_eq!(add(1, 2), 3) } mod deep { #[test] #[should_panic(expected = \"no\")] fn no() { panic!(\"no\") } } }";
+    an_attribute_of_the_cell: "#![allow(non_snake_case)]\nlet Abc = 1;";
+    a_document_comment: "//! about\n/// a function\nfn f() {}\nf();";
+    a_generic_value: "let none: Option<Vec<u8>> = None; let e: Result<u8, Box<dyn std::error::Error + Send + Sync>> = Ok(1);", "assert!(none.is_none() && e.is_ok());";
+    threads: "let t = std::thread::spawn(|| 5);", "assert_eq!(t.join().unwrap(), 5);";
+    a_trait_and_its_objects: "trait Speak { fn say(&self) -> String; } struct Dog; impl Speak for Dog { fn say(&self) -> String { \"woof\".into() } }\nlet all: Vec<Box<dyn Speak>> = vec![Box::new(Dog)];", "assert_eq!(all[0].say(), \"woof\");";
+    raw_names: "let r#type = 3;", "assert_eq!(r#type, 3);";
+}
+
+#[test]
+fn what_borrows_ends_with_its_cell() {
+    let mut notebook = Notebook::new();
+    let compiled = notebook.run("let v = vec![1, 2, 3]; let r = &v[1..]; let n = r.len();");
+    assert!(compiled.notes[0].contains("`r` ends with this cell: it borrows"), "{:?}", compiled.notes);
+    notebook.run("assert_eq!(v.len() + n, 5);");
+    let compiled = notebook.run("let it = v.iter().map(|x| x + 1);");
+    assert_eq!(compiled.notes.len(), 1, "{:?}", compiled.notes);
+    notebook.run("assert_eq!(v.len(), 3);");
+    let compiled = notebook.run("let own = v.clone().into_iter().map(|x| x + 1);");
+    assert!(compiled.notes[0].contains("has no name"), "{:?}", compiled.notes);
+}
+
+#[test]
+fn a_variable_that_a_cell_moves_is_gone() {
+    let mut notebook = Notebook::new();
+    notebook.run("let s = String::from(\"a\"); let t = String::new(); drop(t);");
+    notebook.run("drop(s);");
+    assert_eq!(notebook.program.lost("s").unwrap().reason, "was moved by cell 2");
+    assert!(notebook.refused("s.len()").contains("cannot find value `s`"));
+}
+
+#[test]
+fn a_variable_of_a_type_that_is_defined_anew_is_gone() {
+    let mut notebook = Notebook::new();
+    notebook.run("#[derive(Debug)] struct T { a: i32 }\n#[derive(Debug)] struct U(T); let u = vec![U(T { a: 1 })]; let other = 9;");
+    notebook.run("#[derive(Debug)] struct T { a: i32 }");
+    notebook.run("assert_eq!(u[0].0.a + other, 10);");
+    notebook.run("#[derive(Debug)] struct T { a: i32, b: i32 }");
+    assert!(notebook.program.lost("u").unwrap().reason.contains("defined anew"));
+    notebook.run("assert_eq!(other, 9);");
+}
+
+#[test]
+fn an_item_that_does_not_fit_any_more_is_put_aside() {
+    let mut notebook = Notebook::new();
+    notebook.run("struct S { a: i32 }\nfn of(s: &S) -> i32 { s.a }");
+    let compiled = notebook.run("struct S { b: i32 }\nlet s = S { b: 2 };");
+    assert!(compiled.notes[0].contains("`of` of cell 1 does not fit"), "{:?}", compiled.notes);
+    notebook.run("assert_eq!(s.b, 2);");
+    notebook.run("fn of(s: &S) -> i32 { s.b }\nassert_eq!(of(&s), 2);");
+}
+
+#[test]
+fn what_is_wrong_is_said_of_the_cell() {
+    let mut notebook = Notebook::new();
+    for (code, words) in [
+        ("let x: i32 = \"a\";", "mismatched types"),
+        ("let a = std::", "expected"),
+        ("let v = Vec::new();", "type annotations needed"),
+        ("struct Plain;\nPlain", "cannot be shown"),
+        ("break", "break"),
+        ("}", "unexpected closing"),
+    ] {
+        let said = notebook.refused(code);
+        assert!(said.contains(words), "{code}: {said}");
+    }
+}
+
+#[test]
+fn an_error_without_display_ends_a_cell_too() {
+    let mut notebook = Notebook::new();
+    let code = "#[derive(Debug)] struct MyErr;\nlet x: Result<i32, MyErr> = Ok(1);\nlet n = x?;";
+    assert!(notebook.run(code).choices.errors_by_debug);
+}

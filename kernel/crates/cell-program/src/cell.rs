@@ -1,0 +1,375 @@
+//! One cell, taken apart: what are its items, its imports, its variables, and what it ends with.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::path::Path;
+
+use ra_ap_syntax::ast::{self, HasAttrs as _, HasModuleItem as _, HasName as _};
+use ra_ap_syntax::{AstNode as _, Edition, SourceFile, SyntaxKind, SyntaxNode};
+
+use crate::edit::{Edit, rendered, without};
+use crate::imports::{self, Leaf};
+use crate::items::{self, Item, MacroKind};
+use crate::{checks, commands, tests};
+
+/// A cell as the reader wrote it, and what is known of it without compiling it.
+#[derive(Debug, Clone)]
+pub struct Cell {
+    /// Its number in the notebook.
+    pub number: usize,
+    /// As the reader wrote it.
+    pub text: String,
+    /// The kernel's own commands in it.
+    pub commands: Vec<commands::Command>,
+    /// Inner attributes at its head, such as `#![allow(unused)]`.
+    pub attributes: Vec<String>,
+    /// Functions, types and the like.
+    pub items: Vec<Item>,
+    /// What it imports, name by name.
+    pub imports: Vec<Leaf>,
+    /// The variables that it declares, in their order; a name may be there twice.
+    pub bindings: Vec<Binding>,
+    /// The expression at its end, whose value is shown.
+    pub closing: Option<Closing>,
+    /// Tests, by their paths.
+    pub tests: Vec<tests::Test>,
+    /// Whether it awaits a future outside of functions and async blocks.
+    pub awaits: bool,
+    /// Whether there is anything to run.
+    pub has_statements: bool,
+    /// Why it cannot be parsed, if it cannot: the compiler says it better.
+    pub is_broken: bool,
+    /// Names outside of items, each where it is first used.
+    names: Vec<(String, usize)>,
+    /// `return` without a value, outside of functions and closures.
+    returns: Vec<Return>,
+    edits: Vec<Edit>,
+    /// What of the text is no statement.
+    holes: Vec<Range<usize>>,
+}
+
+/// A variable that a cell declares.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Binding {
+    /// Its name.
+    pub name: String,
+    /// Whether it is declared with `mut`.
+    pub is_mut: bool,
+    /// The end of the statement that declares it.
+    end: usize,
+}
+
+/// The expression at the end of a cell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Closing {
+    /// Where it stands.
+    pub range: Range<usize>,
+    /// Whether it is a call of a macro, which may as well be a statement.
+    pub is_macro: bool,
+}
+
+#[derive(Debug, Clone)]
+struct Return {
+    range: Range<usize>,
+    /// Names that are bound within the statement around it, which hide variables.
+    hidden: BTreeSet<String>,
+}
+
+/// What is known when a cell is parsed.
+pub struct Surroundings<'a> {
+    /// What a macro of an earlier cell expands to, by its name.
+    pub macros: &'a dyn Fn(&str) -> Option<MacroKind>,
+    /// Whether a name is a variable, function or constant of the session.
+    pub is_name: &'a dyn Fn(&str) -> bool,
+    /// The folder that relative paths mean.
+    pub folder: &'a Path,
+}
+
+const BEFORE: &str = "fn cell() {\n";
+
+impl Cell {
+    /// Takes a cell apart. A text that is no Rust is taken as statements: the compiler says what is wrong.
+    pub fn parse(number: usize, text: &str, surroundings: &Surroundings<'_>) -> Cell {
+        let (commands, code) = commands::taken_out(text, surroundings.is_name);
+        let parse = SourceFile::parse(&format!("{BEFORE}{code}\n}}"), Edition::Edition2024);
+        let mut cell = Cell {
+            number,
+            text: text.to_owned(),
+            holes: commands.iter().map(|command| command.range.clone()).collect(),
+            commands,
+            attributes: Vec::new(),
+            items: Vec::new(),
+            imports: Vec::new(),
+            bindings: Vec::new(),
+            closing: None,
+            tests: Vec::new(),
+            awaits: false,
+            has_statements: false,
+            is_broken: false,
+            names: Vec::new(),
+            returns: Vec::new(),
+            edits: Vec::new(),
+        };
+        let tree = parse.tree();
+        let mut functions = tree.items();
+        let body = match (functions.next(), functions.next()) {
+            (Some(ast::Item::Fn(function)), None) => function.body(),
+            // A bracket too many closed it early.
+            _ => None,
+        };
+        let Some(list) = body.and_then(|body| body.stmt_list()) else {
+            cell.is_broken = true;
+            cell.has_statements = !code.trim().is_empty();
+            return cell;
+        };
+        cell.inner_attributes(&list);
+        let macros = Macros { outer: surroundings.macros, own: items::macros_in(list.syntax()) };
+        for node in list.syntax().children() {
+            cell.take(&node, &macros);
+        }
+        cell.end_with_semicolon(&list);
+        let errors = parse.errors();
+        let length = code.trim_end().len();
+        let mended = |error: &ra_ap_syntax::SyntaxError| {
+            let at = usize::from(error.range().start()).saturating_sub(BEFORE.len());
+            at + 1 >= length && cell.edits.iter().any(|edit| edit.text == ";" && edit.range.start >= at)
+        };
+        cell.is_broken = !errors.iter().all(mended);
+        cell.edits.extend(crate::paths::absolute(&code, surroundings.folder));
+        cell
+    }
+
+    fn take(&mut self, node: &SyntaxNode, macros: &Macros<'_>) {
+        let range = range_of(node);
+        if let Some(item) = ast::Item::cast(node.clone()) {
+            match item {
+                ast::Item::Use(item) => {
+                    self.imports.extend(imports::leaves(&item));
+                    return self.take_item(Item::of_use(&item, range));
+                }
+                ast::Item::MacroCall(call) => return self.take_call(&call, node, macros, false),
+                item => {
+                    self.edits.extend(checks::in_loops(item.syntax()));
+                    self.edits.extend(tests::taken(&item, &mut self.tests));
+                    return self.take_item(Item::of(&item, range));
+                }
+            }
+        }
+        if let Some(expression) = ast::ExprStmt::cast(node.clone())
+            && let Some(ast::Expr::MacroExpr(call)) = expression.expr()
+            && let Some(call) = call.macro_call()
+        {
+            return self.take_call(&call, node, macros, false);
+        }
+        if let Some(ast::Expr::MacroExpr(call)) = ast::Expr::cast(node.clone())
+            && let Some(call) = call.macro_call()
+        {
+            return self.take_call(&call, node, macros, true);
+        }
+        let is_statement = ast::Stmt::can_cast(node.kind()) || ast::Expr::can_cast(node.kind());
+        if !is_statement || node.kind() == SyntaxKind::ATTR {
+            return;
+        }
+        self.has_statements = true;
+        if let Some(let_statement) = ast::LetStmt::cast(node.clone()) {
+            for pattern in let_statement.pat().iter() {
+                let found = pattern.syntax().descendants().filter_map(ast::IdentPat::cast);
+                self.bindings.extend(found.filter_map(|pattern| {
+                    let name = pattern.name()?.text().trim_start_matches("r#").to_owned();
+                    let is_mut = pattern.mut_token().is_some();
+                    // A pattern may name a constant or a variant: `None`.
+                    let is_variable = !name.starts_with(char::is_uppercase);
+                    is_variable.then_some(Binding { name, is_mut, end: range.end })
+                }));
+            }
+        }
+        if let Some(expression) = ast::Expr::cast(node.clone()) {
+            self.closing = closing(&expression, false);
+        }
+        self.read_statement(node);
+    }
+
+    /// Looks at what stands in a statement: the names that it uses, `return`, `.await`, loops.
+    fn read_statement(&mut self, node: &SyntaxNode) {
+        self.edits.extend(checks::in_loops(node));
+        let bound = ast::LetStmt::cast(node.clone()).and_then(|statement| statement.pat());
+        let bound = bound.map(|pattern| range_of(pattern.syntax()));
+        self.names.extend(crate::names::used(node).into_iter().filter(|(_, at)| {
+            let at = at - BEFORE.len();
+            bound.as_ref().is_none_or(|bound| !bound.contains(&at))
+        }).map(|(name, at)| (name, at - BEFORE.len())));
+        for inner in node.descendants() {
+            let is_outside = || !inner.ancestors().skip(1).take_while(|outer| outer != node).chain(
+                (inner != *node).then(|| node.clone())).any(|outer| is_boundary(&outer));
+            if ast::AwaitExpr::can_cast(inner.kind()) && is_outside() {
+                self.awaits = true;
+            }
+            if let Some(expression) = ast::ReturnExpr::cast(inner.clone())
+                && expression.expr().is_none()
+                && is_outside()
+            {
+                let hidden = node.descendants().filter_map(ast::IdentPat::cast);
+                let hidden = hidden.filter_map(|pattern| Some(pattern.name()?.text().to_string()));
+                self.returns.push(Return { range: range_of(&inner), hidden: hidden.collect() });
+            }
+        }
+    }
+
+    fn take_item(&mut self, item: Item) {
+        self.edits.extend(item.edits.iter().cloned());
+        // A macro may name variables that stand before it: it stays among the statements, too.
+        if !item.is_macro {
+            self.holes.push(item.range.clone());
+        }
+        self.items.push(item);
+    }
+
+    /// A call of a macro is an item if the macro makes items, else a statement, or the expression at the end.
+    fn take_call(&mut self, call: &ast::MacroCall, node: &SyntaxNode, macros: &Macros<'_>, is_last: bool) {
+        let range = range_of(node);
+        if macros.kind(call) == MacroKind::Items {
+            let in_braces = call.token_tree().is_some_and(|tree| tree.left_delimiter_token().is_some_and(|token| token.kind() == SyntaxKind::L_CURLY));
+            let text = &node.text().to_string();
+            if !in_braces && !text.ends_with(';') {
+                self.edits.push(Edit::insert(range.end, ";"));
+            }
+            return self.take_item(Item::of_call(call, range));
+        }
+        self.has_statements = true;
+        self.read_statement(node);
+        if is_last || !node.text().to_string().ends_with(';') {
+            self.closing = ast::Expr::cast(node.clone()).and_then(|e| closing(&e, true)).or(Some(Closing { range, is_macro: true }));
+        }
+    }
+
+    fn inner_attributes(&mut self, list: &ast::StmtList) {
+        for attribute in list.attrs().filter(|attribute| attribute.excl_token().is_some()) {
+            self.attributes.push(attribute.syntax().text().to_string());
+            self.holes.push(range_of(attribute.syntax()));
+        }
+        // Documentation of the file; there is none.
+        for token in list.syntax().children_with_tokens().filter_map(|element| element.into_token()) {
+            if token.kind() == SyntaxKind::COMMENT && token.text().starts_with("//!") {
+                let range = token.text_range();
+                let start = usize::from(range.start()) - BEFORE.len();
+                self.holes.push(start..usize::from(range.end()) - BEFORE.len());
+            }
+        }
+    }
+
+    /// A `let` at the end needs no semicolon.
+    fn end_with_semicolon(&mut self, list: &ast::StmtList) {
+        if let Some(ast::Stmt::LetStmt(last)) = list.statements().last()
+            && list.tail_expr().is_none()
+            && last.semicolon_token().is_none()
+            && last.initializer().is_some()
+        {
+            let end = trimmed_end(last.syntax());
+            self.edits.push(Edit::insert(end, ";"));
+        }
+    }
+
+    /// The names of the variables in `known` that this cell reads or changes.
+    pub fn uses<'a>(&'a self, known: &'a dyn Fn(&str) -> bool) -> BTreeSet<&'a str> {
+        let used = self.names.iter().filter(|(name, at)| {
+            let declared = self.bindings.iter().find(|binding| binding.name == *name);
+            known(name) && declared.is_none_or(|binding| *at < binding.end)
+        });
+        used.map(|(name, _)| name.as_str()).collect()
+    }
+
+    /// Whether a name stands anywhere in this cell's statements.
+    pub fn names(&self, name: &str) -> bool {
+        self.names.iter().any(|(used, _)| used == name)
+    }
+
+    /// The last declaration of each variable.
+    pub fn variables(&self) -> Vec<&Binding> {
+        let mut seen = BTreeSet::new();
+        let mut last: Vec<&Binding> =
+            self.bindings.iter().rev().filter(|binding| seen.insert(&binding.name)).collect();
+        last.reverse();
+        last
+    }
+
+    /// Whether it is nothing but items, with a function `main` among them.
+    pub fn main(&self) -> Option<&Item> {
+        let alone = !self.has_statements && !self.is_broken;
+        self.items.iter().find(|item| alone && item.main.is_some())
+    }
+
+    /// The statements on their lines. Where a `return` ends the cell, `leave` says what comes before it,
+    /// for the variables that are declared by then.
+    pub(crate) fn statements(&self, show: Option<(&str, &str)>, leave: &dyn Fn(&[&Binding]) -> String) -> (String, Vec<Edit>) {
+        let kept = without(0..self.text.len(), &self.holes);
+        let mut edits = self.edits.clone();
+        for exit in &self.returns {
+            let declared: Vec<&Binding> = self
+                .variables()
+                .into_iter()
+                .filter(|binding| binding.end <= exit.range.start && !exit.hidden.contains(&binding.name))
+                .collect();
+            edits.push(Edit::replace(exit.range.clone(), leave(&declared)));
+        }
+        if let (Some(closing), Some((before, after))) = (&self.closing, show) {
+            edits.insert(0, Edit::insert(closing.range.start, before));
+            edits.push(Edit::insert(closing.range.end, after));
+        }
+        (rendered(&self.text, &kept, &edits), edits)
+    }
+
+    /// Some of its items on their lines.
+    pub(crate) fn items_text(&self, kept: &[Range<usize>], more: &[Edit]) -> (String, Vec<Edit>) {
+        let mut edits = self.edits.clone();
+        edits.extend(more.iter().cloned());
+        (rendered(&self.text, kept, &edits), edits)
+    }
+
+}
+
+/// What macros expand to: those of this cell, then those of earlier ones and of the standard library.
+struct Macros<'a> {
+    outer: &'a dyn Fn(&str) -> Option<MacroKind>,
+    own: Vec<(String, MacroKind)>,
+}
+
+impl Macros<'_> {
+    fn kind(&self, call: &ast::MacroCall) -> MacroKind {
+        let Some(name) = items::name_of(call) else { return MacroKind::Statements };
+        let own = self.own.iter().rev().find(|(own, _)| *own == name).map(|(_, kind)| *kind);
+        own.or_else(|| (self.outer)(&name)).unwrap_or_else(|| items::guessed_kind(&name, call))
+    }
+}
+
+/// What is shown of an expression at the end; None for those that are never a value.
+fn closing(expression: &ast::Expr, is_macro: bool) -> Option<Closing> {
+    use ast::Expr::{BreakExpr, ContinueExpr, ForExpr, IfExpr, LetExpr, ReturnExpr, WhileExpr};
+    match expression {
+        ForExpr(_) | WhileExpr(_) | ReturnExpr(_) | BreakExpr(_) | ContinueExpr(_) | LetExpr(_) => None,
+        IfExpr(branches) if branches.else_branch().is_none() => None,
+        _ => {
+            let range = range_of(expression.syntax());
+            Some(Closing { range, is_macro })
+        }
+    }
+}
+
+/// Whether `return` and `.await` within mean something else.
+fn is_boundary(node: &SyntaxNode) -> bool {
+    let is_async = || {
+        ast::BlockExpr::cast(node.clone()).is_some_and(|block| block.async_token().is_some())
+    };
+    ast::Fn::can_cast(node.kind()) || ast::ClosureExpr::can_cast(node.kind()) || is_async()
+}
+
+/// Where a node stands in the cell.
+pub(crate) fn range_of(node: &SyntaxNode) -> Range<usize> {
+    let range = node.text_range();
+    let start = usize::from(range.start()).saturating_sub(BEFORE.len());
+    start..usize::from(range.end()).saturating_sub(BEFORE.len())
+}
+
+fn trimmed_end(node: &SyntaxNode) -> usize {
+    let text = node.text().to_string();
+    range_of(node).start + text.trim_end().len()
+}

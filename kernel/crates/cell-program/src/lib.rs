@@ -1,0 +1,25 @@
+//! From the cells of a notebook to the program that is compiled for one of them.
+//!
+//! A cell is parsed into [`Cell`]; [`Program`] knows what earlier cells have left, and writes for a cell the
+//! source of a crate: what the reader wrote stands on the lines on which the reader wrote it. [`types`]
+//! reads out of rustc's MIR of which types the variables are.
+
+mod cell;
+mod checks;
+mod commands;
+mod edit;
+mod imports;
+mod items;
+mod names;
+mod paths;
+mod program;
+mod tests;
+pub mod types;
+
+pub use cell::{Binding, Cell, Closing, Surroundings};
+pub use commands::Command;
+pub use edit::Edit;
+pub use imports::Leaf;
+pub use items::{Item, Key, Main, MacroKind, Namespace, Static, StaticBy};
+pub use program::{Choices, File, Lost, Mark, Program, Session, Source, Variable};
+pub use tests::Test;

@@ -1,0 +1,50 @@
+//! The names that a piece of code uses.
+
+use ra_ap_syntax::{NodeOrToken, SyntaxKind, SyntaxNode, SyntaxToken};
+
+/// Every name in a node that may be a variable's, with its place in the whole text. Those behind a dot are
+/// fields and methods. Format strings name variables, too: `"{x}"`.
+pub(crate) fn used(node: &SyntaxNode) -> Vec<(String, usize)> {
+    let mut found = Vec::new();
+    let mut before: Option<SyntaxKind> = None;
+    for element in node.descendants_with_tokens() {
+        let NodeOrToken::Token(token) = element else { continue };
+        if token.kind().is_trivia() {
+            continue;
+        }
+        match token.kind() {
+            SyntaxKind::IDENT if before != Some(SyntaxKind::DOT) => {
+                let name = token.text().trim_start_matches("r#").to_owned();
+                found.push((name, usize::from(token.text_range().start())));
+            }
+            SyntaxKind::STRING => found.extend(in_format(&token)),
+            _ => {}
+        }
+        before = Some(token.kind());
+    }
+    found
+}
+
+/// The names in the braces of a format string, as `{name}`, `{name:?}`, `{:width$}`.
+fn in_format(token: &SyntaxToken) -> Vec<(String, usize)> {
+    let start = usize::from(token.text_range().start());
+    let is_word = |character: char| character.is_alphanumeric() || character == '_';
+    let text = token.text();
+    let mut found = Vec::new();
+    let words = text.split(|character| !is_word(character)).filter(|word| !word.is_empty());
+    for word in words {
+        let at = word.as_ptr() as usize - text.as_ptr() as usize;
+        let follows_brace = text[..at].ends_with('{') || text[..at].ends_with('.') || text[..at].ends_with(':');
+        let before_dollar = text[at + word.len()..].starts_with('$');
+        if follows_brace || before_dollar {
+            found.push((word.to_owned(), start));
+        }
+    }
+    found
+}
+
+/// All words of some code, wherever they stand: an estimate of what it depends on.
+pub(crate) fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|character: char| !(character.is_alphanumeric() || character == '_'))
+        .filter(|word| word.starts_with(|first: char| first.is_alphabetic() || first == '_'))
+}

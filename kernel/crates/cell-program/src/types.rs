@@ -1,0 +1,292 @@
+//! Of which types a cell's variables are, as rustc's MIR says it.
+//!
+//! The generated code hands each variable to `rust_live::keep`, whose result bears the variable's type. The
+//! MIR names every type by a path under which it can be reached. Whatever MIR leaves out, the lifetimes,
+//! is `'static`: `keep` asks for it.
+
+/// A variable that a cell keeps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// Its name.
+    pub name: String,
+    /// Its type.
+    pub shape: Shape,
+}
+
+/// A type, as far as it can be written down.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Shape {
+    /// It can be named so.
+    Named(String),
+    /// A closure or a function: what it can be kept as, with blanks where the compiler knows better.
+    Callable(Callable),
+    /// It has no name. The words are the compiler's.
+    Unnamed(String),
+}
+
+/// What a closure or a function is kept as.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Callable {
+    /// A function pointer of this type.
+    Pointer(String),
+    /// A box of this type.
+    Boxed(String),
+}
+
+/// The variables that are kept, in the order in which they are.
+pub fn kept(mir: &str) -> Vec<Kept> {
+    let mut found = Vec::new();
+    let mut body = 0;
+    let mut at = 0;
+    for line in mir.split_inclusive('\n') {
+        if line.starts_with("fn ") {
+            body = at;
+        }
+        at += line.len();
+        // The path is written down where another function has the same name.
+        let Some((local, call)) = line.trim_start().split_once(" = ") else { continue };
+        let call = call.strip_prefix("rust_live::").unwrap_or(call);
+        let Some(call) = call.strip_prefix("keep::<") else { continue };
+        let Some((_, rest)) = call.split_once("(const \"") else { continue };
+        let Some((name, argument)) = rest.split_once('"') else { continue };
+        let Some(kind) = type_of(&mir[body..], local) else { continue };
+        let is_empty = argument.starts_with(", const ZeroSized");
+        found.push(Kept { name: name.to_owned(), shape: shape(kind, mir, is_empty) });
+    }
+    found
+}
+
+/// The type of what is kept in a local of a function.
+fn type_of<'a>(body: &'a str, local: &str) -> Option<&'a str> {
+    let end = body.find("\n}").unwrap_or(body.len());
+    let declared = format!(" {local}: rust_live::Kept<");
+    let start = body[..end].find(&declared)? + declared.len();
+    body[start..end].split(">;\n").next()
+}
+
+fn shape(kind: &str, mir: &str, is_empty: bool) -> Shape {
+    if kind.starts_with("{closure@") && kind.find('}') == Some(kind.len() - 1) {
+        return closure(kind, mir, is_empty).map_or_else(|| Shape::Unnamed(kind.to_owned()), Shape::Callable);
+    }
+    if let Some((signature, _)) = kind.split_once(" {")
+        && kind.ends_with('}')
+        && let Some(at) = signature.find("fn(")
+        && !signature.contains("impl ")
+    {
+        let arguments = arguments(&signature[at + 3..]);
+        let pointer = callable("fn", &arguments, signature.contains("-> &"));
+        return Shape::Callable(Callable::Pointer(pointer));
+    }
+    let has_words = |words: &str| kind.contains(words);
+    if has_words("{") || kind.starts_with("impl ") || [" impl ", "<impl ", "(impl ", "&impl "].iter().any(|words| has_words(words)) {
+        return Shape::Unnamed(kind.to_owned());
+    }
+    Shape::Named(with_static(kind))
+}
+
+/// What a closure is kept as: rustc prints its body as a function whose first argument is the closure.
+fn closure(kind: &str, mir: &str, is_empty: bool) -> Option<Callable> {
+    let header = mir.lines().find_map(|line| {
+        let at = line.find("}(_1: ").filter(|_| line.starts_with("fn "))?;
+        let rest = &line[at + 6..];
+        rest.trim_start_matches("&mut ").trim_start_matches('&').starts_with(kind).then_some((line, rest))
+    });
+    let (line, own) = header?;
+    let (kind_of_call, own) = if let Some(own) = own.strip_prefix("&mut ") {
+        ("std::ops::FnMut", own)
+    } else if let Some(own) = own.strip_prefix('&') {
+        ("std::ops::Fn", own)
+    } else {
+        ("std::ops::FnOnce", own)
+    };
+    let rest = own.strip_prefix(kind)?;
+    let arguments = arguments(rest.strip_prefix(", ").unwrap_or(rest));
+    // What it captures is named behind its header.
+    let start = mir.find(line)?;
+    let body = &mir[start..start + mir[start..].find("\n}").unwrap_or(mir.len() - start)];
+    let captures = body.contains("=> ((*_1).") || body.contains("=> (*((*_1).") || body.contains("=> (_1.") || body.contains("=> (*(_1.");
+    let returns_reference = line.contains(") -> &");
+    let pointer = callable("fn", &arguments, returns_reference);
+    if is_empty || !captures && kind_of_call == "std::ops::Fn" {
+        return Some(Callable::Pointer(pointer));
+    }
+    let called = callable(kind_of_call, &arguments, returns_reference);
+    Some(Callable::Boxed(format!("::std::boxed::Box<dyn ::{called}>")))
+}
+
+/// A type of functions, with blanks for what the compiler finds out: references are told apart, so that a
+/// function takes one of any lifetime.
+fn callable(name: &str, arguments: &[&str], returns_reference: bool) -> String {
+    let blank = |argument: &&str| {
+        let argument = argument.split_once(": ").map_or(*argument, |(_, kind)| kind).trim();
+        if argument.starts_with("&mut ") || argument.starts_with("&'") && argument.contains("mut ") {
+            "&mut _"
+        } else if argument.starts_with('&') {
+            "&_"
+        } else {
+            "_"
+        }
+    };
+    let references = arguments.iter().map(blank).filter(|blank| blank.starts_with('&')).count();
+    let blanks: Vec<&str> = arguments.iter().map(blank).collect();
+    let returned = if returns_reference && references == 1 { "&_" } else { "_" };
+    format!("{name}({}) -> {returned}", blanks.join(", "))
+}
+
+/// The arguments up to the closing parenthesis.
+fn arguments(text: &str) -> Vec<&str> {
+    let mut depth = 0_i32;
+    let mut start = 0;
+    let mut found = Vec::new();
+    let mut before = ' ';
+    for (at, character) in text.char_indices() {
+        match character {
+            ')' if depth == 0 => {
+                if !text[start..at].trim().is_empty() {
+                    found.push(text[start..at].trim());
+                }
+                break;
+            }
+            '(' | '[' | '<' | '{' => depth += 1,
+            '>' if before == '-' => {}
+            ')' | ']' | '>' | '}' => depth -= 1,
+            ',' if depth == 0 => {
+                found.push(text[start..at].trim());
+                start = at + 1;
+            }
+            _ => {}
+        }
+        before = character;
+    }
+    found
+}
+
+/// The type with `'static` where MIR shows no lifetime, but for those of a function's arguments.
+fn with_static(kind: &str) -> String {
+    let mut out = String::with_capacity(kind.len() + 16);
+    // For each open bracket whether it, or what follows it, belongs to a function.
+    let mut of_function = vec![false];
+    let mut rest = kind;
+    while let Some(character) = rest.chars().next() {
+        let inside = of_function.iter().any(|of| *of);
+        if rest.starts_with("'_") && !rest[2..].starts_with(|c: char| c.is_alphanumeric() || c == '_') {
+            out.push_str(if inside { "'_" } else { "'static" });
+            rest = &rest[2..];
+            continue;
+        }
+        match character {
+            '&' => {
+                out.push('&');
+                if !inside && !rest[1..].starts_with('\'') {
+                    out.push_str("'static ");
+                }
+            }
+            '(' => {
+                let is_function = ["fn", "Fn", "FnMut", "FnOnce"].iter().any(|name| out.ends_with(name));
+                of_function.push(is_function);
+                out.push('(');
+            }
+            ')' => {
+                let was = of_function.pop().unwrap_or_default();
+                out.push(')');
+                // What a function returns is its own, too, up to the end of what it stands in.
+                if was && rest[1..].starts_with(" -> ") && let Some(last) = of_function.last_mut() {
+                    *last = true;
+                }
+            }
+            '<' | '[' => {
+                of_function.push(false);
+                out.push(character);
+            }
+            '>' if out.ends_with('-') => out.push('>'),
+            '>' | ']' => {
+                of_function.pop();
+                out.push(character);
+            }
+            ',' => {
+                if of_function.len() > 1 || of_function.first() == Some(&true) {
+                    // A return type ends here, an argument does not.
+                    let depth = of_function.len() - 1;
+                    let opened_by_function = opened_by_function(&out);
+                    of_function[depth] = opened_by_function;
+                }
+                out.push(',');
+            }
+            other => out.push(other),
+        }
+        rest = &rest[character.len_utf8()..];
+        if of_function.is_empty() {
+            of_function.push(false);
+        }
+    }
+    out
+}
+
+/// Whether the innermost open bracket of a text is that of a function's arguments.
+fn opened_by_function(text: &str) -> bool {
+    let mut depth = 0_i32;
+    for (at, character) in text.char_indices().rev() {
+        match character {
+            '>' if text[..at].ends_with('-') => {}
+            ')' | ']' | '>' => depth += 1,
+            '(' | '[' | '<' if depth > 0 => depth -= 1,
+            '(' => return ["fn", "Fn", "FnMut", "FnOnce"].iter().any(|name| text[..at].ends_with(name)),
+            '[' | '<' => return false,
+            _ => {}
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lifetimes_that_are_not_shown_are_static() {
+        for (shown, meant) in [
+            ("&str", "&'static str"),
+            ("inner::Q<'_>", "inner::Q<'static>"),
+            ("(u8, &str, char)", "(u8, &'static str, char)"),
+            ("for<'a> fn(&'a str, &u8) -> u8", "for<'a> fn(&'a str, &u8) -> u8"),
+            (
+                "HashMap<&str, std::boxed::Box<dyn for<'a> std::ops::Fn(&'a str) -> &str>>",
+                "HashMap<&'static str, std::boxed::Box<dyn for<'a> std::ops::Fn(&'a str) -> &str>>",
+            ),
+            ("(fn(&u8) -> &u8, &u8)", "(fn(&u8) -> &u8, &'static u8)"),
+            ("&mut [&str]", "&'static mut [&'static str]"),
+        ] {
+            assert_eq!(with_static(shown), meant);
+        }
+    }
+
+    #[test]
+    fn variables_are_read_out_of_mir() {
+        let mir = "fn __rust_live_body::{closure#0}(_1: X) -> R {\n    let _3: rust_live::Kept<std::vec::Vec<i32>>;\n\
+            let _5: rust_live::Kept<{closure@cell 1:2:9: 2:17}>;\n\
+            let _7: rust_live::Kept<{closure@cell 1:3:9: 3:17}>;\n\
+            let _8: rust_live::Kept<std::iter::Map<A, {closure@cell 1:4:9: 4:17}>>;\n\
+            let _9: rust_live::Kept<fn(&i32) -> i32 {foo}>;\n\
+            bb0: {\n        _3 = rust_live::keep::<Vec<i32>>(const \"v\", move _2) -> [return: bb1, unwind: bb2];\n\
+            _5 = rust_live::keep::<{closure@cell 1:2:9: 2:17}>(const \"inc\", const ZeroSized: {closure}) -> x;\n\
+            _7 = rust_live::keep::<{closure@cell 1:3:9: 3:17}>(const \"own\", move _6) -> x;\n\
+            _8 = rust_live::keep::<Map<A, {closure@cell 1:4:9: 4:17}>>(const \"it\", move _6) -> x;\n\
+            _9 = rust_live::keep::<fn(&i32) -> i32 {foo}>(const \"item\", foo) -> x;\n    }\n}\n\
+            fn __rust_live_body::{closure#0}::{closure#0}(_1: &{closure@cell 1:2:9: 2:17}, _2: i32) -> i32 {\n}\n\
+            fn __rust_live_body::{closure#0}::{closure#1}(_1: &mut {closure@cell 1:3:9: 3:17}, _2: &str, _3: (u8, u8)) -> usize {\n\
+                debug k => ((*_1).0: usize);\n}\n";
+        let kept = kept(mir);
+        let shapes: Vec<_> = kept.iter().map(|kept| (kept.name.as_str(), &kept.shape)).collect();
+        let boxed = "::std::boxed::Box<dyn ::std::ops::FnMut(&_, _) -> _>".to_owned();
+        assert_eq!(
+            shapes,
+            [
+                ("v", &Shape::Named("std::vec::Vec<i32>".into())),
+                ("inc", &Shape::Callable(Callable::Pointer("fn(_) -> _".into()))),
+                ("own", &Shape::Callable(Callable::Boxed(boxed))),
+                ("it", &Shape::Unnamed("std::iter::Map<A, {closure@cell 1:4:9: 4:17}>".into())),
+                ("item", &Shape::Callable(Callable::Pointer("fn(&_) -> _".into()))),
+            ]
+        );
+    }
+}

@@ -1,0 +1,53 @@
+//! How the value at a cell's end is shown.
+
+use std::fmt::{Debug, Write as _};
+use std::io::Write as _;
+
+/// A type whose values can be shown: every one that has Debug.
+#[diagnostic::on_unimplemented(
+    message = "a value of type `{Self}` cannot be shown",
+    label = "neither `Debug` nor a method `evcxr_display` is there for it",
+    note = "write `#[derive(Debug)]` above its definition, or end the cell with `;`"
+)]
+pub trait Show {
+    /// Shows it.
+    fn show(&self);
+}
+
+impl<T: Debug + ?Sized> Show for T {
+    fn show(&self) {
+        // What has nothing to say is silent.
+        if std::any::type_name::<T>() == "()" {
+            return;
+        }
+        let mut text = String::new();
+        // A Debug that fails has written what it could.
+        let _ = write!(text, "{self:?}");
+        show_as("text/plain", &text);
+    }
+}
+
+/// Shows a value that has no method `evcxr_display` of its own: one of its own goes before this.
+pub trait ByDebug {
+    /// Shows it.
+    fn evcxr_display(&self)
+    where
+        Self: Show;
+}
+
+impl<T: ?Sized> ByDebug for T {
+    fn evcxr_display(&self)
+    where
+        Self: Show,
+    {
+        self.show();
+    }
+}
+
+/// Shows content of a MIME type, as crates for evcxr do: between two lines on standard output.
+pub fn show_as(kind: &str, content: &str) {
+    let text = format!("EVCXR_BEGIN_CONTENT {kind}\n{content}\nEVCXR_END_CONTENT\n");
+    let mut output = std::io::stdout().lock();
+    // Nobody is there to be told.
+    let _ = output.write_all(text.as_bytes()).and_then(|()| output.flush());
+}
