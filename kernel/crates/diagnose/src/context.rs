@@ -39,6 +39,8 @@ enum Announced {
 pub(crate) fn context(text: &str, offset: usize) -> Context {
     let mut frames = vec![Frame::default()];
     let mut at = 0;
+    // Behind these a `let` belongs to a condition, and is no statement.
+    let mut condition = false;
     for token in tokenize(text, FrontmatterAllowed::No) {
         if at >= offset {
             break;
@@ -46,6 +48,17 @@ pub(crate) fn context(text: &str, offset: usize) -> Context {
         let word = &text[at..at + token.len as usize];
         at += token.len as usize;
         let Some(frame) = frames.last_mut() else { break };
+        if is_silent(token.kind) {
+            continue;
+        }
+        let in_condition = std::mem::replace(
+            &mut condition,
+            matches!(token.kind, TokenKind::And | TokenKind::Or) || matches!(word, "if" | "while"),
+        );
+        if word == "let" && !in_condition {
+            // A statement begins, even if the one before it lacks its end.
+            frame.end();
+        }
         match token.kind {
             TokenKind::Ident | TokenKind::RawIdent => frame.word(word),
             TokenKind::Eq => frame.equals = true,
@@ -80,6 +93,13 @@ pub(crate) fn context(text: &str, offset: usize) -> Context {
         function: frames.iter().any(|frame| frame.body),
         constant: frames.iter().any(|frame| frame.constant && frame.equals),
     }
+}
+
+fn is_silent(kind: TokenKind) -> bool {
+    matches!(
+        kind,
+        TokenKind::Whitespace | TokenKind::LineComment { .. } | TokenKind::BlockComment { .. }
+    )
 }
 
 impl Frame {
@@ -132,7 +152,9 @@ mod tests {
         assert!(at("let @a = 1;").pattern);
         assert!(at("let Point { x, @y } = p;").pattern);
         assert!(at("fn f() { 1 }\nlet @a = 1;").pattern);
+        assert!(at("let a = 5 // no end\nlet @b = 1;").pattern);
         assert!(!at("let f = |@x| 1;").pattern);
+        assert!(!at("let a = 1 == 1 && let Some(@x) = y;").pattern);
         assert!(!at("if let Some(@x) = y {}").pattern);
         assert!(!at("{ let @a = 1; }").pattern);
         assert!(at("const fn f() { 1 }\nlet @a = 1;").pattern);

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use crate::context::context;
 use crate::json::{Message, Span};
-use crate::locate::{Foreign, Spot, is_own, lead_back, patch};
+use crate::locate::{Foreign, Spot, is_own, last_character, lead_back, patch};
 use crate::{Level, Sources};
 
 /// A diagnostic without the generated code.
@@ -22,6 +22,8 @@ pub(crate) struct Draft {
     pub(crate) raw: String,
     /// Something of it was about generated code.
     pub(crate) generated: bool,
+    /// Something of it was about code behind the reader's text.
+    pub(crate) behind: bool,
 }
 
 /// A place that is underlined.
@@ -30,6 +32,8 @@ pub(crate) struct Mark {
     pub(crate) at: At,
     pub(crate) primary: bool,
     pub(crate) label: Option<String>,
+    /// Generated code is meant, and this is the reader's character beside it.
+    pub(crate) stands_in: bool,
 }
 
 /// Where a mark is.
@@ -96,6 +100,7 @@ pub(crate) fn draft(message: &Message, sources: &Sources<'_>) -> Option<Draft> {
         code: message.code.as_ref().map(|code| code.code.clone()),
         title: message.message.clone(),
         generated: marks.generated,
+        behind: marks.behind,
         marks: marks.marks,
         parts: Vec::new(),
         raw: raw(message),
@@ -154,34 +159,37 @@ struct Marks {
     marks: Vec<Mark>,
     /// Some of the spans were in generated code.
     generated: bool,
+    /// That code was behind the reader's text.
+    behind: bool,
 }
 
 fn marks(spans: &[Span], is_error: bool, rendered: Option<&str>, sources: &Sources<'_>) -> Marks {
     let mut marks = Vec::new();
-    let mut generated = false;
+    let (mut generated, mut behind) = (false, false);
     let mut calls = Vec::<(usize, Range<usize>)>::new();
     for span in spans {
         let (spot, call) = lead_back(span, sources);
         let label = span.label.clone().filter(|label| !label.is_empty());
+        let mut stands_in = false;
         let at = match spot {
             Spot::Reader(index, range) => At::Reader(index, range),
-            // An error has to be somewhere.
-            Spot::Generated(Some((index, range))) if is_error && span.is_primary => {
+            Spot::Foreign(foreign) => At::Foreign(foreign),
+            Spot::Generated(beside) => {
                 generated = true;
+                behind |= beside.as_ref().is_some_and(|(index, range)| {
+                    last_character(sources.files[*index].text) == *range
+                });
+                // An error has to be somewhere.
+                let Some((index, range)) = beside.filter(|_| is_error && span.is_primary) else {
+                    continue;
+                };
+                stands_in = true;
                 At::Reader(index, range)
             }
-            Spot::Generated(_) => {
-                generated = true;
-                continue;
-            }
-            Spot::Foreign(foreign) => At::Foreign(foreign),
         };
         generated |= label.as_deref().is_some_and(is_own);
-        marks.push(Mark {
-            at,
-            primary: span.is_primary,
-            label: label.filter(|label| !is_own(label)),
-        });
+        let label = label.filter(|label| !is_own(label));
+        marks.push(Mark { at, primary: span.is_primary, label, stands_in });
         if let Some(Spot::Reader(index, range)) = call
             && !calls.contains(&(index, range.clone()))
         {
@@ -191,9 +199,9 @@ fn marks(spans: &[Span], is_error: bool, rendered: Option<&str>, sources: &Sourc
     let told = rendered.is_none_or(|text| text.contains(" macro invocation"));
     for (index, range) in calls.into_iter().filter(|_| told) {
         let label = Some("in this macro invocation".to_owned());
-        marks.push(Mark { at: At::Reader(index, range), primary: false, label });
+        marks.push(Mark { at: At::Reader(index, range), primary: false, label, stands_in: false });
     }
-    Marks { marks, generated }
+    Marks { marks, generated, behind }
 }
 
 fn add_child(draft: &mut Draft, child: &Message, rendered: Option<&str>, sources: &Sources<'_>) {
@@ -225,14 +233,19 @@ fn add_child(draft: &mut Draft, child: &Message, rendered: Option<&str>, sources
             });
             match same {
                 Some(mark) if mark.label.is_none() => mark.label = Some(label),
-                _ => draft.marks.push(Mark { at, primary: false, label: Some(label) }),
+                _ => draft.marks.push(Mark {
+                    at,
+                    primary: false,
+                    label: Some(label),
+                    stands_in: false,
+                }),
             }
         } else if !changes.is_empty() {
             draft.parts.push(Part::Suggestion { title: text, changes, more });
         }
         return;
     }
-    let Marks { marks, generated } = marks(&child.spans, false, rendered, sources);
+    let Marks { marks, generated, .. } = marks(&child.spans, false, rendered, sources);
     draft.generated |= generated;
     if !marks.is_empty() {
         draft.parts.push(Part::Section { kind, title: text, marks });
@@ -250,7 +263,7 @@ fn label_of(
     if replacement.contains('\n') {
         return None;
     }
-    let removed = sources.files[*file].text[range.clone()].trim_end().len();
+    let removed = sources.files[*file].text[range.clone()].trim_end_matches(['\r', '\n']).len();
     let range = range.start..range.start + removed;
     let shown = replacement.trim();
     // What is said in words needs no code: "add `;` here".

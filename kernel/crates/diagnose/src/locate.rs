@@ -71,7 +71,7 @@ pub(crate) fn lead_back(span: &Span, sources: &Sources<'_>) -> (Spot, Option<Spo
         std::iter::once(first.clone()).chain(calls).filter(|spot| matches!(spot, Spot::Reader(..)));
     match chain.next() {
         Some(inner) => {
-            let outer = chain.last().filter(|outer| *outer != inner);
+            let outer = chain.next_back().filter(|outer| *outer != inner);
             (inner, outer)
         }
         None => (first, None),

@@ -60,6 +60,8 @@ const NO_VARIABLES: &str = "functions do not see a notebook's variables: pass `{
 const NO_CONSTANT: &str = "a const cannot use a variable: use `let`, or make `{name}` a const";
 const NIGHTLY: &str = "features need a nightly toolchain: `rustup toolchain install nightly` in a \
                        terminal, then `:toolchain nightly` in a cell";
+/// A name like it is not what was meant: the name itself is there.
+const SIMILAR: [&str; 3] = ["similar name", "similarly named", "you might have meant"];
 const SHOW: [&str; 4] = ["rust_live::Show", "`Show`", ": Show`", "in `show`"];
 
 /// The first that fits is the one.
@@ -120,6 +122,7 @@ const SITUATIONS: &[Situation] = &[
         codes: &["E0425"],
         when: When::VariableInConstant,
         name: Name::Marked,
+        drops: &SIMILAR,
         adds: &[(Kind::Help, NO_CONSTANT)],
         ..USUAL
     },
@@ -133,6 +136,7 @@ const SITUATIONS: &[Situation] = &[
         codes: &["E0425"],
         when: When::VariableInFunction,
         name: Name::Marked,
+        drops: &SIMILAR,
         adds: &[(Kind::Help, NO_VARIABLES)],
         ..USUAL
     },
@@ -191,20 +195,53 @@ pub(crate) fn reword(mut draft: Draft, sources: &Sources<'_>) -> Draft {
             draft.title = filled(title);
         }
         draft.parts.retain(|part| !has_any(part.text(), situation.drops));
-        for mark in &mut draft.marks {
-            mark.label = mark.label.take().filter(|label| !has_any(label, situation.drops));
-        }
+        draft.marks.retain_mut(|mark| {
+            let label = mark.label.take();
+            let dropped = label.as_deref().is_some_and(|label| has_any(label, situation.drops));
+            mark.label = label.filter(|_| !dropped);
+            mark.primary || !dropped
+        });
+        // Before what has a snippet of its own.
+        let mut at =
+            draft.parts.iter().take_while(|part| matches!(part, Part::Message { .. })).count();
         for (kind, text) in situation.adds {
-            draft.parts.push(Part::Message { kind: *kind, text: filled(text) });
+            draft.parts.insert(at, Part::Message { kind: *kind, text: filled(text) });
+            at += 1;
         }
     }
     draft.parts.retain(|part| !has_any(part.text(), &COMMAND_LINE));
+    if draft.code.is_none() && draft.behind {
+        end_early(&mut draft);
+    }
     if draft.title.contains("__rust_live") {
         draft.title = "the code that the kernel put around this cell does not compile".to_owned();
     } else if is_own(&draft.title) {
         draft.title = draft.title.replace("::rust_live::", "").replace("rust_live::", "");
     }
     draft
+}
+
+/// The cell ends where more was expected; what rustc found there is the kernel's.
+fn end_early(draft: &mut Draft) {
+    const UNCLOSED: [&str; 2] = ["mismatched closing delimiter", "this file contains an unclosed"];
+    if has_any(&draft.title, &UNCLOSED) {
+        draft.title = "this cell contains an unclosed delimiter".to_owned();
+        if draft.marks.iter().any(|mark| !mark.stands_in) {
+            draft.marks.retain(|mark| !mark.stands_in);
+        }
+        for mark in &mut draft.marks {
+            mark.label = mark.label.take().filter(|label| !has_any(label, &UNCLOSED));
+        }
+        return;
+    }
+    let labels = draft.marks.iter_mut().filter_map(|mark| mark.label.as_mut());
+    for text in std::iter::once(&mut draft.title).chain(labels) {
+        if let Some((expected, _)) = text.split_once(", found ") {
+            *text = format!("{expected}, found the end of the cell");
+        } else if text.starts_with("unexpected token: ") {
+            *text = "unexpected end of the cell".to_owned();
+        }
+    }
 }
 
 /// What the primary place of a diagnostic says of it.
@@ -268,9 +305,7 @@ impl Seen {
         let when = match situation.when {
             When::Always => true,
             When::Generated => draft.generated,
-            When::NoSuggestion => {
-                !draft.parts.iter().any(|part| matches!(part, Part::Suggestion { .. }))
-            }
+            When::NoSuggestion => !draft.parts.iter().any(is_whole),
             When::InFunction => self.around.function,
             When::OutsideFunction => !self.around.function,
             When::VariableInFunction => self.around.function && known,
@@ -278,6 +313,13 @@ impl Seen {
         };
         situation.codes.contains(&code) && has_any(&draft.raw, situation.says) && when
     }
+}
+
+/// Whether it is a suggestion that says all: rustc writes `/* Type */` where it knows no type.
+fn is_whole(part: &Part) -> bool {
+    let Part::Suggestion { changes, .. } = part else { return false };
+    let mut patches = changes.iter().flat_map(|change| &change.patches);
+    !patches.any(|(_, text)| text.contains("/* "))
 }
 
 fn has_any(text: &str, words: &[&str]) -> bool {
