@@ -24,7 +24,6 @@ pub(crate) fn draw(draft: &Draft, sources: &Sources<'_>) -> Diagnostic {
         }
         At::Foreign(_) => None,
     });
-    let rendered = renderer(draft.level).render(&groups(draft, sources));
     Diagnostic {
         level: draft.level,
         code: draft.code.clone(),
@@ -32,15 +31,28 @@ pub(crate) fn draw(draft: &Draft, sources: &Sources<'_>) -> Diagnostic {
         primary,
         elsewhere: primary.is_some_and(|place| place.cell != sources.cell),
         names: quoted(&draft.title),
-        rendered: rendered.lines().map(str::to_owned).collect(),
+        rendered: render(draft.level, &groups(draft, sources)),
     }
 }
 
 /// Lines that are no diagnostic, under a title in the colours of one.
-pub(crate) fn plain(lines: &[&str]) -> Vec<String> {
+pub(crate) fn plain(written: &[&str]) -> Vec<String> {
     let title = Title::ERROR.primary_title("rustc ended without a diagnostic");
-    let group = Group::with_title(title).element(Title::NOTE.message(lines.join("\n")));
-    renderer(Level::Error).render(&[group]).lines().map(str::to_owned).collect()
+    let group = Group::with_title(title).element(Title::NOTE.message(written.join("\n")));
+    render(Level::Error, &[group])
+}
+
+/// The lines. The renderer takes it that each begins in the style of plain text.
+fn render(level: Level, groups: &[Group<'_>]) -> Vec<String> {
+    let begin = match level {
+        Level::Error => String::new(),
+        Level::Warning => DIM.to_string(),
+    };
+    let rendered = renderer(level).render(groups);
+    rendered
+        .lines()
+        .map(|line| if line.is_empty() { String::new() } else { format!("{begin}{line}") })
+        .collect()
 }
 
 fn renderer(level: Level) -> Renderer {

@@ -78,7 +78,6 @@ const SITUATIONS: &[Situation] = &[
             Kind::Help,
             "give its type `#[derive(Debug)]`, or end the line with `;` to show nothing",
         )],
-        ..USUAL
     },
     // The same in the words of the trait itself.
     Situation {
@@ -202,12 +201,11 @@ pub(crate) fn reword(mut draft: Draft, sources: &Sources<'_>) -> Draft {
             mark.primary || !dropped
         });
         // Before what has a snippet of its own.
-        let mut at =
-            draft.parts.iter().take_while(|part| matches!(part, Part::Message { .. })).count();
-        for (kind, text) in situation.adds {
-            draft.parts.insert(at, Part::Message { kind: *kind, text: filled(text) });
-            at += 1;
-        }
+        let messages = draft.parts.iter().take_while(|part| matches!(part, Part::Message { .. }));
+        let at = messages.count();
+        let added = situation.adds.iter();
+        let added = added.map(|(kind, text)| Part::Message { kind: *kind, text: filled(text) });
+        draft.parts.splice(at..at, added);
     }
     draft.parts.retain(|part| !has_any(part.text(), &COMMAND_LINE));
     if draft.code.is_none() && draft.behind {
