@@ -105,9 +105,10 @@ fn start_cells(
             output.send(&Frame::Hello(std::process::id()));
             let orders = orders.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             for (library, symbol) in orders.iter() {
-                output.send(&Frame::Begin);
+                // Before the kernel knows of it: from then on an interrupt is meant for it.
                 interrupt::begin();
                 input.begin();
+                output.send(&Frame::Begin);
                 let outcome = load_and_run(&library, &symbol, &support)
                     .unwrap_or_else(|error| Outcome::NotRun(format!("{error:#}")));
                 interrupt::end();

@@ -1,6 +1,6 @@
 //! Starts the real process, with cells that rustc compiles.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -47,6 +47,16 @@ fn lab() -> &'static Lab {
             folder,
         }
     })
+}
+
+/// The support library.
+pub(crate) fn support() -> &'static Path {
+    &lab().support
+}
+
+/// Where the standard library of the cells is.
+pub(crate) fn libraries() -> &'static Path {
+    &lab().libraries
 }
 
 /// Compiles a cell: items, a line `---`, and statements; statements alone where there is no such line.

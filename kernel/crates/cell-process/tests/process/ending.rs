@@ -1,8 +1,14 @@
 //! How the process ends.
 
+use std::io::Read as _;
+use std::os::unix::net::UnixListener;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::common::Session;
+use cell_process::host::Event;
+
+use crate::common::{Session, start};
 
 #[test]
 fn deep_recursion_works() {
@@ -78,26 +84,65 @@ fn an_abort_is_told_and_loses_no_line() {
     assert_eq!(told.out, "EVCXR_BEGIN_CONTENT text/plain\nhalf\n");
 }
 
+/// Whether a process runs: it is there, and does not only wait for its parent to hear of its end.
+fn runs(process: &str) -> bool {
+    let state = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    !state.is_empty() && !state.contains(") Z ")
+}
+
+fn wait_for_the_end_of(process: &str) {
+    let start = Instant::now();
+    while runs(process) {
+        assert!(start.elapsed() < Duration::from_secs(10), "{process} goes on");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 #[test]
-fn a_process_whose_kernel_has_gone_ends_with_its_programs() {
+fn a_session_that_is_dropped_ends_with_its_programs() {
     let session = Session::start();
     let told = session.run(
         "let child = std::process::Command::new(\"sleep\").arg(\"300\").spawn().unwrap();
          println!(\"{}\", child.id());",
     );
-    let child = told.out.trim().to_owned();
-    // Both ends of the kernel's side go.
+    let child = told.out.trim();
+    assert!(runs(child));
     let Session { process, events } = session;
-    drop(events);
     process.kill();
-    drop(process);
-    let start = Instant::now();
-    let is_there = || {
-        let state = std::fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
-        !state.is_empty() && !state.contains(") Z ")
-    };
-    while is_there() {
-        assert!(start.elapsed() < Duration::from_secs(10), "the program goes on");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    let last = events.iter().last();
+    assert!(matches!(last, Some(Event::Ended(_))), "{last:?}");
+    wait_for_the_end_of(child);
+
+    let (process, events) = start(&[]).unwrap();
+    let id = process.id().to_string();
+    assert!(runs(&id));
+    drop((process, events));
+    assert!(!runs(&id));
+}
+
+#[test]
+fn a_process_whose_kernel_has_gone_ends() {
+    // A kernel by hand: its end of the socket is closed, and nothing else happens.
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("s");
+    let listener = UnixListener::bind(&socket).unwrap();
+    let program = env!("CARGO_BIN_EXE_cells");
+    let mut child = Command::new("sh")
+        .arg("-c")
+        .arg(format!("exec 5<&0 6<&0; exec '{program}'"))
+        .env("RUST_LIVE_SOCKET", &socket)
+        .env("RUST_LIVE_SUPPORT", crate::common::support())
+        .env("RUST_LIVE_PIPES", "5,6")
+        .env("LD_LIBRARY_PATH", crate::common::libraries())
+        .stdin(Stdio::piped())
+        .process_group(0)
+        .spawn()
+        .unwrap();
+    let (mut stream, _) = listener.accept().unwrap();
+    let mut hello = [0; 9];
+    stream.read_exact(&mut hello).unwrap();
+    assert_eq!(hello[..5], *b"h\x04\0\0\0");
+    assert_eq!(child.try_wait().unwrap(), None);
+    drop(stream);
+    assert!(!child.wait().unwrap().success());
 }
