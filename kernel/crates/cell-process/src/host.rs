@@ -23,6 +23,8 @@ use crate::{Outcome, Panic};
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How long a process that has closed its socket has to end.
 const END: Duration = Duration::from_secs(2);
+/// No event has more text.
+const TEXT: usize = 1 << 17;
 /// Time between two looks.
 const LOOK: Duration = Duration::from_millis(2);
 
@@ -50,7 +52,7 @@ pub enum Event {
     Begin,
     /// A cell has returned; all that it wrote came before. The process waits for the next one.
     End(Outcome),
-    /// Bytes on standard output, as they came: they may end within a character.
+    /// Bytes on standard output, as they came: they may end within a character. Some 100 KB at most.
     Stdout(Vec<u8>),
     /// Bytes on standard error.
     Stderr(Vec<u8>),
@@ -255,12 +257,12 @@ impl Events {
 
     fn stdout(&mut self, bytes: &[u8]) {
         let ready = &mut self.ready;
-        self.splitter.push(bytes, |part| ready.push_back(event(part)));
+        self.splitter.push(bytes, |part| add(ready, part));
     }
 
     fn finish(&mut self) {
         let ready = &mut self.ready;
-        self.splitter.finish(|part| ready.push_back(event(part)));
+        self.splitter.finish(|part| add(ready, part));
     }
 
     /// The process has closed its socket, or says what cannot be understood.
@@ -356,11 +358,15 @@ fn signal_in_words(signal: i32) -> Option<(&'static str, &'static str)> {
     })
 }
 
-fn event(part: Part) -> Event {
+fn add(ready: &mut VecDeque<Event>, part: Part) {
     match part {
-        Part::Text(text) => Event::Stdout(text),
-        Part::Message(json) => Event::Message(json),
-        Part::Content(kind, body) => Event::Content { kind, body },
+        Part::Text(text) if text.len() <= TEXT => ready.push_back(Event::Stdout(text)),
+        // It was held back for a marker that it was none of.
+        Part::Text(text) => {
+            ready.extend(text.chunks(TEXT).map(|piece| Event::Stdout(piece.to_vec())));
+        }
+        Part::Message(json) => ready.push_back(Event::Message(json)),
+        Part::Content(kind, body) => ready.push_back(Event::Content { kind, body }),
     }
 }
 

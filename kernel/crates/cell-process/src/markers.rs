@@ -9,7 +9,7 @@ use memchr::memmem;
 use serde_json::Value;
 
 /// More is not held back for the end of content or of a line: it is text then.
-const HELD: usize = 1 << 28;
+const HELD: usize = 1 << 26;
 
 const BEGIN: &[u8] = b"EVCXR_";
 const MESSAGE: &[u8] = b"EVCXR_JUPYTER_MESSAGE ";
@@ -47,6 +47,8 @@ pub(crate) struct Splitter {
     held: Vec<u8>,
     /// How much of `held` is known to be no marker, or searched for the end of the content.
     searched: usize,
+    /// Where `held` begins with a marker: how much of it has no newline.
+    unended: usize,
     /// Whether `held` begins in the middle of a line.
     in_line: bool,
     /// Once content has begun: the length of the line that began it, which stands first in `held`.
@@ -161,7 +163,8 @@ impl Splitter {
             self.searched = start + BEGIN.len();
             return self.next();
         };
-        let end = memchr::memchr(b'\n', rest);
+        let from = if start == 0 { self.unended } else { 0 };
+        let end = memchr::memchr(b'\n', &rest[from..]).map(|at| from + at);
         // Text before the marker need not wait, but the line's end decides.
         if start > 0 && (end.is_some() || may_be(marker, rest)) {
             self.searched = 0;
@@ -169,6 +172,7 @@ impl Splitter {
         }
         let Some(end) = end.filter(|end| start == 0 && may_be(marker, &rest[..*end])) else {
             if end.is_none() && may_be(marker, rest) {
+                self.unended = self.held.len();
                 return Step::Wait;
             }
             self.searched = start + BEGIN.len();
@@ -234,7 +238,7 @@ impl Splitter {
     fn take(&mut self, length: usize) -> Vec<u8> {
         let taken: Vec<u8> = self.held.drain(..length).collect();
         self.in_line = taken.last() != Some(&b'\n');
-        self.searched = 0;
+        (self.searched, self.unended) = (0, 0);
         taken
     }
 }
@@ -375,6 +379,26 @@ mod tests {
         let message = format!("EVCXR_BEGIN_CONTENT text/plain\nEVCXR_JUPYTER_MESSAGE {JSON}\n");
         let expected = [text("EVCXR_BEGIN_CONTENT text/plain\n"), Part::Message(JSON.into())];
         assert_eq!(split(&[&message]), expected);
+    }
+
+    #[test]
+    fn what_never_ends_is_not_held_for_ever() {
+        for begin in ["EVCXR_BEGIN_CONTENT text/plain\n", "EVCXR_JUPYTER_MESSAGE {"] {
+            let mut splitter = Splitter::default();
+            let piece = vec![b'x'; 1 << 20];
+            let mut text = 0;
+            let mut count = |part| match part {
+                Part::Text(part) => text += part.len(),
+                other => panic!("{other:?}"),
+            };
+            splitter.push(begin.as_bytes(), &mut count);
+            for _ in 0..70 {
+                splitter.push(&piece, &mut count);
+                assert!(splitter.held.len() <= HELD);
+            }
+            splitter.finish(&mut count);
+            assert_eq!(text, begin.len() + 70 * piece.len());
+        }
     }
 
     #[test]

@@ -48,6 +48,15 @@ pub(super) fn cell() -> u32 {
     CELL.load(Ordering::SeqCst)
 }
 
+/// The cell to which a thread belongs that this thread starts: what threads of earlier cells start is
+/// as old as they are.
+pub(super) fn cell_of_a_new_thread() -> u32 {
+    match BORN_IN.get() {
+        ANY => cell(),
+        earlier => earlier,
+    }
+}
+
 /// Makes this thread one of those that began in a cell.
 pub(super) fn belong_to(cell: u32) {
     BORN_IN.set(cell);

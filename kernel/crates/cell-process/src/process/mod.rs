@@ -170,7 +170,7 @@ fn kernel_is_gone() -> ! {
 #[derive(Clone, Copy)]
 struct Support {
     install: extern "C" fn(extern "C" fn(*const u8, usize), extern "C" fn() -> bool),
-    begin: extern "C" fn(*const u8, usize),
+    begin: unsafe extern "C" fn(*const u8, usize),
     flush: extern "C" fn(),
     discard: extern "C" fn(),
     flag: extern "C" fn() -> *const AtomicBool,

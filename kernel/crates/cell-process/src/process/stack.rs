@@ -206,7 +206,7 @@ pub(super) unsafe extern "C" fn pthread_create(
         // SAFETY: as the caller says.
         return unsafe { next(thread, attributes, routine, argument) };
     }
-    let start = Box::new(Start { routine, argument, cell: interrupt::cell() });
+    let start = Box::new(Start { routine, argument, cell: interrupt::cell_of_a_new_thread() });
     let start = Box::into_raw(start);
     // SAFETY: as the caller says; the thread takes what it is given.
     let error = unsafe { next(thread, attributes, prepared, start.cast()) };

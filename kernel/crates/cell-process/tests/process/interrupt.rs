@@ -69,7 +69,18 @@ fn threads_of_the_cell_end_and_those_of_earlier_cells_go_on() {
          });",
     );
     assert!(told.is_done());
-    ends(
+    // What they start while the interrupted cell runs is theirs, too.
+    let told = session.run(
+        "std::thread::spawn(|| loop {
+             let next = std::thread::spawn(|| for _ in 0..20 {
+                 std::thread::sleep(std::time::Duration::from_millis(5));
+                 rust_live::check();
+             });
+             if next.join().is_err() { println!(\"a thread of an earlier cell ended\"); }
+         });",
+    );
+    assert!(told.is_done());
+    let out = ends(
         &session,
         "let worker = std::thread::spawn(|| loop {
              rust_live::check(); std::thread::sleep(std::time::Duration::from_secs(60)); });
@@ -78,6 +89,7 @@ fn threads_of_the_cell_end_and_those_of_earlier_cells_go_on() {
          assert!(rust_live::is_interrupt(&*ended));
          rust_live::check();",
     );
+    assert!(!out.contains("earlier cell ended"), "{out}");
     session.wait_for("still there");
 }
 
