@@ -1,0 +1,9 @@
+//! The real process, with real cells.
+
+mod common;
+mod ending;
+mod input;
+mod interrupt;
+mod output;
+mod panics;
+mod running;
