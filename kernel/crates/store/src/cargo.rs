@@ -1,0 +1,375 @@
+//! How cargo is called, and what it answers.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::Context as _;
+use serde::Deserialize;
+
+use crate::error::{Error, tells_of_no_room};
+use crate::inputs::Environment;
+use crate::manifest::PACKAGE;
+use crate::place::{CALL, Place, Toolchain};
+use crate::process::{Interrupter, Output};
+
+/// What cargo is asked for.
+pub(crate) struct Request<'a> {
+    /// The folder of the manifest.
+    pub folder: &'a Path,
+    /// Where it puts what it makes.
+    pub place: &'a Place,
+    /// The compiler.
+    pub toolchain: &'a Toolchain,
+    /// What the session has set.
+    pub variables: &'a Environment,
+    /// Whether the versions must stay as they are.
+    pub locked: bool,
+}
+
+/// What cargo has told of a build.
+#[derive(Debug, Default)]
+pub(crate) struct Built {
+    /// What it compiled, or had compiled.
+    pub artifacts: Vec<Artifact>,
+    /// Build scripts that ran, or had run.
+    pub scripts: Vec<Script>,
+    /// How rustc is called for a crate that depends on all of it.
+    pub call: Vec<String>,
+}
+
+/// A package, by its own name and where it is from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PackageId {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// Whether it lies on this machine, and may be changed.
+    pub local: bool,
+    /// As cargo writes it.
+    pub text: String,
+}
+
+/// Something that was compiled.
+#[derive(Debug, Clone)]
+pub(crate) struct Artifact {
+    /// Of which package.
+    pub package: PackageId,
+    /// The folder of that package.
+    pub folder: PathBuf,
+    /// The name of the crate.
+    pub name: String,
+    /// `lib`, `proc-macro`, `custom-build` and others.
+    pub kinds: Vec<String>,
+    /// The features that are on.
+    pub features: Vec<String>,
+    /// The files, by their full paths.
+    pub files: Vec<PathBuf>,
+    /// Whether it was there already.
+    pub fresh: bool,
+}
+
+/// A build script that ran.
+#[derive(Debug, Clone)]
+pub(crate) struct Script {
+    /// Of which package.
+    pub package: PackageId,
+    /// The folder into which it wrote.
+    pub out: PathBuf,
+}
+
+/// A build that did not come to a good end.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    /// Whether cargo had all crates and began to compile.
+    pub began: bool,
+    /// What it wrote.
+    pub stderr: String,
+    /// What rustc says about crates, each with the crate.
+    pub errors: Vec<(PackageId, String)>,
+    /// What there is all the same.
+    pub built: Built,
+}
+
+/// A line of cargo's standard output; what is not named here is passed over.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "reason", rename_all = "kebab-case")]
+enum Line {
+    CompilerArtifact {
+        package_id: String,
+        manifest_path: PathBuf,
+        target: Target,
+        features: Vec<String>,
+        filenames: Vec<PathBuf>,
+        fresh: bool,
+    },
+    BuildScriptExecuted {
+        package_id: String,
+        out_dir: PathBuf,
+    },
+    CompilerMessage {
+        package_id: String,
+        message: Diagnostic,
+    },
+    #[serde(other)]
+    Other,
+}
+
+#[derive(Debug, Deserialize)]
+struct Target {
+    name: String,
+    kind: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Diagnostic {
+    level: String,
+    rendered: Option<String>,
+}
+
+impl PackageId {
+    fn of(text: &str) -> PackageId {
+        let (place, end) = text.rsplit_once('#').unwrap_or((text, ""));
+        let (name, version) = end.split_once('@').unwrap_or_else(|| {
+            // The name is left out where the place ends with it.
+            let place = place.split('?').next().unwrap_or(place);
+            (place.rsplit('/').next().unwrap_or(place), end)
+        });
+        PackageId {
+            name: name.to_owned(),
+            version: version.to_owned(),
+            local: text.starts_with("path+"),
+            text: text.to_owned(),
+        }
+    }
+
+    /// For readers: with the folder, where it is on this machine.
+    fn described(&self) -> String {
+        let PackageId { name, version, .. } = self;
+        let folder = self.text.strip_prefix("path+file://").and_then(|rest| rest.split('#').next());
+        match folder {
+            Some(folder) => format!("{name} v{version} ({folder})"),
+            None => format!("{name} v{version}"),
+        }
+    }
+}
+
+impl Request<'_> {
+    /// Calls cargo once. The outer error is one of calling it.
+    ///
+    /// # Errors
+    /// A cargo that does not start, or is killed.
+    pub(crate) fn build(
+        &self,
+        offline: bool,
+        interrupter: &Interrupter,
+        say: &dyn Fn(&str),
+    ) -> Result<Result<Built, Failure>, Error> {
+        let call = self.folder.join("call");
+        match fs::remove_file(&call) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(error).context("the last call cannot be removed")?;
+            }
+            _ => {}
+        }
+        // Compiled whenever cargo is asked: its call is what is wanted. It is an empty crate.
+        let source = self.folder.join("src/lib.rs");
+        shared::files::replace(&source, b"")?;
+        let mut cargo = self.command();
+        cargo.args(["build", "--lib", "--message-format", "json"]);
+        cargo.args(offline.then_some("--offline")).args(self.locked.then_some("--locked"));
+        cargo.env("RUSTC_WORKSPACE_WRAPPER", self.place.recorder()).env(CALL, &call);
+        let output = interrupter.run(&mut cargo, &mut |line| {
+            if let Some(said) = progress(line) {
+                say(&said);
+            }
+        })?;
+        let (mut built, errors) = messages(&output.stdout);
+        if output.status.success() {
+            let bytes = fs::read(&call).context("cargo did not say how it calls rustc")?;
+            let arguments = bytes.split(|byte| *byte == 0);
+            built.call = arguments.map(|a| String::from_utf8_lossy(a).into_owned()).collect();
+            return Ok(Ok(built));
+        }
+        use std::os::unix::process::ExitStatusExt as _;
+        if output.status.signal().is_some() && !tells_of_no_room(&output.stderr) {
+            return Err(Error::Interrupted);
+        }
+        let began = !built.artifacts.is_empty()
+            || !errors.is_empty()
+            || output.stderr.lines().any(|line| line.trim_start().starts_with("Compiling "));
+        let Output { stderr, .. } = output;
+        Ok(Err(Failure { began, stderr, errors, built }))
+    }
+
+    fn command(&self) -> Command {
+        let mut cargo = Command::new("cargo");
+        cargo.current_dir(self.folder).envs(self.variables);
+        cargo.env("CARGO_TARGET_DIR", self.place.target());
+        cargo.env("CARGO_BUILD_BUILD_DIR", self.place.target());
+        cargo.env("RUSTFLAGS", &self.toolchain.flags).env_remove("CARGO_ENCODED_RUSTFLAGS");
+        cargo.env("CARGO_INCREMENTAL", "0");
+        for (name, value) in [
+            ("COLOR", "never"),
+            ("PROGRESS_WHEN", "never"),
+            ("QUIET", "false"),
+            ("VERBOSE", "false"),
+        ] {
+            cargo.env(format!("CARGO_TERM_{name}"), value);
+        }
+        cargo
+    }
+}
+
+fn messages(stdout: &[u8]) -> (Built, Vec<(PackageId, String)>) {
+    let mut built = Built::default();
+    let mut errors = Vec::new();
+    for line in stdout.split(|byte| *byte == b'\n') {
+        // Build scripts may write lines of their own.
+        match serde_json::from_slice(line) {
+            Ok(Line::CompilerArtifact {
+                package_id,
+                manifest_path,
+                target,
+                features,
+                filenames,
+                fresh,
+            }) => {
+                let package = PackageId::of(&package_id);
+                if package.name == PACKAGE && package.version == "0.0.0" {
+                    continue;
+                }
+                built.artifacts.push(Artifact {
+                    package,
+                    folder: manifest_path.parent().unwrap_or(Path::new("/")).to_owned(),
+                    name: target.name.replace('-', "_"),
+                    kinds: target.kind,
+                    features,
+                    files: filenames,
+                    fresh,
+                });
+            }
+            Ok(Line::BuildScriptExecuted { package_id, out_dir }) => {
+                built.scripts.push(Script { package: PackageId::of(&package_id), out: out_dir });
+            }
+            Ok(Line::CompilerMessage { package_id, message }) if message.level == "error" => {
+                let rendered = message.rendered.unwrap_or_default();
+                errors.push((PackageId::of(&package_id), rendered));
+            }
+            _ => {}
+        }
+    }
+    (built, errors)
+}
+
+/// What a reader is told of a line that cargo writes.
+fn progress(line: &str) -> Option<String> {
+    let line = line.trim();
+    if line.starts_with("Blocking waiting for file lock") {
+        return Some(WAITING.to_owned());
+    }
+    let first = line.split(' ').next()?;
+    let told = ["Compiling", "Downloading", "Downloaded", "Updating"].contains(&first);
+    let own = line.starts_with("Compiling cells v0.0.0 ");
+    (told && !own).then(|| line.to_owned())
+}
+
+/// What a reader is told while another session compiles.
+pub(crate) const WAITING: &str = "waiting for another notebook that compiles crates";
+
+impl Failure {
+    /// All that was said, to look for signs in it.
+    pub(crate) fn tells_of_no_room(&self) -> bool {
+        tells_of_no_room(&self.stderr)
+            || self.errors.iter().any(|(_, rendered)| tells_of_no_room(rendered))
+    }
+
+    /// In words for readers.
+    pub(crate) fn into_error(self, offline: bool) -> Error {
+        if let Some((package, _)) = self.errors.first().cloned() {
+            let of_it = self.errors.into_iter().filter(|(other, _)| *other == package);
+            let rendered: String = of_it.map(|(_, rendered)| rendered).collect();
+            let rendered = rendered.trim_end().to_owned();
+            return Error::Compile { package: package.described(), rendered };
+        }
+        if self.began {
+            return Error::Cargo(said(&self.stderr));
+        }
+        let sentence = in_short(&self.stderr);
+        if offline {
+            return Error::Unavailable(format!("{sentence} (the network was not asked)"));
+        }
+        Error::Unavailable(sentence)
+    }
+}
+
+/// What cargo wrote from the first error on.
+fn said(stderr: &str) -> String {
+    let lines: Vec<_> = stderr.lines().skip_while(|line| !line.starts_with("error")).collect();
+    let text = if lines.is_empty() { stderr.to_owned() } else { lines.join("\n") };
+    text.strip_prefix("error: ").unwrap_or(&text).trim_end().to_owned()
+}
+
+/// An error of cargo's as one sentence: what it says first, and the last cause.
+fn in_short(stderr: &str) -> String {
+    const OF_NO_USE: [&str; 6] = [
+        "location searched:",
+        "required by package `cells",
+        "As a reminder",
+        "if this error is too confusing",
+        "note: ",
+        "help: ",
+    ];
+    let text = said(stderr);
+    let causes: Vec<&str> = text.split("Caused by:").collect();
+    let first = causes.first().copied().unwrap_or_default();
+    let last = causes.last().copied().filter(|_| causes.len() > 1);
+    let useful = |part: &str| -> Vec<String> {
+        let lines = part.lines().map(str::trim).filter(|line| !line.is_empty());
+        let lines = lines.filter(|line| OF_NO_USE.iter().all(|start| !line.starts_with(start)));
+        lines
+            .map(|line| line.split(" of package `cells").next().unwrap_or(line).to_owned())
+            .collect()
+    };
+    let mut parts = useful(first);
+    parts.extend(last.into_iter().flat_map(useful));
+    parts.join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packages_are_named_as_cargo_does() {
+        let id =
+            PackageId::of("registry+https://github.com/rust-lang/crates.io-index#serde@1.0.229");
+        assert_eq!((&*id.name, &*id.version, id.local), ("serde", "1.0.229", false));
+        let id = PackageId::of("path+file:///a/one#0.1.0");
+        assert_eq!((&*id.name, &*id.version, id.local), ("one", "0.1.0", true));
+        assert_eq!(id.described(), "one v0.1.0 (/a/one)");
+        let id = PackageId::of("git+https://e.org/x/two?branch=a/b#0.2.0");
+        assert_eq!((&*id.name, &*id.version, id.local), ("two", "0.2.0", false));
+    }
+
+    #[test]
+    fn an_error_is_told_in_a_sentence() {
+        let stderr = "    Updating crates.io index\nerror: no matching package named `nope` found\n\
+                      location searched: crates.io index\nrequired by package `cells v0.0.0 (/x)`\n\
+                      As a reminder, you're using offline mode (--offline) which can\n";
+        assert_eq!(in_short(stderr), "no matching package named `nope` found");
+        let stderr = "error: failed to get `one` as a dependency of package `cells v0.0.0 (/x)`\n\n\
+                      Caused by:\n  failed to load source\n\nCaused by:\n  no such file\n";
+        assert_eq!(in_short(stderr), "failed to get `one` as a dependency; no such file");
+    }
+
+    #[test]
+    fn progress_names_crates_but_not_the_cells() {
+        assert_eq!(progress("   Compiling one v1.0.0").unwrap(), "Compiling one v1.0.0");
+        assert_eq!(progress("   Compiling cells v0.0.0 (/x)"), None);
+        assert_eq!(progress("    Finished `dev` profile"), None);
+        let blocked = "    Blocking waiting for file lock on build directory";
+        assert_eq!(progress(blocked).unwrap(), WAITING);
+    }
+}

@@ -1,0 +1,398 @@
+//! Notes about what cargo has made: what each file holds, and what it was made of.
+//!
+//! Cargo takes a file for good that bears the right name, and a source for changed that bears a new
+//! time. The notes know both by content.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use anyhow::Context as _;
+use serde::{Deserialize, Serialize};
+use walkdir::WalkDir;
+
+use crate::cargo::{Artifact, Built, PackageId, Script};
+use crate::content::{Now, State, modified};
+use crate::inputs::{Change, Environment, Inputs, listed};
+use crate::place::Place;
+
+/// Something that cargo makes in one go: a crate, or the run of a build script.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Unit {
+    /// Cargo's hash of all that it is made of but for sources; part of the names of its files.
+    pub hash: String,
+    /// The name of its package.
+    pub package: String,
+    /// The version of its package.
+    pub version: String,
+    /// Whether its sources lie on this machine, and may change.
+    pub local: bool,
+    /// The features that are on.
+    pub features: Vec<String>,
+    /// What it is.
+    pub kind: Kind,
+    /// The folder of the profile, within the target directory.
+    pub profile: PathBuf,
+    /// Its files, within the target directory.
+    pub files: BTreeMap<PathBuf, State>,
+    /// When it was made, for the run of a build script, of which cargo does not say whether it ran.
+    pub ran: Option<i64>,
+    /// What it was made of.
+    pub inputs: Inputs,
+}
+
+/// What a unit is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Kind {
+    /// A crate that is linked.
+    Library,
+    /// A crate that the compiler loads.
+    Macro,
+    /// A build script, compiled.
+    Script,
+    /// What a build script has made.
+    ScriptRun,
+}
+
+/// What was found after a build.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    /// All units.
+    pub units: Vec<Unit>,
+    /// Units whose files were changed by somebody else; they are gone now.
+    pub altered: Vec<String>,
+}
+
+impl Unit {
+    fn of_artifact(artifact: &Artifact, target: &Path) -> Option<Unit> {
+        let first = artifact.files.first()?;
+        let is = |kind: &str| artifact.kinds.iter().any(|found| found == kind);
+        let (kind, named) = if is("custom-build") {
+            (Kind::Script, first.parent()?.file_name()?)
+        } else {
+            let kind = if is("proc-macro") { Kind::Macro } else { Kind::Library };
+            (kind, first.file_stem()?)
+        };
+        let levels = if kind == Kind::Script { 3 } else { 2 };
+        let mut unit = Unit::new(&artifact.package, kind, &named.to_string_lossy())?;
+        unit.features.clone_from(&artifact.features);
+        unit.profile = first.ancestors().nth(levels)?.strip_prefix(target).ok()?.to_owned();
+        Some(unit)
+    }
+
+    fn of_script(script: &Script, target: &Path) -> Option<Unit> {
+        let folder = script.out.parent()?;
+        let named = folder.file_name()?.to_string_lossy();
+        let mut unit = Unit::new(&script.package, Kind::ScriptRun, &named)?;
+        unit.profile = folder.ancestors().nth(2)?.strip_prefix(target).ok()?.to_owned();
+        Some(unit)
+    }
+
+    fn new(package: &PackageId, kind: Kind, named: &str) -> Option<Unit> {
+        Some(Unit {
+            hash: named.rsplit_once('-')?.1.to_owned(),
+            package: package.name.clone(),
+            version: package.version.clone(),
+            local: package.local,
+            features: Vec::new(),
+            kind,
+            profile: PathBuf::new(),
+            files: BTreeMap::new(),
+            ran: None,
+            inputs: Inputs::default(),
+        })
+    }
+
+    /// Where the note about it is. Those of local crates are read before each build.
+    fn note(&self, place: &Place) -> PathBuf {
+        let ending = if self.local { LOCAL } else { "json" };
+        place.units().join(format!("{}-{}.{ending}", self.package, self.hash))
+    }
+
+    /// Where cargo's note about it is.
+    fn fingerprint(&self, place: &Place) -> PathBuf {
+        let name = format!("{}-{}", self.package, self.hash);
+        place.target().join(&self.profile).join(".fingerprint").join(name)
+    }
+
+    fn run_folder(&self, place: &Place) -> PathBuf {
+        let name = format!("{}-{}", self.package, self.hash);
+        place.target().join(&self.profile).join("build").join(name)
+    }
+
+    /// Makes cargo make it anew.
+    fn forget(&self, place: &Place) -> anyhow::Result<()> {
+        remove(&self.fingerprint(place))?;
+        remove(&self.note(place))
+    }
+
+    /// The same, and removes what it has made.
+    fn discard(&self, place: &Place) -> anyhow::Result<()> {
+        self.forget(place)?;
+        let target = place.target();
+        self.files.keys().try_for_each(|file| remove(&target.join(file)))
+    }
+
+    fn write(&self, place: &Place) -> anyhow::Result<()> {
+        shared::files::replace(&self.note(place), &serde_json::to_vec(self)?)
+    }
+}
+
+const LOCAL: &str = "local.json";
+
+/// Removes a file or folder; one that is not there is as good.
+pub(crate) fn remove(path: &Path) -> anyhow::Result<()> {
+    let removed = if path.is_dir() && !path.is_symlink() {
+        fs::remove_dir_all(path)
+    } else {
+        fs::remove_file(path)
+    };
+    match removed {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("{} cannot be removed", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Before a build: makes cargo go by the content of local sources. A source of another time and the
+/// same content is fresh; one of another content is not, whatever its time says.
+///
+/// # Errors
+/// A store that cannot be written.
+pub(crate) fn settle(place: &Place) -> anyhow::Result<()> {
+    let entries = fs::read_dir(place.units()).context("the notes of the store cannot be read")?;
+    for entry in entries {
+        let path = entry?.path();
+        if !path.to_string_lossy().ends_with(LOCAL) {
+            continue;
+        }
+        // A note that cannot be read says nothing about its unit: cargo then goes by times alone.
+        let Some(mut unit) = read(&path) else {
+            remove(&path)?;
+            continue;
+        };
+        // A session that was killed may have made another one of it: the note is not about that.
+        let target = place.target();
+        let same =
+            |(file, state): (&PathBuf, &State)| state.compare(&target.join(file)) != Now::Other;
+        if !unit.files.iter().all(same) {
+            unit.forget(place)?;
+            continue;
+        }
+        match unit.inputs.compare(None) {
+            Change::Content => {
+                unit.forget(place)?;
+                continue;
+            }
+            Change::Times => unit.write(place)?,
+            Change::Nothing => {}
+        }
+        if unit.kind != Kind::ScriptRun
+            && let Some(newest) = unit.inputs.newest()
+            && let Some(note) = dependency_note(&unit, place)
+            && newest > modified(&note.metadata()?)
+        {
+            set_modified(&note, newest)?;
+        }
+    }
+    Ok(())
+}
+
+/// Cargo's list of what a unit was made of; its time is what cargo compares sources with.
+fn dependency_note(unit: &Unit, place: &Place) -> Option<PathBuf> {
+    let entries = fs::read_dir(unit.fingerprint(place)).ok()?.flatten();
+    let mut paths = entries.map(|entry| entry.path());
+    paths.find(|path| {
+        path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("dep-"))
+    })
+}
+
+fn set_modified(path: &Path, nanoseconds: i64) -> anyhow::Result<()> {
+    let time = SystemTime::UNIX_EPOCH + Duration::from_nanos(nanoseconds.max(0).unsigned_abs());
+    let file = File::options().write(true).open(path)?;
+    file.set_modified(time).with_context(|| format!("{} cannot be changed", path.display()))
+}
+
+fn read(path: &Path) -> Option<Unit> {
+    serde_json::from_slice(&fs::read(path).ok()?).ok()
+}
+
+/// After a build: compares what was there with the notes, and notes what is new. What was altered is
+/// removed, and cargo is to be called again.
+///
+/// # Errors
+/// A store that cannot be written, or that somebody clears meanwhile.
+pub(crate) fn check(
+    place: &Place,
+    built: &Built,
+    environment: &Environment,
+) -> anyhow::Result<Found> {
+    let target = place.target();
+    let mut found = Found::default();
+    let mut add = |unit: Unit, altered: bool| -> anyhow::Result<()> {
+        if altered {
+            unit.discard(place)?;
+            found.altered.push(format!("{} v{}", unit.package, unit.version));
+        } else {
+            found.units.push(unit);
+        }
+        Ok(())
+    };
+    for artifact in &built.artifacts {
+        let Some(mut unit) = Unit::of_artifact(artifact, &target) else { continue };
+        let note = read(&unit.note(place)).filter(|_| artifact.fresh);
+        if note.is_none() && artifact.fresh && changed_since(&unit, &artifact.files, place) {
+            unit.files = relative(&artifact.files, &target)?;
+            add(unit, true)?;
+            continue;
+        }
+        let Some(note) = note else {
+            match inputs_of_artifact(artifact, &unit, environment) {
+                Ok(inputs) => add(noted(unit, &artifact.files, inputs, place)?, false)?,
+                // Without the list of its sources no change of them would be noticed.
+                Err(_) if artifact.fresh => add(unit, true)?,
+                Err(error) => return Err(error),
+            }
+            continue;
+        };
+        let (unit, altered) = compared(note, place)?;
+        add(unit, altered)?;
+    }
+    for script in &built.scripts {
+        let Some(mut unit) = Unit::of_script(script, &target) else { continue };
+        let folder = unit.run_folder(place);
+        unit.ran = Some(modified(&folder.join("invoked.timestamp").metadata()?));
+        if let Some(note) = read(&unit.note(place)).filter(|note| note.ran == unit.ran) {
+            let (unit, altered) = compared(note, place)?;
+            add(unit, altered)?;
+            continue;
+        }
+        let mut files = vec![folder.join("output")];
+        for entry in WalkDir::new(&script.out) {
+            let entry = entry?;
+            if entry.file_type().is_file() {
+                files.push(entry.into_path());
+            }
+        }
+        let of_it = built.artifacts.iter().find(|artifact| artifact.package == script.package);
+        let package = of_it.map(|artifact| artifact.folder.as_path());
+        let inputs = inputs_of_run(&folder, package, unit.local, environment)?;
+        add(noted(unit, &files, inputs, place)?, false)?;
+    }
+    Ok(found)
+}
+
+/// Notes what was made.
+fn noted(mut unit: Unit, files: &[PathBuf], inputs: Inputs, place: &Place) -> anyhow::Result<Unit> {
+    unit.files = relative(files, &place.target())?;
+    let listed = || Some(modified(&dependency_note(&unit, place)?.metadata().ok()?));
+    let made = unit.ran.or_else(listed);
+    if unit.local && made.is_none_or(|made| inputs.changed_after(made)) {
+        // Which of two contents was compiled is not known: the next session compiles it again.
+        unit.forget(place)?;
+    } else {
+        unit.inputs = inputs;
+        unit.write(place)?;
+    }
+    Ok(unit)
+}
+
+/// Compares the files of a unit with the note about it. The second is whether they were altered.
+fn compared(mut note: Unit, place: &Place) -> anyhow::Result<(Unit, bool)> {
+    let target = place.target();
+    let mut touched = false;
+    for (file, state) in &mut note.files {
+        match state.compare(&target.join(file)) {
+            Now::Same => {}
+            Now::Touched(now) => (*state, touched) = (now, true),
+            Now::Other => return Ok((note, true)),
+        }
+    }
+    if touched {
+        note.write(place)?;
+    }
+    Ok((note, false))
+}
+
+fn relative(files: &[PathBuf], target: &Path) -> anyhow::Result<BTreeMap<PathBuf, State>> {
+    let mut states = BTreeMap::new();
+    for file in files {
+        let state =
+            State::of(file).with_context(|| format!("{} cannot be read", file.display()))?;
+        states.insert(file.strip_prefix(target).unwrap_or(file).to_owned(), state);
+    }
+    Ok(states)
+}
+
+/// Whether a file that nobody has noted is newer than cargo's note, which is written last.
+fn changed_since(unit: &Unit, files: &[PathBuf], place: &Place) -> bool {
+    let entries = fs::read_dir(unit.fingerprint(place)).into_iter().flatten().flatten();
+    let notes = entries.filter(|entry| !entry.file_name().to_string_lossy().starts_with("dep-"));
+    let written = notes.filter_map(|entry| Some(modified(&entry.metadata().ok()?))).max();
+    let newest = files.iter().filter_map(|file| Some(modified(&file.metadata().ok()?))).max();
+    newest > written
+}
+
+fn inputs_of_artifact(
+    artifact: &Artifact,
+    unit: &Unit,
+    environment: &Environment,
+) -> anyhow::Result<Inputs> {
+    let mut inputs = Inputs::default();
+    let folder = artifact.files.first().and_then(|file| file.parent());
+    let list = folder.map(|folder| folder.join(format!("{}-{}.d", artifact.name, unit.hash)));
+    let list = list.context("a crate without a file")?;
+    let text =
+        fs::read_to_string(&list).with_context(|| format!("{} cannot be read", list.display()))?;
+    let (files, variables) = listed(&text);
+    // Cargo sets those of its own names, by what the manifest says.
+    let of_cargo = |name: &str| name.starts_with("CARGO") || name == "OUT_DIR";
+    for name in variables.iter().filter(|name| !of_cargo(name)) {
+        inputs.add_variable(name, environment);
+    }
+    if unit.local {
+        // What a build script has made is noted with it.
+        let built =
+            |file: &Path| folder.and_then(Path::parent).is_some_and(|up| file.starts_with(up));
+        for file in files.iter().map(|file| artifact.folder.join(file)).filter(|file| !built(file))
+        {
+            inputs.add(&file)?;
+        }
+    }
+    Ok(inputs)
+}
+
+/// What a build script asks to be run again for.
+fn inputs_of_run(
+    folder: &Path,
+    package: Option<&Path>,
+    local: bool,
+    environment: &Environment,
+) -> anyhow::Result<Inputs> {
+    let output = fs::read(folder.join("output")).context("a build script without an output")?;
+    let output = String::from_utf8_lossy(&output);
+    let told = |about: &str| -> Vec<String> {
+        let lines = output.lines().filter_map(|line| line.strip_prefix("cargo:"));
+        let lines = lines.map(|line| line.strip_prefix(':').unwrap_or(line));
+        let values = lines.filter_map(|line| line.strip_prefix(about)?.strip_prefix('='));
+        values.map(|value| value.trim().to_owned()).collect()
+    };
+    let mut inputs = Inputs::default();
+    let (files, variables) = (told("rerun-if-changed"), told("rerun-if-env-changed"));
+    for name in &variables {
+        inputs.add_variable(name, environment);
+    }
+    let Some(package) = package else { return Ok(inputs) };
+    if files.is_empty() && variables.is_empty() && local {
+        // Cargo looks at the whole package then.
+        inputs.add(package)?;
+    }
+    // A package that was fetched does not change.
+    let may_change = |file: &PathBuf| local || !file.starts_with(package);
+    for file in files.iter().map(|file| package.join(file)).filter(may_change) {
+        inputs.add(&file)?;
+    }
+    Ok(inputs)
+}
