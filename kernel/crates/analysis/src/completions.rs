@@ -1,0 +1,167 @@
+//! What may stand at a place, the best first.
+
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use ra_ap_hir::PrefixKind;
+use ra_ap_ide::{
+    CompletionConfig, CompletionFieldsToResolve, CompletionItem, CompletionItemKind, RaFixtureConfig,
+};
+use ra_ap_ide_db::SymbolKind;
+use ra_ap_ide_db::imports::insert_use::{ImportGranularity, InsertUseConfig};
+
+use crate::markdown;
+
+/// One of the texts that may stand at a place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Completion {
+    /// What stands there afterwards; a macro has its `!`, a function no parentheses.
+    pub text: String,
+    /// What it is called in a list.
+    pub label: String,
+    /// `function`, `class`, `module`, `instance` or `keyword`.
+    pub kind: &'static str,
+    /// Of a function its parameters, of a variable its type.
+    pub signature: Option<String>,
+    /// What its documentation says, as plain text.
+    pub documentation: Option<String>,
+    /// The bytes of the source that it replaces; the same for all of an answer.
+    pub range: Range<usize>,
+}
+
+/// Names and nothing else: no snippets, no edits elsewhere, nothing to be imported.
+pub(crate) fn config() -> CompletionConfig<'static> {
+    CompletionConfig {
+        enable_postfix_completions: false,
+        enable_imports_on_the_fly: false,
+        enable_self_on_the_fly: true,
+        enable_auto_iter: false,
+        enable_auto_await: false,
+        enable_private_editable: false,
+        enable_term_search: false,
+        term_search_fuel: 0,
+        full_function_signatures: true,
+        callable: None,
+        add_colons_to_module: false,
+        add_semicolon_to_unit: false,
+        snippet_cap: None,
+        insert_use: InsertUseConfig {
+            granularity: ImportGranularity::Item,
+            enforce_granularity: false,
+            prefix_kind: PrefixKind::ByCrate,
+            group: false,
+            skip_glob_imports: false,
+        },
+        prefer_no_std: false,
+        prefer_prelude: true,
+        prefer_absolute: false,
+        snippets: Vec::new(),
+        limit: None,
+        fields_to_resolve: CompletionFieldsToResolve::empty(),
+        exclude_flyimport: Vec::new(),
+        exclude_traits: &[],
+        ra_fixture: RaFixtureConfig::default(),
+    }
+}
+
+/// How well a name fits what was typed of it; what is less comes first.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Rank<'a> {
+    /// Letters of another case come behind those of the same.
+    other_case: bool,
+    /// What is typed in full already comes first.
+    is_longer: bool,
+    relevance: Reverse<u32>,
+    /// Where something was typed, what is nearest to it: `sort` before `sort_by`.
+    rest: usize,
+    name: &'a str,
+}
+
+/// Chooses and orders what rust-analyzer found, which is all that could stand there.
+pub(crate) fn chosen(source: &str, offset: usize, found: Vec<CompletionItem>) -> Vec<Completion> {
+    let Some(range) = found.first().map(|item| item.source_range) else { return Vec::new() };
+    let range = usize::from(range.start())..usize::from(range.end());
+    let Some(typed) = source.get(range.start..offset) else { return Vec::new() };
+    let mut fitting: Vec<(Rank<'_>, &CompletionItem)> = found
+        .iter()
+        .filter(|item| usize::from(item.source_range.start()) == range.start)
+        .filter_map(|item| Some((rank(typed, item)?, item)))
+        .collect();
+    fitting.sort_by(|(one, _), (other, _)| one.cmp(other));
+    let mut texts = BTreeSet::new();
+    let completions = fitting.into_iter().filter_map(|(_, item)| completion(&range, item));
+    completions.filter(|completion| texts.insert(completion.text.clone())).collect()
+}
+
+/// None for what does not begin as it was typed.
+fn rank<'a>(typed: &str, item: &'a CompletionItem) -> Option<Rank<'a>> {
+    let name = item.lookup();
+    let same_case = name.starts_with(typed);
+    let begins = || {
+        let mut letters = name.chars().flat_map(char::to_lowercase);
+        typed.chars().flat_map(char::to_lowercase).all(|letter| letters.next() == Some(letter))
+    };
+    let fits = match item.kind {
+        CompletionItemKind::Snippet | CompletionItemKind::UnresolvedReference => false,
+        // Nobody looks for these in a list.
+        CompletionItemKind::Keyword => !typed.is_empty() && same_case,
+        _ => same_case || begins(),
+    };
+    // What a program has written for itself.
+    let is_hidden = name.starts_with("__") && !typed.starts_with('_');
+    (fits && !is_hidden).then(|| Rank {
+        other_case: !same_case,
+        is_longer: name != typed,
+        relevance: Reverse(item.relevance.score()),
+        rest: if typed.is_empty() { 0 } else { name.len() },
+        name,
+    })
+}
+
+/// None for what changes more than one place.
+fn completion(range: &Range<usize>, item: &CompletionItem) -> Option<Completion> {
+    let mut edits = item.text_edit.iter();
+    let edit = edits.next().filter(|_| edits.next().is_none())?;
+    let replaced = usize::from(edit.delete.start())..usize::from(edit.delete.end());
+    if replaced != *range {
+        return None;
+    }
+    let is_function = matches!(
+        item.kind,
+        CompletionItemKind::SymbolKind(SymbolKind::Function | SymbolKind::Method)
+    );
+    let text = match is_function {
+        true => edit.insert.split('(').next().unwrap_or_default().to_owned(),
+        // Without snippets, a keyword may still bring what follows it.
+        false => edit.insert.replace("$0", "").trim_end().to_owned(),
+    };
+    let documentation = item.documentation.as_ref();
+    Some(Completion {
+        text,
+        label: item.label.primary.to_string(),
+        kind: kind(item.kind),
+        signature: item.detail.clone().filter(|detail| !detail.is_empty()),
+        documentation: documentation.map(|text| markdown::plain(text.as_str())),
+        range: range.clone(),
+    })
+}
+
+fn kind(kind: CompletionItemKind) -> &'static str {
+    use SymbolKind as S;
+    let CompletionItemKind::SymbolKind(symbol) = kind else {
+        return match kind {
+            CompletionItemKind::Keyword => "keyword",
+            CompletionItemKind::BuiltinType => "class",
+            _ => "instance",
+        };
+    };
+    match symbol {
+        S::Function | S::Method | S::Macro | S::ProcMacro => "function",
+        S::Derive | S::DeriveHelper | S::Attribute | S::BuiltinAttr => "function",
+        S::Struct | S::Enum | S::Union | S::Trait | S::TypeAlias | S::TypeParam => "class",
+        S::SelfType => "class",
+        S::Module | S::CrateRoot | S::ToolModule => "module",
+        _ => "instance",
+    }
+}
