@@ -1,4 +1,4 @@
-//! What evaluates cells, as the protocol sees it. [`crate::session`] is one that uses evcxr; the tests
+//! What evaluates cells, as the protocol sees it. [`crate::session`] is one that compiles them; the tests
 //! of the protocol have a small one of their own.
 
 mod state;
@@ -8,8 +8,6 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 use tokio::sync::oneshot;
-
-use crate::runtime::frame::Frame;
 
 pub(crate) use state::{Interrupt, Phase, State};
 
@@ -44,14 +42,23 @@ pub(crate) type Output = Arc<dyn Fn(EngineEvent) -> bool + Send + Sync>;
 /// What happens while cells are evaluated.
 #[derive(Debug)]
 pub(crate) enum EngineEvent {
-    /// From the process that runs the cells.
-    Frame(Frame),
-    /// The process that runs the cells has ended.
-    Gone,
+    /// Bytes on standard output.
+    Stdout(Vec<u8>),
+    /// Bytes on standard error.
+    Stderr(Vec<u8>),
+    /// A Jupyter message: a JSON object with `type` and `content`.
+    Message(Vec<u8>),
+    /// Content that is shown.
+    Content {
+        /// Its MIME type.
+        kind: String,
+        /// The content.
+        body: Vec<u8>,
+    },
 }
 
-/// Asks the reader for a line: the prompt, and whether the answer is hidden.
-pub(crate) type Ask = Box<dyn Fn(&str, bool) -> String + Send>;
+/// Asks the reader for a line: the prompt, and whether the answer is hidden. None where nobody answers.
+pub(crate) type Ask = Box<dyn Fn(&str, bool) -> Option<String> + Send>;
 
 /// What an engine is asked to do.
 pub(crate) enum EngineRequest {
@@ -59,6 +66,8 @@ pub(crate) enum EngineRequest {
     Execute {
         /// The cell.
         code: String,
+        /// Its number; None for what is no cell of the notebook, such as an expression of the front end.
+        number: Option<usize>,
         /// Asks the reader for a line.
         input: Ask,
         /// Where the outcome goes.
@@ -84,8 +93,8 @@ pub(crate) enum EngineRequest {
     },
 }
 
-/// What came of a cell. The engine begins it with what it knows; what the process that ran the cell told
-/// on its way is added where its frames arrive, before the reply is made of it.
+/// What came of a cell. The value that it has shown is added where its output arrives, before the reply is
+/// made of it.
 #[derive(Debug, Default)]
 pub(crate) struct CellOutcome {
     /// What the engine's own commands show, by MIME type.
@@ -94,8 +103,6 @@ pub(crate) struct CellOutcome {
     pub value: Map<String, Value>,
     /// What was wrong.
     pub error: Option<CellError>,
-    /// The program that was compiled last.
-    pub compiled: String,
 }
 
 impl CellOutcome {
@@ -116,8 +123,8 @@ pub(crate) enum CellError {
     Returned(String),
     /// The process that ran it has ended.
     ProcessEnded {
-        /// How, in the words of the system.
-        status: String,
+        /// How, as the end of a sentence.
+        how: String,
         /// The last lines that it wrote to standard error.
         last_words: String,
     },
@@ -128,7 +135,7 @@ pub(crate) enum CellError {
 /// A panic, as the hook told it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Panic {
-    /// The file that was compiled: `src/lib.rs` is the cells'.
+    /// The file: `cell 7` is a cell's.
     pub file: String,
     /// Line in that file, from 1.
     pub line: usize,
@@ -136,6 +143,8 @@ pub(crate) struct Panic {
     pub column: usize,
     /// What it said.
     pub message: String,
+    /// The calls that led to it, where the reader wants to see them.
+    pub backtrace: Option<String>,
 }
 
 /// What the compiler says about a cell.
@@ -143,25 +152,8 @@ pub(crate) struct Panic {
 pub(crate) struct Diagnostic {
     /// What is wrong, in a line.
     pub message: String,
-    /// The compiler's number of it: `E0308`.
-    pub code: Option<String>,
-    /// What it says about places in the cell.
-    pub labels: Vec<Label>,
-    /// What may help.
-    pub help: Vec<String>,
-    /// What is to be known about it in a notebook.
-    pub note: Option<String>,
-}
-
-/// Words about a place in a cell.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Label {
-    /// The first place and the one behind the last: lines and columns from 1, columns in characters.
-    pub span: [(usize, usize); 2],
-    /// The words.
-    pub text: String,
-    /// Whether it is where the error is.
-    pub is_primary: bool,
+    /// All there is to say, with colours, line by line.
+    pub rendered: Vec<String>,
 }
 
 /// What may stand at a place.
@@ -181,7 +173,7 @@ pub(crate) struct Completion {
     /// What it is: a function, a type.
     pub kind: &'static str,
     /// Its signature.
-    pub label: String,
+    pub signature: String,
 }
 
 /// What is known of a name.

@@ -12,8 +12,7 @@ use serde_json::{Map, Value, json};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use crate::engine::{CellError, CellOutcome, EngineEvent, Panic, value_of};
-use crate::runtime::frame::Frame;
+use crate::engine::{CellError, CellOutcome, EngineEvent, value_of};
 
 /// How long text is gathered before it is sent.
 const GATHER: Duration = Duration::from_millis(20);
@@ -47,19 +46,6 @@ pub(crate) struct Request {
     pub mute: bool,
 }
 
-/// What the process of the cells has told about a cell, until the engine says what came of it.
-#[derive(Debug, Default)]
-struct Told {
-    /// The last panic on the cell's thread.
-    panic: Option<Panic>,
-    /// Whether a panic ended the cell.
-    panicked: bool,
-    /// What the error said that `?` returned.
-    returned: Option<String>,
-    /// The last lines on standard error, for a process that has ended.
-    last_words: String,
-}
-
 /// Sends what cells write, gathered and in order.
 pub(crate) struct IoPub {
     events: mpsc::Receiver<Event>,
@@ -68,12 +54,8 @@ pub(crate) struct IoPub {
     text: Option<Text>,
     content: Option<(Map<String, Value>, Instant)>,
     displays: BTreeMap<String, Display>,
-    told: Told,
-    /// Whether a process that runs cells is there.
-    alive: bool,
-    /// Whether the process that this request's cell runs in has ended. evcxr starts the next one
-    /// before it says so.
-    gone: bool,
+    /// The last lines on standard error, for a process that has ended.
+    last_words: String,
 }
 
 /// Text that is being gathered.
@@ -106,9 +88,7 @@ impl IoPub {
             text: None,
             content: None,
             displays: BTreeMap::new(),
-            told: Told::default(),
-            alive: false,
-            gone: false,
+            last_words: String::new(),
         }
     }
 
@@ -139,12 +119,10 @@ impl IoPub {
         match event {
             Event::Request(request) => {
                 self.flush().await;
-                self.told = Told::default();
-                self.gone &= !self.alive;
+                self.last_words.clear();
                 self.request = Some(*request);
             }
-            Event::Engine(EngineEvent::Frame(frame)) => self.frame(frame).await,
-            Event::Engine(EngineEvent::Gone) => self.ended(),
+            Event::Engine(event) => self.told(event).await,
             Event::Finish { outcome, complete } => {
                 let outcome = self.finish(outcome).await;
                 // Nobody waits for the answer of a request whose session has ended.
@@ -153,75 +131,22 @@ impl IoPub {
         }
     }
 
-    /// Sends what is left of a cell, and adds to its outcome what its process has told.
+    /// Sends what is left of a cell, and adds to its outcome what its process has shown last.
     async fn finish(&mut self, mut outcome: CellOutcome) -> CellOutcome {
-        // The engine may know of the end of the process before its last frames have arrived.
-        let patience = Instant::now() + Duration::from_secs(2);
-        let process_ended = matches!(outcome.error, Some(CellError::ProcessEnded { .. }));
-        while process_ended && !self.gone {
-            match tokio::time::timeout_at(patience, self.events.recv()).await {
-                Ok(Some(Event::Engine(EngineEvent::Frame(frame)))) => self.frame(frame).await,
-                Ok(Some(Event::Engine(EngineEvent::Gone))) => self.ended(),
-                _ => break,
-            }
-        }
-        self.stray_panic().await;
         outcome.value = self.content.take().map(|(data, _)| data).unwrap_or_default();
-        // A cell that ends in `()`, a loop for example, has no value to show.
-        if outcome.value.len() == 1 && outcome.value.get("text/plain") == Some(&"()".into()) {
-            outcome.value.clear();
-        }
         self.flush().await;
-        let Told { panic, panicked, returned, last_words } = std::mem::take(&mut self.told);
-        match &mut outcome.error {
-            // The engine takes a cell for a success that a panic or an error has ended.
-            None if panicked => outcome.error = Some(CellError::Panic(panic)),
-            None => outcome.error = returned.map(CellError::Returned),
-            Some(CellError::ProcessEnded { last_words: of_it, .. }) => *of_it = last_words,
-            Some(_) => {}
+        if let Some(CellError::ProcessEnded { last_words, .. }) = &mut outcome.error {
+            *last_words = std::mem::take(&mut self.last_words);
         }
         outcome
     }
 
-    fn ended(&mut self) {
-        (self.alive, self.gone) = (false, true);
-    }
-
-    async fn frame(&mut self, frame: Frame) {
-        match frame {
-            Frame::Hello(_) => self.alive = true,
-            Frame::Begin => self.gone = false,
-            Frame::End => {}
-            Frame::Stdout(bytes) => self.write(Stream::Out, &bytes).await,
-            Frame::Stderr(bytes) => self.write(Stream::Err, &bytes).await,
-            Frame::Message(json) => self.message(&json).await,
-            Frame::Content(content) => self.content(&content).await,
-            Frame::Panic(text) => {
-                self.stray_panic().await;
-                self.told.panic = parse_panic(&text);
-            }
-            Frame::Panicked => self.told.panicked = true,
-            Frame::Failed => {
-                // The error was written just before; it is shown as the error that it is.
-                let words = match self.text.take() {
-                    Some(text) if text.stream == Stream::Err => text.bytes,
-                    other => {
-                        self.text = other;
-                        self.told.last_words.clone().into_bytes()
-                    }
-                };
-                self.told.returned = Some(String::from_utf8_lossy(&words).trim_end().to_owned());
-            }
-        }
-    }
-
-    /// A panic that the cell itself has caught is no error, but is not kept silent either.
-    async fn stray_panic(&mut self) {
-        if !self.told.panicked
-            && let Some(panic) = self.told.panic.take()
-        {
-            let text = format!("a panic that the cell caught: {}\n", panic.message);
-            self.write(Stream::Err, text.as_bytes()).await;
+    async fn told(&mut self, event: EngineEvent) {
+        match event {
+            EngineEvent::Stdout(bytes) => self.write(Stream::Out, &bytes).await,
+            EngineEvent::Stderr(bytes) => self.write(Stream::Err, &bytes).await,
+            EngineEvent::Message(json) => self.message(&json).await,
+            EngineEvent::Content { kind, body } => self.content(&kind, &lossy(&body)).await,
         }
     }
 
@@ -237,7 +162,7 @@ impl IoPub {
         });
         text.bytes.extend_from_slice(bytes);
         if stream == Stream::Err {
-            let words = &mut self.told.last_words;
+            let words = &mut self.last_words;
             words.push_str(&String::from_utf8_lossy(bytes));
             if words.len() > 4000 {
                 let cut = words.ceil_char_boundary(words.len() - 2000);
@@ -287,9 +212,7 @@ impl IoPub {
     }
 
     /// Content between evcxr's markers. Several types that follow one another are one picture.
-    async fn content(&mut self, content: &[u8]) {
-        let text = lossy(content);
-        let (kind, body) = text.split_once('\n').unwrap_or((&text, ""));
+    async fn content(&mut self, kind: &str, body: &str) {
         self.flush_text(true).await;
         if self.content.as_ref().is_some_and(|(data, _)| data.contains_key(kind)) {
             self.flush_content().await;
@@ -379,18 +302,6 @@ impl IoPub {
             let _ = self.iopub.send(message).await;
         }
     }
-}
-
-/// Reads what the hook wrote: file, line, column and message, between zeros.
-fn parse_panic(text: &[u8]) -> Option<Panic> {
-    let text = lossy(text);
-    let mut parts = text.splitn(4, '\0');
-    Some(Panic {
-        file: parts.next()?.to_owned(),
-        line: parts.next()?.parse().ok()?,
-        column: parts.next()?.parse().ok()?,
-        message: parts.next()?.to_owned(),
-    })
 }
 
 /// The result of a cell.

@@ -1,6 +1,7 @@
 //! What went wrong in a cell, as a front end shows it.
 
-use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+use std::collections::VecDeque;
+
 use jupyter_protocol::{ErrorOutput, ReplyError};
 
 use crate::engine::{Diagnostic, Panic};
@@ -24,43 +25,35 @@ impl Report {
         }
     }
 
-    /// What the compiler says, one report for each cause, with the lines of the cell.
-    pub(super) fn compilation(errors: &[Diagnostic], cell: &str) -> Vec<Report> {
-        let mut reports = Vec::<Report>::new();
-        for error in errors {
-            let report = compilation(error, cell);
-            if !reports.contains(&report) {
-                reports.push(report);
-            }
+    /// What the compiler says, with the lines of the cell.
+    pub(super) fn compilation(error: &Diagnostic) -> Report {
+        Report {
+            name: "compile error",
+            value: error.message.clone(),
+            traceback: error.rendered.clone(),
         }
-        reports
     }
 
-    /// A panic that ended the cell. `compiled` is the program it was in, `cells` all cells so far
-    /// with their numbers, this one last.
-    pub(super) fn panic(
-        panic: Option<&Panic>,
-        compiled: &str,
-        cells: &[(usize, String)],
-    ) -> Report {
+    /// A panic that ended the cell. `cells` are all cells so far with their numbers.
+    pub(super) fn panic(panic: Option<&Panic>, cells: &VecDeque<(usize, String)>) -> Report {
         let Some(panic) = panic else { return Report::new("panic", "the cell panicked") };
-        let place = place_of(panic, compiled, cells);
-        let mut traceback = vec![format!("{RED}panic{RESET}: {}", panic.message)];
-        match &place {
-            PanicLocation::Cell { number, line, text } => {
-                let this = cells.last().is_some_and(|(last, _)| last == number);
-                let cell = if this { "this cell".to_owned() } else { format!("cell [{number}]") };
-                traceback.push(format!("{BLUE}  --> {RESET}{cell}, line {line}"));
-                traceback.push(format!("{BLUE}{line:4} | {RESET}{text}"));
-            }
-            PanicLocation::File(file) => traceback.push(format!("{BLUE}  --> {RESET}{file}")),
+        let Panic { file, line, column, message, backtrace } = panic;
+        let mut traceback: Vec<String> =
+            format!("{RED}panic{RESET}: {message}").lines().map(str::to_owned).collect();
+        traceback.push(format!("{BLUE}  --> {RESET}{file}:{line}:{column}"));
+        let number: Option<usize> =
+            file.strip_prefix("cell ").and_then(|number| number.parse().ok());
+        let cell = cells.iter().rev().find(|(of, _)| Some(*of) == number);
+        if let Some(text) = cell.and_then(|(_, cell)| cell.lines().nth(line.saturating_sub(1))) {
+            traceback.push(format!("{BLUE}{line:4} | {RESET}{text}"));
         }
-        Report { name: "panic", value: panic.message.clone(), traceback }
+        traceback.extend(backtrace.iter().flat_map(|text| text.lines()).map(str::to_owned));
+        Report { name: "panic", value: message.clone(), traceback }
     }
 
-    /// The process that ran the cell has ended. `status` is what evcxr says of it.
-    pub(super) fn gone(status: &str, last_words: &str) -> Report {
-        let cause = cause_of(status, last_words);
+    /// The process that ran the cell has ended. `how` is the end of a sentence.
+    pub(super) fn gone(how: &str, last_words: &str) -> Report {
+        let cause = cause_of(how, last_words);
         let text = format!(
             "{cause}. The process that ran the cells has ended and all variables are gone; \
              functions, types and imports are kept"
@@ -88,122 +81,24 @@ const RED: &str = "\x1b[1;31m";
 const BLUE: &str = "\x1b[1;34m";
 const RESET: &str = "\x1b[0m";
 
-fn compilation(error: &Diagnostic, cell: &str) -> Report {
-    let Diagnostic { message, code, labels, help, note } = error;
-    let title = match code {
-        Some(code) => Level::ERROR.primary_title(message.clone()).id(code),
-        None => Level::ERROR.primary_title(message.clone()),
-    };
-    let annotations = labels.iter().filter_map(|label| {
-        let [start, end] = label.span.map(|(line, column)| offset(cell, line, column));
-        let (start, end) = (start?, end?);
-        let kind = if label.is_primary { AnnotationKind::Primary } else { AnnotationKind::Context };
-        Some(kind.span(start..end.max(start)).label(&label.text))
-    });
-    let annotations: Vec<_> = annotations.collect();
-    let mut group = annotate_snippets::Group::with_title(title);
-    if !annotations.is_empty() {
-        group = group.element(Snippet::source(cell).path("cell").annotations(annotations));
-    }
-    for help in help {
-        group = group.element(Level::HELP.message(help));
-    }
-    if let Some(note) = note {
-        group = group.element(Level::NOTE.message(note));
-    }
-    let rendered = Renderer::styled().render(&[group]);
-    Report {
-        name: "compile error",
-        value: message.clone(),
-        traceback: rendered.lines().map(str::to_owned).collect(),
-    }
-}
-
-/// Byte offset of a line and a column, both from 1 and the column in characters.
-fn offset(text: &str, line: usize, column: usize) -> Option<usize> {
-    let line = line.checked_sub(1)?;
-    let start = match line {
-        0 => 0,
-        line => text.match_indices('\n').nth(line - 1)?.0 + 1,
-    };
-    let rest = text[start..].split('\n').next()?;
-    let within = rest.char_indices().nth(column.checked_sub(1)?).map_or(rest.len(), |(at, _)| at);
-    Some(start + within)
-}
-
-enum PanicLocation {
-    Cell { number: usize, line: usize, text: String },
-    File(String),
-}
-
-/// Where in the cells a panic was. The compiled program holds their lines as they were written, but
-/// functions and types before statements, and those of earlier cells as well: the line is looked
-/// for by its text, and where it stands more than once, by the lines around it.
-fn place_of(panic: &Panic, compiled: &str, cells: &[(usize, String)]) -> PanicLocation {
-    let elsewhere =
-        || PanicLocation::File(format!("{}:{}:{}", panic.file, panic.line, panic.column));
-    if panic.file != "src/lib.rs" {
-        return elsewhere();
-    }
-    let program: Vec<&str> = compiled.lines().map(str::trim).collect();
-    let Some(index) = panic.line.checked_sub(1).filter(|index| *index < program.len()) else {
-        return elsewhere();
-    };
-    let mut best: Option<(usize, usize, usize, &str)> = None;
-    for (number, cell) in cells.iter().rev() {
-        let lines: Vec<&str> = cell.lines().collect();
-        for (at, line) in lines.iter().enumerate() {
-            if line.trim() != program[index] {
-                continue;
-            }
-            let common = agreement(&lines, at, &program, index);
-            if best.is_none_or(|(most, ..)| common > most) {
-                best = Some((common, *number, at + 1, line));
-            }
-        }
-    }
-    best.map_or_else(elsewhere, |(_, number, line, text)| PanicLocation::Cell {
-        number,
-        line,
-        text: text.to_owned(),
-    })
-}
-
-/// How many lines before and after agree.
-fn agreement(cell: &[&str], at: usize, program: &[&str], index: usize) -> usize {
-    let before = (1..=at.min(index))
-        .take_while(|back| cell[at - back].trim() == program[index - back])
-        .count();
-    let after = cell[at + 1..]
-        .iter()
-        .zip(&program[index + 1..])
-        .take_while(|(line, other)| line.trim() == **other)
-        .count();
-    before + after
-}
-
 /// Why a process has ended, in words.
-fn cause_of(status: &str, last_words: &str) -> String {
-    let line = status.lines().last().unwrap_or_default();
-    let line = line.trim_start_matches("Subprocess terminated with status: ");
+fn cause_of(how: &str, last_words: &str) -> String {
     let words = last_words.to_lowercase();
-    if words.contains("has overflowed its stack") {
+    if words.contains("stack overflow") || words.contains("has overflowed its stack") {
         "Stack overflow: a recursion without end, or a very large value on the stack".to_owned()
     } else if words.contains("memory allocation of") {
         let what = last_words.lines().find(|line| line.contains("memory allocation of"));
         format!("Out of memory: {}", what.unwrap_or_default().trim())
-    } else if line.contains("signal: 9 ") {
+    } else if how.contains("SIGKILL") {
         "The process was killed, most likely by the system for want of memory".to_owned()
-    } else if line.contains("signal: 11 ") || line.contains("signal: 7 ") {
+    } else if how.contains("SIGSEGV") || how.contains("SIGBUS") {
         "Segmentation fault: unsafe code or a C library used memory that is not its own".to_owned()
-    } else if line.contains("signal: 6 ") {
+    } else if how.contains("SIGABRT") {
         "The process aborted".to_owned()
-    } else if line.contains("signal: 2 ") {
-        "Interrupted".to_owned()
-    } else if let Some(code) = line.strip_prefix("exit status: ") {
+    } else if let Some((_, code)) = how.split_once("exited with code ") {
         format!("The cell ended the process with exit status {code}")
     } else {
-        line.to_owned()
+        format!("The process {how}")
     }
 }
 
@@ -211,49 +106,29 @@ fn cause_of(status: &str, last_words: &str) -> String {
 mod tests {
     use super::*;
 
-    fn panic_at(line: usize) -> Panic {
-        Panic { file: "src/lib.rs".into(), line, column: 5, message: "oops".into() }
-    }
-
     #[test]
-    fn offsets_count_characters() {
-        let cell = "let é = 1;\nlet y = é;";
-        assert_eq!(offset(cell, 1, 5), Some(4));
-        assert_eq!(offset(cell, 1, 7), Some(7));
-        assert_eq!(offset(cell, 2, 1), Some(12));
-        assert_eq!(offset(cell, 2, 99), Some(cell.len()));
-        assert_eq!(offset(cell, 3, 1), None);
-    }
-
-    #[test]
-    fn a_panic_is_placed_by_its_text_and_its_neighbours() {
-        let compiled =
-            "#![allow(x)]\nfn f() {\n    g();\n}\nextern {\nlet a = 1;\ng();\nlet b = 2;\n";
-        let cells = [
-            (1, "fn f() {\n    g();\n}".to_owned()),
-            (2, "let a = 1;\ng();\nlet b = 2;".to_owned()),
-        ];
-        let traceback = Report::panic(Some(&panic_at(7)), compiled, &cells).traceback.join("\n");
-        assert!(traceback.contains("this cell, line 2"), "{traceback}");
-        let traceback = Report::panic(Some(&panic_at(3)), compiled, &cells).traceback.join("\n");
-        assert!(traceback.contains("cell [1], line 2"), "{traceback}");
-        let elsewhere = Panic { file: "/lib/x.rs".into(), ..panic_at(3) };
-        let traceback = Report::panic(Some(&elsewhere), compiled, &cells).traceback.join("\n");
-        assert!(traceback.contains("/lib/x.rs:3:5"), "{traceback}");
+    fn a_panic_is_shown_with_the_line_of_its_cell() {
+        let cells = VecDeque::from([(1, "f()".to_owned()), (2, "let a = 1;\ng();".to_owned())]);
+        let panic = |file: &str| Panic {
+            file: file.into(),
+            line: 2,
+            column: 1,
+            message: "oops".into(),
+            backtrace: None,
+        };
+        let traceback = Report::panic(Some(&panic("cell 2")), &cells).traceback.join("\n");
+        assert!(traceback.contains("cell 2:2:1") && traceback.contains("g();"), "{traceback}");
+        let traceback = Report::panic(Some(&panic("/lib/x.rs")), &cells).traceback.join("\n");
+        assert!(traceback.contains("/lib/x.rs:2:1"), "{traceback}");
     }
 
     #[test]
     fn causes_are_told_in_words() {
-        let status = |text: &str| format!("Subprocess terminated with status: {text}");
-        let cause = |text: &str, words: &str| cause_of(&status(text), words);
-        assert!(
-            cause("signal: 6 (SIGABRT)", "thread main has overflowed its stack").contains("Stack")
-        );
-        assert!(cause("signal: 11 (SIGSEGV) (core dumped)", "").contains("Segmentation"));
-        assert!(cause("exit status: 3", "").contains("exit status 3"));
-        assert!(
-            cause("signal: 6 (SIGABRT)", "x\nmemory allocation of 9 bytes failed")
-                .contains("9 bytes")
-        );
+        let aborted = "was ended by SIGABRT: it has aborted";
+        assert!(cause_of(aborted, "thread main has overflowed its stack").contains("Stack"));
+        assert!(cause_of("was ended by SIGSEGV: x", "").contains("Segmentation"));
+        assert!(cause_of("exited with code 3", "").contains("exit status 3"));
+        let cause = cause_of(aborted, "x\nmemory allocation of 9 bytes failed");
+        assert!(cause.contains("9 bytes"));
     }
 }

@@ -169,10 +169,11 @@ impl Shell {
         }
 
         self.engine.state().begin();
-        let outcome = self.evaluate(&request.code, message, request.allow_stdin, false).await;
+        let number = stored.then_some(self.count);
+        let outcome = self.evaluate(&request.code, number, message, request.allow_stdin, false).await;
         let interrupts = self.engine.state().end();
 
-        let failure = self.reports_of(&outcome, &request.code, interrupts);
+        let failure = self.reports_of(&outcome, interrupts);
         let CellOutcome { mut commands, value: mut data, .. } = outcome;
         // The value is the result; what commands said before it is shown beside it.
         if data.is_empty() {
@@ -220,6 +221,7 @@ impl Shell {
     async fn evaluate(
         &mut self,
         code: &str,
+        number: Option<usize>,
         message: &JupyterMessage,
         allow_stdin: bool,
         mute: bool,
@@ -228,28 +230,20 @@ impl Shell {
         let _ = self.events.send(Event::Request(Box::new(request))).await;
         let (done, outcome) = oneshot::channel();
         let input = self.input_of(message, allow_stdin);
-        self.engine.submit(EngineRequest::Execute { code: code.to_owned(), input, done });
+        self.engine.submit(EngineRequest::Execute { code: code.to_owned(), number, input, done });
         let outcome = outcome
             .await
-            .unwrap_or_else(|_| CellOutcome::failed("evcxr itself has failed: restart the kernel"));
+            .unwrap_or_else(|_| CellOutcome::failed("the kernel itself has failed: restart it"));
         let (complete, completed) = oneshot::channel();
         let _ = self.events.send(Event::Finish { outcome, complete }).await;
         completed.await.unwrap_or_else(|_| CellOutcome::failed("the kernel is ending"))
     }
 
     /// What there is to say of a cell that failed or was interrupted; None for one that did well.
-    fn reports_of(
-        &mut self,
-        outcome: &CellOutcome,
-        code: &str,
-        interrupts: u32,
-    ) -> Option<Vec<Report>> {
+    fn reports_of(&self, outcome: &CellOutcome, interrupts: u32) -> Option<Vec<Report>> {
         let interrupted = |text| vec![Report::new("interrupted", text)];
         let reports = match &outcome.error {
-            Some(CellError::Panic(panic)) => {
-                let cells = self.cells.make_contiguous();
-                vec![Report::panic(panic.as_ref(), &outcome.compiled, cells)]
-            }
+            Some(CellError::Panic(panic)) => vec![Report::panic(panic.as_ref(), &self.cells)],
             Some(CellError::Returned(error)) => vec![Report::new("error", error)],
             None if interrupts > 0 => interrupted("stopped when asked to; all variables are kept"),
             None => return None,
@@ -257,13 +251,13 @@ impl Shell {
                 "stopped by force, since the cell did not listen: all variables are gone; \
                  functions, types and imports are kept",
             ),
-            Some(CellError::ProcessEnded { status, last_words }) => {
-                vec![Report::gone(status, last_words)]
+            Some(CellError::ProcessEnded { how, last_words }) => {
+                vec![Report::gone(how, last_words)]
             }
             Some(_) if interrupts > 0 => {
                 interrupted("stopped while it was compiled: nothing was run, everything is kept")
             }
-            Some(CellError::Compilation(errors)) => Report::compilation(errors, code),
+            Some(CellError::Compilation(errors)) => errors.iter().map(Report::compilation).collect(),
             Some(CellError::Other(message)) => vec![Report::new("error", message)],
         };
         Some(reports)
@@ -277,9 +271,9 @@ impl Shell {
         let mut results = HashMap::new();
         for (name, code) in expressions {
             self.engine.state().begin();
-            let outcome = self.evaluate(&code, message, false, true).await;
+            let outcome = self.evaluate(&code, None, message, false, true).await;
             let interrupts = self.engine.state().end();
-            let failure = self.reports_of(&outcome, &code, interrupts);
+            let failure = self.reports_of(&outcome, interrupts);
             let result = match failure.as_ref().and_then(|reports| reports.first()) {
                 None => {
                     ExpressionResult::Ok { data: iopub::media(outcome.value), metadata: Map::new() }
@@ -297,10 +291,7 @@ impl Shell {
     /// Asks the front end for a line, from the thread that evaluates.
     fn input_of(&self, message: &JupyterMessage, allowed: bool) -> Ask {
         if !allowed {
-            return Box::new(|prompt, _| {
-                log::warn!("{prompt:?} was asked where nobody can answer");
-                String::new()
-            });
+            return Box::new(|_, _| None);
         }
         let socket = Arc::clone(&self.input);
         let runtime = tokio::runtime::Handle::current();
@@ -315,18 +306,18 @@ impl Shell {
                 stopped.as_mut().enable();
                 if let Err(error) = socket.send(request.as_child_of(&parent)).await {
                     log::warn!("the reader could not be asked: {error}");
-                    return String::new();
+                    return None;
                 }
                 loop {
                     tokio::select! {
                         reply = wire::read(&mut *socket) => match reply {
                             Ok(JupyterMessage { content: Content::InputReply(reply), .. }) => {
-                                return reply.value;
+                                return Some(reply.value);
                             }
                             Ok(_) => {}
                             Err(error) => log::warn!("an answer was dropped: {error}"),
                         },
-                        () = stopped.as_mut() => return String::new(),
+                        () = stopped.as_mut() => return None,
                     }
                 }
             })
@@ -349,7 +340,7 @@ impl Shell {
         let types: Vec<Value> = items
             .iter()
             .map(|item| {
-                json!({ "text": item.code, "type": item.kind, "signature": item.label,
+                json!({ "text": item.code, "type": item.kind, "signature": item.signature,
                         "start": start, "end": end })
             })
             .collect();

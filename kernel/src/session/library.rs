@@ -1,7 +1,7 @@
-//! The crate that is prepared on this machine, and whether a session is about it.
+//! The crate that this kernel was installed for, and whether a notebook is about it.
 //!
 //! A session knows no crate that its notebook has not named: the features that the library asks of a crate
-//! would be everybody's, and its crates would be read before the first variable.
+//! would be everybody's.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,13 +11,13 @@ use serde_json::Value;
 /// Where a Jupyter server says which notebook a kernel is for.
 const NOTEBOOK: &str = "JPY_SESSION_NAME";
 
-/// A crate that is prepared.
+/// A crate that cells may name without a `:dep`.
 #[derive(Debug, Clone)]
 pub(super) struct Library {
     /// Where its sources are.
     pub(super) folder: PathBuf,
     /// Its package's name, with hyphens.
-    package: String,
+    pub(super) package: String,
 }
 
 impl Library {
@@ -39,23 +39,21 @@ impl Library {
             None => has_word(line, &self.package.replace('-', "_")),
         })
     }
+}
 
-    /// Whether the notebook for which this kernel was started names it. Not every front end says which
-    /// one that is.
-    pub(super) fn is_in_notebook(&self) -> bool {
-        let Some(path) = std::env::var_os(NOTEBOOK).filter(|path| !path.is_empty()) else {
-            return false;
-        };
-        // A notebook that cannot be read is told by the front end; its cells are read when they are run.
-        fs::read(&path).is_ok_and(|notebook| self.is_named_in_notebook(&notebook))
-    }
+/// The cells of the notebook for which this kernel was started, where the front end says which one that is.
+/// A notebook that cannot be read is told by the front end; its cells are read when they are run.
+pub(super) fn cells_of_notebook() -> Vec<String> {
+    let path = std::env::var_os(NOTEBOOK).filter(|path| !path.is_empty());
+    let notebook = path.and_then(|path| fs::read(path).ok());
+    notebook.map(|notebook| code_cells(&notebook)).unwrap_or_default()
+}
 
-    fn is_named_in_notebook(&self, notebook: &[u8]) -> bool {
-        let Ok(notebook) = serde_json::from_slice::<Value>(notebook) else { return false };
-        let cells = notebook["cells"].as_array().into_iter().flatten();
-        let code = cells.filter(|cell| cell["cell_type"] == "code");
-        code.into_iter().any(|cell| self.is_named_in(&source(&cell["source"])))
-    }
+fn code_cells(notebook: &[u8]) -> Vec<String> {
+    let Ok(notebook) = serde_json::from_slice::<Value>(notebook) else { return Vec::new() };
+    let cells = notebook["cells"].as_array().into_iter().flatten();
+    let code = cells.filter(|cell| cell["cell_type"] == "code");
+    code.map(|cell| source(&cell["source"])).collect()
 }
 
 /// A cell's source: text, or a list of lines.
@@ -72,20 +70,6 @@ fn has_word(text: &str, name: &str) -> bool {
     text.match_indices(name).any(|(at, _)| {
         !text[..at].ends_with(is_part) && !text[at + name.len()..].starts_with(is_part)
     })
-}
-
-/// The versions of both files of Cargo's: those of `prepared`, and of `session` what is not in it.
-pub(super) fn joined_lock(prepared: &str, session: &str) -> Option<String> {
-    let mut all: toml::Table = prepared.parse().ok()?;
-    let of_session: toml::Table = session.parse().ok()?;
-    let packages = all.get_mut("package")?.as_array_mut()?;
-    let known: Vec<toml::Value> =
-        packages.iter().filter_map(|package| package.get("name").cloned()).collect();
-    let others = of_session.get("package").and_then(toml::Value::as_array).into_iter().flatten();
-    let is_new =
-        |package: &&toml::Value| package.get("name").is_some_and(|name| !known.contains(name));
-    packages.extend(others.filter(is_new).cloned());
-    toml::to_string(&all).ok()
 }
 
 #[cfg(test)]
@@ -123,7 +107,8 @@ mod tests {
             let cell = serde_json::json!({"cell_type": kind, "source": source});
             serde_json::to_vec(&serde_json::json!({"cells": [cell]})).unwrap()
         };
-        let named = |notebook: &[u8]| library().is_named_in_notebook(notebook);
+        let named =
+            |notebook: &[u8]| code_cells(notebook).iter().any(|cell| library().is_named_in(cell));
         assert!(named(&notebook("code", ":dep some-lib = \"1\"".into())));
         assert!(named(&notebook("code", serde_json::json!(["let a = 1;\n", ":dep some-lib"]))));
         assert!(!named(&notebook("markdown", ":dep some-lib".into())));
@@ -137,22 +122,5 @@ mod tests {
         fs::write(folder.path().join("Cargo.toml"), "[package]\nname = \"other-name\"\n").unwrap();
         assert_eq!(Library::of(folder.path()).package, "other-name");
         assert_eq!(Library::of(Path::new("/nothing/here")).package, "here");
-    }
-
-    #[test]
-    fn a_session_s_versions_join_those_that_are_prepared() {
-        let prepared = "version = 4\n[[package]]\nname = \"a\"\nversion = \"1.0.0\"\n";
-        let session = "version = 4\n[[package]]\nname = \"a\"\nversion = \"1.2.0\"\n\
-            [[package]]\nname = \"b\"\nversion = \"0.1.0\"\n";
-        let joined: toml::Table = joined_lock(prepared, session).unwrap().parse().unwrap();
-        let versions: Vec<_> = joined["package"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|package| {
-                (package["name"].as_str().unwrap(), package["version"].as_str().unwrap())
-            })
-            .collect();
-        assert_eq!(versions, [("a", "1.0.0"), ("b", "0.1.0")]);
     }
 }

@@ -1,53 +1,61 @@
-//! A session: evcxr on a thread of its own, and the process that runs its cells.
+//! A session: cells are compiled and run on a thread of its own, questions about them answered on another.
 
-mod cells;
+mod commands;
+mod dependencies;
+mod evaluator;
 mod library;
 mod notices;
+mod process;
 pub(crate) mod processes;
-mod spellings;
-mod worker;
+mod questions;
+mod shell;
+mod values;
 
-use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
+use cell_program::Program;
 
 use crate::engine::{CellOutcome, Engine, EngineRequest, Output, Signal, State};
-use crate::template::{Home, SessionFolder};
-use cells::Cells;
-use worker::Worker;
+use crate::home::{Home, SessionFolder};
+use evaluator::Evaluator;
+use process::Current;
 
 /// What a session needs to begin.
 pub(crate) struct Setup {
-    /// Where the template is.
+    /// Where the store of crates is.
     pub home: Home,
     /// The directory in which cells are compiled.
     pub folder: Arc<SessionFolder>,
-    /// A crate that is prepared for the cells that name it, by its folder.
+    /// A crate that is there for the cells that name it, by its folder.
     pub library: Option<PathBuf>,
     /// Files that change with what that crate is built on.
     pub fingerprints: Vec<PathBuf>,
-    /// Code that is analysed, and not run, while the reader reads.
-    pub warm: Option<String>,
 }
 
 /// What all threads of a session know.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Shared {
     state: State,
-    /// The process that runs the cells.
-    cells: Cells,
-    /// Whether what is run is the reader's: evcxr runs a cell of its own before the first.
-    ready: AtomicBool,
+    /// The process that runs the cells, and a program of the shell that a cell has started.
+    current: Current,
+    /// What ends the compilation of crates.
+    crates: Mutex<Option<cell_store::Interrupter>>,
+    /// What breaks off an analysis that nobody waits for.
+    analysis: Mutex<Option<cell_analysis::Canceller>>,
+    /// The program as the last cell has left it.
+    program: Mutex<Arc<Program>>,
     shutting_down: AtomicBool,
 }
 
-/// Evaluates cells by evcxr.
+/// Evaluates cells.
 pub(crate) struct Session {
-    requests: Sender<EngineRequest>,
+    cells: Sender<EngineRequest>,
+    questions: Sender<EngineRequest>,
     shared: Arc<Shared>,
 }
 
@@ -55,46 +63,59 @@ impl Session {
     /// Starts its threads.
     ///
     /// # Errors
-    /// A socket that cannot be made.
+    /// Threads that cannot be started.
     pub(crate) fn start(setup: Setup, output: Output) -> Result<Session> {
-        let socket = setup.folder.socket();
-        let listener = UnixListener::bind(&socket)
-            .with_context(|| format!("the socket {} cannot be made", socket.display()))?;
         let shared = Arc::new(Shared::default());
+        let (cells, queue) = channel();
+        let (questions, asked) = channel();
+        let folder = Arc::clone(&setup.folder);
         std::thread::Builder::new().name("cells".into()).spawn({
-            let (shared, output) = (Arc::clone(&shared), Arc::clone(&output));
-            move || cells::listen(&listener, &shared, &output)
-        })?;
-        notices::show_compiling(Arc::clone(&shared), Arc::clone(&output));
-
-        let (requests, queue) = channel();
-        std::thread::Builder::new().name("evcxr".into()).spawn({
             let shared = Arc::clone(&shared);
-            move || match Worker::new(&setup, &socket, shared, output) {
-                Ok(worker) => worker.work(&setup, &queue),
+            move || match Evaluator::new(setup, shared, output) {
+                Ok(mut evaluator) => evaluator.work(&queue),
                 Err(error) => refuse(&format!("{error:#}"), &queue),
             }
         })?;
-        Ok(Session { requests, shared })
+        std::thread::Builder::new().name("questions".into()).spawn({
+            let shared = Arc::clone(&shared);
+            move || questions::answer(&folder, &shared, &asked)
+        })?;
+        Ok(Session { cells, questions, shared })
     }
 }
 
 impl Engine for Session {
     fn submit(&self, request: EngineRequest) {
+        let queue = match &request {
+            EngineRequest::Execute { .. } => {
+                // What is read ahead of questions must not slow a cell down.
+                if let Some(analysis) = &*lock(&self.shared.analysis) {
+                    analysis.cancel();
+                }
+                &self.cells
+            }
+            EngineRequest::Complete { .. } | EngineRequest::Inspect { .. } => &self.questions,
+        };
         // Where the thread has ended, the request is dropped, and with it the channel for its answer.
-        let _ = self.requests.send(request);
+        let _ = queue.send(request);
     }
 
     fn signal(&self, signal: Signal) {
-        let Shared { cells, shutting_down, .. } = &*self.shared;
+        let Shared { current, crates, shutting_down, .. } = &*self.shared;
+        let stop_compiling = || {
+            if let Some(crates) = &*lock(crates) {
+                crates.interrupt();
+            }
+            processes::kill_compilers(current.numbers());
+        };
         match signal {
-            Signal::StopCompiling => processes::kill_compilers(cells.process()),
-            Signal::Interrupt => cells.signal(libc::SIGINT),
-            Signal::Kill => cells.signal(libc::SIGKILL),
+            Signal::StopCompiling => stop_compiling(),
+            Signal::Interrupt => current.interrupt(),
+            Signal::Kill => current.kill(),
             Signal::End => {
                 shutting_down.store(true, Ordering::SeqCst);
-                cells.signal(libc::SIGKILL);
-                processes::kill_compilers(0);
+                current.kill();
+                stop_compiling();
             }
         }
     }
@@ -106,12 +127,16 @@ impl Engine for Session {
 
 /// Answers every request with the reason for which there is no session.
 fn refuse(reason: &str, queue: &Receiver<EngineRequest>) {
-    log::error!("evcxr did not start: {reason}");
+    log::error!("the session did not start: {reason}");
     for request in queue {
         if let EngineRequest::Execute { done, .. } = request {
-            let message = format!("evcxr did not start: {reason}\nTry: rust-live doctor");
+            let message = format!("the session did not start: {reason}\nTry: rust-live doctor");
             // Nobody waits for the answer of a request whose session has ended.
             let _ = done.send(CellOutcome::failed(message));
         }
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }

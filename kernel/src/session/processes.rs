@@ -8,7 +8,7 @@ use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System};
 /// within two seconds is left to the system.
 pub(crate) fn end_all() {
     for _ in 0..100 {
-        kill_compilers(0);
+        kill_compilers(Vec::new());
         loop {
             // SAFETY: null: the status is not asked for.
             match unsafe { libc::waitpid(-1, std::ptr::null_mut(), libc::WNOHANG) } {
@@ -22,8 +22,8 @@ pub(crate) fn end_all() {
     }
 }
 
-/// Kills cargo and all that it has started, and spares the process that runs the cells.
-pub(crate) fn kill_compilers(cells: i32) {
+/// Kills compilers and all that they have started, and spares the programs of these numbers and theirs.
+pub(crate) fn kill_compilers(spared: Vec<i32>) {
     let Ok(mut system) = System::new() else { return };
     system.refresh_processes_specifics(ProcessesToUpdate::All, true, ProcessRefreshKind::nothing());
     let mut family = vec![Pid::from_u32(std::process::id())];
@@ -34,7 +34,7 @@ pub(crate) fn kill_compilers(cells: i32) {
         let children = system.processes().values().filter(|process| {
             process.parent() == Some(parent)
                 && process.thread_kind().is_none()
-                && process.pid().as_u32() as i32 != cells
+                && !spared.contains(&(process.pid().as_u32() as i32))
         });
         family.extend(children.map(sysinfo::Process::pid));
     }

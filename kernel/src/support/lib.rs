@@ -26,6 +26,13 @@ pub use variables::{Kept, keep, left_early, take};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ended(u8);
 
+impl Ended {
+    /// Whether anything but its own end ended it.
+    pub fn failed(self) -> bool {
+        self.0 != process::DONE
+    }
+}
+
 /// What a cell's code returns.
 pub trait Outcome {
     /// The error that ended it, in words.

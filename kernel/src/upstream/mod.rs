@@ -1,10 +1,7 @@
-//! All that leans on evcxr's inner habits: its files, its markers, how it calls cargo and what it answers.
-
-pub(crate) mod answers;
-pub(crate) mod cargo;
-pub(crate) mod dependencies;
-pub(crate) mod display;
-pub(crate) mod prelink;
+//! Upstream's kernel, which is built from this workspace and installed beside ours.
+//!
+//! Ours evaluates cells by its own means, and keeps what evcxr has promised to libraries and notebooks: `:dep`
+//! and its other commands, the method `evcxr_display`, content between marker lines.
 
 /// The version of evcxr that is built in: the one in the workspace's Cargo.toml.
 pub(crate) fn version() -> &'static str {

@@ -52,7 +52,7 @@ const ATTEMPTS: usize = 24;
 ///
 /// # Errors
 /// A compiler that does not run; not a cell that does not compile.
-pub fn compile(rustc: &Rustc, program: &Program, cell: &Cell, session: Session) -> Result<Result<Compiled, Refused>> {
+pub fn compile(rustc: &Rustc, program: &Program, cell: &Cell, session: &Session) -> Result<Result<Compiled, Refused>> {
     let mut choices = Choices::default();
     let mut notes = Vec::new();
     // The first refusal is about what the reader wrote; those after it may be about what was tried.

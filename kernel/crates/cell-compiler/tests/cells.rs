@@ -46,7 +46,7 @@ impl Notebook {
     fn compiled(&mut self, code: &str) -> Result<(Compiled, cell_program::Cell), Refused> {
         self.number += 1;
         let cell = self.program.parse(self.number, code, self.rustc.folder.as_path());
-        let compiled = compile(&self.rustc, &self.program, &cell, Session::default()).unwrap();
+        let compiled = compile(&self.rustc, &self.program, &cell, &Session::default()).unwrap();
         compiled.map(|compiled| (compiled, cell))
     }
 

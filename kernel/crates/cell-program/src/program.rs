@@ -33,7 +33,7 @@ pub struct Lost {
 }
 
 /// What cells have left.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Program {
     cells: BTreeMap<usize, Left>,
     imports: Vec<Leaf>,
@@ -44,7 +44,7 @@ pub struct Program {
 }
 
 /// What is left of a cell.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Left {
     cell: Cell,
     /// What of its items was replaced by later cells.
@@ -75,10 +75,14 @@ pub struct Choices {
 }
 
 /// What a session has that programs depend on.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Session {
     /// Whether the crate tokio runs futures.
     pub has_tokio: bool,
+    /// What stands before all items, for the crates of the session.
+    pub declarations: String,
+    /// How values are shown where they have no way of their own: as in `{:#?}`.
+    pub format: Option<String>,
 }
 
 /// The program of a cell.
@@ -128,7 +132,7 @@ pub enum Mark {
 
 /// Lints that are about the cells as one program, which they are not.
 const ALLOWED: &str = "dead_code, unused_imports, unused_macros, unused_parens, unused_braces, unused_labels, \
-    redundant_semicolons, improper_ctypes, static_mut_refs, unreachable_code, unused_must_use_placeholder, \
+    redundant_semicolons, improper_ctypes, static_mut_refs, unreachable_code, \
     non_local_definitions, special_module_name, macro_expanded_macro_exports_accessed_by_absolute_paths";
 
 impl Program {
@@ -196,7 +200,7 @@ impl Program {
     }
 
     /// The program of a cell.
-    pub fn source(&self, cell: &Cell, session: Session, choices: &Choices) -> Source {
+    pub fn source(&self, cell: &Cell, session: &Session, choices: &Choices) -> Source {
         let gone = self.variables_of_other_types(cell);
         let loaded = self.loaded(cell, choices, &gone);
         let number = cell.number;
@@ -227,7 +231,7 @@ impl Program {
         if cell.attributes.iter().any(|attribute| attribute.contains("no_std") || attribute.contains("no_main")) {
             attributes.clear();
         }
-        let mut prefix = format!("#![allow({ALLOWED})] {attributes} {heads}fn __rust_live_body() -> ::rust_live::Ended {{ ").replace("unused_must_use_placeholder, ", "");
+        let mut prefix = format!("#![allow({ALLOWED})] {attributes} {}{heads}fn __rust_live_body() -> ::rust_live::Ended {{ ", session.declarations);
         for name in &loaded {
             let is_mut = self.variables.get(*name).is_some_and(|variable| variable.is_mut);
             let word = if is_mut { "mut " } else { "" };
@@ -264,7 +268,9 @@ impl Program {
             } else {
                 declared.iter().filter_map(|binding| keep(binding)).collect()
             };
-            format!("{{ {} return {ok} }}", kept.join(" "))
+            let names: Vec<&str> = declared.iter().map(|binding| binding.name.as_str()).collect();
+            let names = names.join(" ");
+            format!("{{ {} ::rust_live::left_early({names:?}); return {ok} }}", kept.join(" "))
         };
         let show = (!choices.closes_by_statement).then_some((
             "match &(",
@@ -298,8 +304,11 @@ impl Program {
         }
         push(&mut text, &format!("{ok} {end};"), None);
         let declared: BTreeSet<&str> = cell.bindings.iter().map(|binding| binding.name.as_str()).collect();
-        for name in loaded.iter().filter(|name| !declared.contains(**name) && !choices.moved.contains(**name)) {
-            let code = format!("::rust_live::keep({name:?}, {});", raw(name));
+        for name in loaded.iter().filter(|name| !choices.moved.contains(**name)) {
+            let keep = format!("::rust_live::keep({name:?}, {});", raw(name));
+            // One that is declared anew is the old one still where the cell fails.
+            let is_new = declared.contains(name);
+            let code = if is_new { format!("if __rust_live_ended.failed() {{ {keep} }}") } else { keep };
             push(&mut text, &code, Some(Mark::PutBack((*name).to_owned())));
         }
         push(&mut text, "__rust_live_ended }", None);
@@ -309,7 +318,7 @@ impl Program {
                 push(&mut text, &code, Some(Mark::Type((*name).to_owned())));
             }
         }
-        push(&mut text, &self.imports_module(cell, choices), None);
+        push(&mut text, &self.imports_module(cell), None);
         push(&mut text, &items, None);
         let symbol = format!("rust_live_cell_{number}");
         push(&mut text, &format!("#[unsafe(export_name = {symbol:?})] pub extern \"C\" fn __rust_live_entry() -> u8 {{ ::rust_live::run(__rust_live_body) }}"), None);
@@ -334,14 +343,13 @@ impl Program {
     }
 
     /// What earlier cells have imported, in a module: what the root of the crate defines goes before it.
-    fn imports_module(&self, cell: &Cell, choices: &Choices) -> String {
+    fn imports_module(&self, cell: &Cell) -> String {
         let items = self.item_names();
         let of_cell: BTreeSet<&str> =
             cell.items.iter().flat_map(|item| &item.keys).map(|(_, name)| name.as_str()).collect();
         let imported: BTreeSet<&str> =
             self.imports.iter().chain(&cell.imports).filter_map(|leaf| leaf.name.as_deref()).collect();
         let local = |first: &str| items.contains(first) || of_cell.contains(first) || imported.contains(first);
-        let _ = choices;
         let kept = self.imports.iter().filter(|old| !cell.imports.iter().any(|new| takes_place(new, old)));
         let statements: String = kept.map(|leaf| leaf.statement(&local)).collect();
         format!("mod __rust_live_imports {{ {statements} }} use __rust_live_imports::*;")
@@ -467,19 +475,17 @@ impl Program {
         self.defined.clear();
     }
 
-    /// The session's program as one text for an analysis of `cell`, and where the cell's own code begins in
-    /// it: items and imports of earlier cells, its variables, then the cell.
-    pub fn for_analysis(&self, cell: &Cell, code: &str) -> (String, usize) {
-        let mut text = String::new();
-        let _ = write!(text, "{} ", self.imports_module(cell, &Choices::default()));
+    /// The session's program as one text for an analysis of a cell, and where the cell's own code begins in
+    /// it: items and imports of earlier cells, their variables, then the cell.
+    pub fn for_analysis(&self, code: &str) -> (String, usize) {
+        let cell = self.parse(usize::MAX, code, Path::new("/"));
+        let mut text = format!("{} ", self.imports_module(&cell));
         let none = BTreeSet::new();
-        let new = Replaced::by(cell, &none);
-        for (number, item) in self.alive_items() {
-            if !item.is_use && number != cell.number {
-                if new.holes(item).is_empty() {
-                    text.push_str(&item.text);
-                    text.push('\n');
-                }
+        let new = Replaced::by(&cell, &none);
+        for (_, item) in self.alive_items() {
+            if !item.is_use && new.holes(item).is_empty() {
+                text.push_str(&item.text);
+                text.push('\n');
             }
         }
         text.push_str("async fn __rust_live_body() {\n");
@@ -487,7 +493,12 @@ impl Program {
             let _ = writeln!(text, "let mut {}: {} = todo!();", raw(name), variable.kind);
         }
         let start = text.len();
-        text.push_str(code);
+        // Commands are no Rust, and take as many bytes.
+        let mut rust = code.to_owned();
+        for command in &cell.commands {
+            rust.replace_range(command.range.clone(), &" ".repeat(command.range.len()));
+        }
+        text.push_str(&rust);
         text.push_str("\n}\n");
         (text, start)
     }

@@ -1,0 +1,34 @@
+//! Where this kernel keeps its files, and the reader's compiler.
+
+mod folder;
+mod toolchain;
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+
+pub(crate) use folder::{SessionFolder, remove_session};
+pub(crate) use toolchain::Toolchain;
+
+/// The directories of this kernel.
+#[derive(Debug, Clone)]
+pub(crate) struct Home {
+    /// What can be made again: the store of crates, sessions, what cells share.
+    pub cache: PathBuf,
+    /// What cannot: the history.
+    pub state: PathBuf,
+}
+
+impl Home {
+    /// Those of the person who runs this program.
+    ///
+    /// # Errors
+    /// A person without a home directory.
+    pub(crate) fn find() -> Result<Home> {
+        let none = "there is no home directory: set HOME";
+        let cache = dirs::cache_dir().context(none)?;
+        let state = dirs::state_dir().or_else(dirs::data_local_dir).context(none)?;
+        let name = env!("CARGO_PKG_NAME");
+        Ok(Home { cache: cache.join(name), state: state.join(name) })
+    }
+}

@@ -1,0 +1,71 @@
+//! What commands show.
+
+use std::process::Command;
+
+use cell_compiler::probe;
+
+use super::evaluator::Evaluator;
+use crate::engine::CellError;
+
+/// Where a Jupyter server says which notebook a kernel is for.
+const NOTEBOOK: &str = "JPY_SESSION_NAME";
+
+/// The variables, with their types.
+pub(super) fn variables(evaluator: &mut Evaluator) -> Result<String, CellError> {
+    let variables = evaluator.program.variables();
+    let lines = variables.iter().map(|(name, variable)| {
+        let word = if variable.is_mut { "mut " } else { "" };
+        format!("{word}{name}: {}", cell_compiler::short(&variable.kind))
+    });
+    Ok(lines.collect::<Vec<_>>().join("\n"))
+}
+
+/// The type of an expression.
+pub(super) fn type_of(evaluator: &mut Evaluator, expression: &str) -> Result<String, CellError> {
+    if expression.is_empty() {
+        return Err(CellError::Other("`:type` needs an expression, such as `:type 1 + 1`".into()));
+    }
+    let found = probe(&evaluator.rustc, &evaluator.program, expression, &evaluator.folder);
+    match found.map_err(|error| CellError::Other(format!("{error:#}")))? {
+        Some(kind) => Ok(cell_compiler::short(&kind)),
+        None => Err(CellError::Other(format!("`{expression}` does not compile, or its type has no name"))),
+    }
+}
+
+/// rustc's explanation of the last errors.
+pub(super) fn explain(evaluator: &Evaluator) -> Result<String, CellError> {
+    let mut text = String::new();
+    for code in &evaluator.last_errors {
+        let output = Command::new(&evaluator.rustc.program).args(["--explain", code]).output();
+        let output = output.map_err(|error| CellError::Other(error.to_string()))?;
+        text.push_str(&String::from_utf8_lossy(&output.stdout));
+    }
+    Ok(if text.is_empty() { "rustc explains nothing about the last error".to_owned() } else { text })
+}
+
+/// The crates that were added.
+pub(super) fn crates(evaluator: &Evaluator) -> String {
+    let lines = evaluator.named_crates().map(|one| format!("{} = {}", one.name, one.spec));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// The versions of what evaluates cells.
+pub(super) fn version(evaluator: &Evaluator) -> String {
+    let output = Command::new(&evaluator.rustc.program).arg("-V").output();
+    let rustc = output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
+    format!("rust-live {}\n{}", env!("CARGO_PKG_VERSION"), rustc.unwrap_or_default())
+}
+
+/// Writes the versions of the crates beside the notebook.
+pub(super) fn lock_versions(evaluator: &mut Evaluator) -> Result<String, CellError> {
+    let notebook = std::env::var_os(NOTEBOOK).filter(|path| !path.is_empty());
+    let Some(notebook) = notebook else {
+        return Err(CellError::Other(
+            "the front end does not say which notebook this is: `:lock` needs its path".into(),
+        ));
+    };
+    let path = std::path::PathBuf::from(notebook).with_extension("lock");
+    let written = evaluator.crates_mut().write_lock_file(&path);
+    written.map_err(|error| CellError::Other(error.to_string()))?;
+    Ok(format!("{} names the versions from now on", path.display()))
+}
