@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A folder for this run, the support library in it, and where the standard library is.
 struct Lab {
-    folder: tempfile::TempDir,
+    folder: PathBuf,
     support: PathBuf,
     libraries: PathBuf,
 }
@@ -30,19 +30,24 @@ fn rustc(arguments: &[&str]) -> String {
 fn lab() -> &'static Lab {
     static LAB: OnceLock<Lab> = OnceLock::new();
     LAB.get_or_init(|| {
-        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        // Nothing is dropped at the end of the tests: the next run clears up.
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cells");
+        if folder.exists() {
+            std::fs::remove_dir_all(&folder).unwrap();
+        }
+        std::fs::create_dir_all(&folder).unwrap();
         let support = concat!(env!("CARGO_MANIFEST_DIR"), "/../../src/support/process.rs");
-        let root = folder.path().join("lib.rs");
+        let root = folder.join("lib.rs");
         let module = format!("#[path = {support:?}]\nmod process;\npub use process::*;\n");
         std::fs::write(&root, module).unwrap();
-        let out = folder.path().to_str().unwrap();
+        let out = folder.to_str().unwrap();
         let root = root.to_str().unwrap();
         let kind = ["--crate-type", "dylib", "--crate-name", "rust_live", "-C", "prefer-dynamic"];
         let rest = ["--edition", "2024", "-O", "-g", "-D", "warnings", "--out-dir", out, root];
         rustc(&[&kind[..], &rest[..]].concat());
         let libraries = rustc(&["--print", "target-libdir"]);
         Lab {
-            support: folder.path().join(format!("librust_live{}", std::env::consts::DLL_SUFFIX)),
+            support: folder.join(format!("librust_live{}", std::env::consts::DLL_SUFFIX)),
             libraries: PathBuf::from(libraries.trim()),
             folder,
         }
@@ -69,7 +74,7 @@ pub(crate) fn compile(code: &str) -> (PathBuf, String) {
         "#![allow(warnings)]\n{items}\n#[unsafe(no_mangle)] pub extern \"C\" fn {symbol}() -> u8 \
          {{ rust_live::run(|| {{ use std::io::*;\n{body}\n; true }}) }}"
     );
-    let folder = lab().folder.path();
+    let folder = &lab().folder;
     let root = folder.join(format!("{symbol}.rs"));
     std::fs::write(&root, source).unwrap();
     let library = folder.join(format!("lib{symbol}{}", std::env::consts::DLL_SUFFIX));
