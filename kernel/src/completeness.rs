@@ -1,7 +1,6 @@
-//! Whether a cell is complete, and whether it declares variables, found by parsing it.
+//! Whether a cell is complete, found by parsing it.
 
 use jupyter_protocol::IsCompleteReplyStatus as Status;
-use ra_ap_syntax::ast::{self, HasModuleItem as _};
 use ra_ap_syntax::{Edition, Parse, SourceFile};
 
 /// Whether `code` can be run as it stands, and how the next line is indented if not.
@@ -71,20 +70,6 @@ fn open(code: &str) -> Open {
         }
     }
     if brackets.is_empty() { Open::Closed } else { Open::Depth(brackets.len()) }
-}
-
-/// Whether a cell declares variables, or may do so where it cannot be parsed.
-pub(crate) fn may_declare_variables(code: &str) -> bool {
-    let parsed = parse(code);
-    if !parsed.errors().is_empty() {
-        return true;
-    }
-    parsed.tree().items().any(|item| match item {
-        ast::Item::Fn(cell) => cell
-            .body()
-            .is_some_and(|body| body.statements().any(|s| matches!(s, ast::Stmt::LetStmt(_)))),
-        _ => false,
-    })
 }
 
 const BEFORE: &str = "fn cell() {\n";
@@ -198,7 +183,6 @@ mod tests {
             let is_command = code.lines().any(|line| line.starts_with([':', '!']));
             prop_assert_eq!(status == Status::Unknown, is_command);
             prop_assert!(indent.is_empty() || status == Status::Incomplete);
-            may_declare_variables(&code);
         }
 
         #[test]

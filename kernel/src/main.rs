@@ -1,18 +1,16 @@
 //! A Jupyter kernel for Rust.
 //!
 //! A cell goes one way: `protocol` takes it from the front end and hands it to an `engine`; the one that
-//! there is, `session`, has evcxr compile it (`upstream`), in a directory that was prepared
-//! (`template`); `runtime` is the process that runs it, whose frames come back by the engine to the
-//! IOPub channel of `protocol`.
+//! there is, `session`, has it compiled and run, and what it writes comes back by the engine to the IOPub
+//! channel of `protocol`. What a cell means, how it is compiled, where crates are kept, the process that
+//! runs it: each is a crate of its own in `kernel/crates`.
 
 mod cli;
 mod completeness;
 mod engine;
+mod home;
 mod protocol;
-mod runtime;
 mod session;
-mod template;
-mod upstream;
 
 use std::process::ExitCode;
 
@@ -21,10 +19,9 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    // Other programs live in this one, each of which ends in its call: the shims before cargo, the
-    // process that runs the cells, and evcxr's rustc wrapper.
-    upstream::cargo::enter();
-    runtime::enter();
-    evcxr::runtime_hook();
+    // Other programs live in this one, each of which ends in its call: the linker of crates, and the
+    // process that runs the cells.
+    cell_store::enter();
+    cell_process::enter();
     cli::main()
 }

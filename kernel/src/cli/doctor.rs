@@ -5,8 +5,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use super::kernelspec::{Installed, Prepared};
-use crate::template::{Home, Key, Template, TemplateStatus, future_date, rustc};
-use crate::upstream;
+use crate::home::{Home, Toolchain};
 
 const RUST: &str = env!("CARGO_PKG_RUST_VERSION");
 const INSTALL_RUST: &str =
@@ -28,7 +27,6 @@ pub(super) fn examine(name: Option<&str>) -> ExitCode {
         finding("rustc", program("rustc", INSTALL_RUST).and_then(new_enough).and_then(with_source)),
         finding("cargo", program("cargo", INSTALL_RUST)),
         finding("linker", program("cc", "install a C++ compiler, such as g++")),
-        finding("evcxr", Ok(format!("{}, built in", upstream::version()))),
         finding("ports", ports()),
         finding("kernelspec", kernelspec(installed.as_ref())),
         finding("library", library(installed.as_ref())),
@@ -64,22 +62,23 @@ fn program(name: &str, remedy: &str) -> Result<String, String> {
     Ok(first_line(&output.stdout))
 }
 
-/// A line such as `rustc 1.95.0 (…)` of a compiler that evcxr can use.
+/// A line such as `rustc 1.95.0 (…)` of a compiler that is new enough.
 fn new_enough(line: String) -> Result<String, String> {
     let numbers = |version: &str| -> Vec<u32> {
         version.split(['.', '-']).map_while(|number| number.parse().ok()).collect()
     };
     let found = numbers(line.split(' ').nth(1).unwrap_or_default());
     if found < numbers(RUST) {
-        return Err(format!("{line} is too old for evcxr, which needs {RUST}: run rustup update"));
+        return Err(format!("{line} is too old for this kernel, which needs {RUST}: run rustup update"));
     }
     Ok(line)
 }
 
-/// Without the source of the standard library, the types of variables are not known.
+/// Without the source of the standard library, nothing can be completed or explained.
 fn with_source(line: String) -> Result<String, String> {
-    let sysroot = rustc(&["--print", "sysroot"]).map_err(|error| format!("{error:#}"))?;
-    let library = Path::new(sysroot.trim()).join("lib/rustlib/src/rust/library");
+    let toolchain = Toolchain::find(None).map_err(|error| format!("{error:#}"))?;
+    let sysroot = toolchain.rustc.ancestors().nth(2).unwrap_or(Path::new("/"));
+    let library = sysroot.join("lib/rustlib/src/rust/library");
     if library.join("std/src/lib.rs").is_file() {
         return Ok(line);
     }
@@ -106,22 +105,17 @@ fn kernelspec(installed: Option<&Installed>) -> Result<String, String> {
 
 fn library(installed: Option<&Installed>) -> Result<String, String> {
     let prepared = installed.map(Installed::prepared);
-    let Some(Prepared { library: Some(library), fingerprint, .. }) = prepared else {
-        return Ok("none is prepared".to_owned());
+    let Some(Prepared { library: Some(library), .. }) = prepared else {
+        return Ok("none is known".to_owned());
     };
     let home = Home::find().map_err(|error| error.to_string())?;
-    let key = Key::of(&library, &fingerprint).map_err(|error| format!("{error:#}"))?;
-    let template = Template::of(&home, &library);
-    let again = "run rust-live prepare, or wait for it in the first cell";
-    match template.status(&key) {
-        TemplateStatus::Ready => {
-            if let Some(file) = template.dated_ahead() {
-                return Err(future_date(&file));
-            }
-            Ok(format!("{} is prepared in {}", library.display(), template.folder().display()))
-        }
-        TemplateStatus::Missing => Err(format!("{} is not prepared: {again}", library.display())),
-        TemplateStatus::Stale(reason) => Err(format!("{}: {reason}: {again}", library.display())),
+    match super::store::is_prepared(&home, &library) {
+        Ok(true) => Ok(format!("{} is compiled", library.display())),
+        Ok(false) => Err(format!(
+            "{} is not compiled as it is now: run rust-live prepare, or wait for it in the first cell",
+            library.display()
+        )),
+        Err(error) => Err(format!("{}: {error:#}", library.display())),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod doctor;
+mod store;
 pub(crate) mod kernelspec;
 
 use std::ffi::OsString;
@@ -17,8 +18,7 @@ use crate::protocol::history::History;
 use crate::protocol::iopub::Event;
 use crate::protocol::{self, Parts, Sockets};
 use crate::session::{Session, Setup, processes};
-use crate::template::{self, Home, Key, SessionFolder, Template};
-use crate::upstream::cargo;
+use crate::home::{Home, SessionFolder, remove_session};
 use kernelspec::{Choices, InstallLocation, Installed, Prepared, Variable};
 
 /// A Jupyter kernel for Rust: live output, a stop button that keeps variables, an instant first cell.
@@ -71,11 +71,10 @@ enum Action {
         #[arg(long)]
         name: Option<String>,
     },
-    /// Compile the library in EVCXR_TMPDIR
-    #[command(hide = true)]
-    BuildTemplate {
-        #[arg(long)]
-        library: PathBuf,
+    /// The store of compiled crates: what is in it
+    Store {
+        #[command(subcommand)]
+        action: Option<store::Action>,
     },
     /// End what a session has started, and remove its directory
     #[command(hide = true)]
@@ -109,31 +108,22 @@ fn act(action: Action) -> Result<ExitCode> {
                 installed.apply_environment();
             }
             env.iter().for_each(Variable::apply);
-            let prepared = match &installed {
-                Some(installed) => installed.prepared(),
-                None => Prepared { library, warm: None, fingerprint },
-            };
-            let library =
-                prepared.library.context("no library is known: name its folder with --library")?;
-            let home = Home::find()?;
-            let key = Key::of(&library, &prepared.fingerprint)?;
-            Template::of(&home, &library).prepare(&home, &key, &say)?;
+            let library = library.or_else(|| installed.as_ref()?.prepared().library);
+            let library = library.context("no library is known: name its folder with --library")?;
+            let _ = fingerprint;
+            store::prepare(&Home::find()?, &library, &say)?;
         }
+        Action::Store { action } => store::act(&Home::find()?, action.as_ref(), &say)?,
         Action::Doctor { name } => return Ok(doctor::examine(name.as_deref())),
-        Action::BuildTemplate { library } => {
-            find_standard_library()?;
-            cargo::install_shims(&Home::find()?.cache, set_variable)?;
-            template::build_here(&library)?;
-        }
         Action::RemoveSession { folder } => {
             processes::end_all();
-            template::remove_session(&folder);
+            remove_session(&folder);
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Cells would be built anew by a kernel that was started in another way than the template was.
+/// Crates would be compiled anew by a kernel that was started in another way than the one before.
 fn forget_cargo() {
     for name in shared::environment::told_by_cargo().collect::<Vec<_>>() {
         // SAFETY: no thread was started yet.
@@ -157,19 +147,6 @@ fn find_rust() {
     }
 }
 
-/// A cell finds the standard library by a path relative to where it was linked; evcxr then moves it
-/// up by one folder, and below the reader's home the path leads nowhere.
-fn find_standard_library() -> Result<()> {
-    const LIBRARY_PATH: &str =
-        if cfg!(target_os = "macos") { "DYLD_LIBRARY_PATH" } else { "LD_LIBRARY_PATH" };
-    let library = template::rustc(&["--print", "target-libdir"])?;
-    let present = std::env::var_os(LIBRARY_PATH).unwrap_or_default();
-    let folders =
-        [PathBuf::from(library.trim())].into_iter().chain(std::env::split_paths(&present));
-    set_variable(LIBRARY_PATH, std::env::join_paths(folders)?);
-    Ok(())
-}
-
 /// Only for the time before any thread is started.
 pub(crate) fn set_variable(name: &str, value: impl Into<OsString>) {
     // SAFETY: see above: nothing else reads the environment yet.
@@ -183,12 +160,8 @@ fn run(connection_file: &Path, prepared: Prepared) -> Result<()> {
     // Jupyter asks for an interrupt by a message; Ctrl-C in a terminal is not meant for this process.
     // SAFETY: no handler is set.
     unsafe { libc::signal(libc::SIGINT, libc::SIG_IGN) };
-    find_standard_library()?;
     let home = Home::find()?;
-    cargo::install_shims(&home.cache, set_variable)?;
-    let folder = Arc::new(SessionFolder::new(&home, prepared.library.as_deref())?);
-    // evcxr reads it when the session begins.
-    set_variable("EVCXR_TMPDIR", folder.path());
+    let folder = Arc::new(SessionFolder::new(&home)?);
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -197,12 +170,10 @@ fn run(connection_file: &Path, prepared: Prepared) -> Result<()> {
     end(&folder)
 }
 
-/// Removes the directory of the session and ends this process. Threads that evcxr has started do not
-/// end, and may write into the directory as long as they live: another program, in the place of this
-/// one, ends them all and removes it then.
+/// Removes the directory of the session and ends this process. Threads may write into the directory as long
+/// as they live: another program, in the place of this one, ends them all and removes it then.
 fn end(folder: &SessionFolder) -> Result<()> {
     use std::os::unix::process::CommandExt as _;
-    folder.close();
     let program = std::env::current_exe()?;
     let error = Command::new(&program).arg("remove-session").arg(folder.path()).exec();
     Err(error).with_context(|| format!("{} cannot be started again", program.display()))
@@ -220,9 +191,8 @@ async fn serve(
     let history = History::open(&home.state)
         .inspect_err(|error| log::warn!("cells are not kept in the history: {error:#}"))
         .ok();
-    let Prepared { library, warm, fingerprint: fingerprints } = prepared;
     let setup =
-        Setup { home: home.clone(), folder: Arc::clone(folder), library, warm, fingerprints };
+        Setup { home: home.clone(), folder: Arc::clone(folder), library: prepared.library };
     let output: Output = Arc::new({
         let events = events.clone();
         move |event| events.blocking_send(Event::Engine(event)).is_ok()

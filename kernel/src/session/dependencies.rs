@@ -64,7 +64,7 @@ fn named(name: &str, spec: Value) -> Result<Dependency> {
 }
 
 /// A crate of this machine by its folder alone.
-pub(super) fn local(folder: &str, base: &Path) -> Result<Dependency> {
+pub(crate) fn local(folder: &str, base: &Path) -> Result<Dependency> {
     let home = || std::env::var("HOME").unwrap_or_default();
     let path = match folder.strip_prefix('~') {
         Some(rest) => format!("{}{rest}", home()),

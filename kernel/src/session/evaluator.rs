@@ -87,7 +87,8 @@ impl Evaluator {
         std::os::unix::fs::symlink(std::env::current_exe()?, &linker)
             .with_context(|| format!("{} cannot be made", linker.display()))?;
         let store = Store::open(&setup.home.cache);
-        let crates = Crates::new(store, setup.folder.path(), &folder, linker);
+        let mut crates = Crates::new(store, setup.folder.path(), &folder, linker);
+        crates.lock_file(library::lock_of_notebook());
         *lock(&shared.crates) = Some(crates.interrupter());
         let mut evaluator = Evaluator {
             crates: CratesOfSession {
@@ -150,6 +151,7 @@ impl Evaluator {
         let linker = self.setup.folder.path().join(LINKER);
         let store = Store::open(&self.setup.home.cache);
         let mut crates = Crates::new(store, self.setup.folder.path(), &self.folder, linker);
+        crates.lock_file(library::lock_of_notebook());
         *lock(&self.shared.crates) = Some(crates.interrupter());
         let notices = self.notices.clone();
         let ahead = std::thread::Builder::new().name("crates".into()).spawn(move || {
@@ -238,7 +240,7 @@ impl Evaluator {
             return Ok(());
         }
         let fault = |error: anyhow::Error| CellError::Other(format!("{error:#}"));
-        if cell.awaits() {
+        if cell.has_future() {
             self.add_tokio().map_err(fault)?;
         }
         let linked = self.crates.crates.linked();

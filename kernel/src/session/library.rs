@@ -49,6 +49,12 @@ pub(super) fn cells_of_notebook() -> Vec<String> {
     notebook.map(|notebook| code_cells(&notebook)).unwrap_or_default()
 }
 
+/// The file beside the notebook that names the versions of its crates, if it is there.
+pub(super) fn lock_of_notebook() -> Option<PathBuf> {
+    let path = PathBuf::from(std::env::var_os(NOTEBOOK)?).with_extension("lock");
+    path.is_file().then_some(path)
+}
+
 fn code_cells(notebook: &[u8]) -> Vec<String> {
     let Ok(notebook) = serde_json::from_slice::<Value>(notebook) else { return Vec::new() };
     let cells = notebook["cells"].as_array().into_iter().flatten();

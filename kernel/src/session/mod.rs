@@ -11,6 +11,8 @@ mod questions;
 mod shell;
 mod values;
 
+pub(crate) use dependencies::local as local_crate;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -33,8 +35,6 @@ pub(crate) struct Setup {
     pub folder: Arc<SessionFolder>,
     /// A crate that is there for the cells that name it, by its folder.
     pub library: Option<PathBuf>,
-    /// Files that change with what that crate is built on.
-    pub fingerprints: Vec<PathBuf>,
 }
 
 /// What all threads of a session know.

@@ -5,7 +5,19 @@ use std::marker::PhantomData;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Says of which type a variable is that was kept: the kernel reads it out of the compiler's MIR.
-pub struct Kept<T>(usize, PhantomData<T>);
+pub struct Kept<T: ?Sized>(usize, PhantomData<T>);
+
+impl<T: ?Sized> Kept<T> {
+    /// How long the variable's name is: something has to be known of it, or it would be compiled away.
+    pub fn length(&self) -> usize {
+        self.0
+    }
+}
+
+/// Says of which type a value is.
+pub fn type_of<T: ?Sized>(_: &T) -> Kept<T> {
+    Kept(0, PhantomData)
+}
 
 /// A value of a type that only the cells know.
 struct Slot {

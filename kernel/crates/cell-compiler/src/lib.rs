@@ -9,6 +9,7 @@ mod message;
 mod rustc;
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use anyhow::Result;
 use cell_program::types::{self, Shape};
@@ -106,8 +107,25 @@ pub fn compile(rustc: &Rustc, program: &Program, cell: &Cell, session: &Session)
     anyhow::bail!("the compiler says something new about this cell at each attempt; please report it")
 }
 
+/// The type of an expression, as one of the session's next cell; None where it does not compile or has no
+/// name. Nothing is run.
+///
+/// # Errors
+/// A compiler that does not run.
+pub fn probe(rustc: &Rustc, program: &Program, expression: &str, folder: &Path) -> Result<Option<String>> {
+    const NAME: &str = "rust_live_probe";
+    let code = format!("let {NAME} = ::rust_live::type_of(&(\n{expression}\n));");
+    let cell = program.parse(usize::MAX, &code, folder);
+    let compiled = compile(rustc, program, &cell, &Session::default())?;
+    let found = compiled.ok().and_then(|compiled| {
+        let (_, kind) = compiled.kept.into_iter().find(|(name, _)| name == NAME)?;
+        Some(kind.strip_prefix("rust_live::Kept<")?.strip_suffix('>')?.to_owned())
+    });
+    Ok(found)
+}
+
 /// A type in few words: without the paths.
-fn short(kind: &str) -> String {
+pub fn short(kind: &str) -> String {
     let mut out = String::new();
     let mut word = String::new();
     for character in kind.chars() {

@@ -283,6 +283,41 @@ impl Cell {
         self.names.iter().any(|(used, _)| used == name)
     }
 
+    /// Where its code begins: at the end of the cell, where there is none.
+    pub fn code_start(&self) -> usize {
+        let mut commands = self.commands.iter().map(|command| command.range.clone());
+        let mut at = 0;
+        loop {
+            let rest = &self.text[at..];
+            at += rest.len() - rest.trim_start().len();
+            match commands.find(|command| command.end > at) {
+                Some(command) if command.start <= at => at = command.end,
+                _ => return at,
+            }
+        }
+    }
+
+    /// Whether there is anything to compile.
+    pub fn has_anything(&self) -> bool {
+        self.has_statements || !self.items.is_empty() || !self.attributes.is_empty()
+    }
+
+    /// Whether something in it has to be waited for.
+    pub fn has_future(&self) -> bool {
+        self.awaits || self.main().is_some_and(|main| main.main == Some(items::Main::Async))
+    }
+
+    /// The crates that it names by `extern crate`.
+    pub fn extern_crates(&self) -> Vec<String> {
+        let heads = self.items.iter().filter(|item| item.is_head && !item.is_macro);
+        let named = heads.filter_map(|item| {
+            let (_, rest) = item.text.split_once("extern crate")?;
+            let name = rest.split(|c: char| !(c.is_alphanumeric() || c == '_')).find(|word| !word.is_empty())?;
+            Some(name.to_owned())
+        });
+        named.collect()
+    }
+
     /// The last declaration of each variable.
     pub fn variables(&self) -> Vec<&Binding> {
         let mut seen = BTreeSet::new();

@@ -239,7 +239,7 @@ impl Program {
         }
         let failure = if choices.errors_by_debug { "FailureByDebug" } else { "Failure" };
         let ok = format!("::std::result::Result::<(), ::rust_live::{failure}>::Ok(())");
-        let (begin, end) = match (cell.awaits || cell.main().is_some_and(|main| main.main == Some(Main::Async)), session.has_tokio) {
+        let (begin, end) = match (cell.has_future(), session.has_tokio) {
             (false, _) => (format!("|| -> ::std::result::Result<(), ::rust_live::{failure}> {{ "), "})"),
             (true, false) => ("|| ::rust_live::block_on(async { ".to_owned(), "}))"),
             (true, true) => (
@@ -460,10 +460,22 @@ impl Program {
         }
     }
 
-    /// A variable is no more.
-    pub fn lose(&mut self, name: &str, cell: usize, reason: &str) {
-        self.variables.remove(name);
-        self.lost.insert(name.to_owned(), Lost { cell, reason: reason.to_owned() });
+    /// The variables whose types come from one of these packages are of no use any more. Returns them, each
+    /// with its package.
+    pub fn lose_types_of(&mut self, packages: &[String], cell: usize) -> Vec<(String, String)> {
+        let mut gone = Vec::new();
+        for package in packages {
+            let name = package.replace('-', "_");
+            let of_it = |variable: &Variable| words(&variable.kind).any(|word| word == name);
+            let names = self.variables.iter().filter(|(_, variable)| of_it(variable));
+            gone.extend(names.map(|(variable, _)| (variable.clone(), package.clone())));
+        }
+        for (name, package) in &gone {
+            self.variables.remove(name);
+            let reason = format!("is gone: the crate {package} is another one now");
+            self.lost.insert(name.clone(), Lost { cell, reason });
+        }
+        gone
     }
 
     /// The process that ran the cells has ended: items and imports are left.

@@ -1,0 +1,77 @@
+//! The store of compiled crates, by hand.
+
+use std::path::Path;
+use std::time::SystemTime;
+
+use anyhow::{Context as _, Result};
+use cell_store::{Crates, Dependency, LINKER, Store};
+
+use crate::home::{Home, SessionFolder};
+
+/// What can be done with the store.
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Action {
+    /// List the crates in it, the one used last first
+    List,
+    /// Say how large it is
+    Size,
+    /// Remove all that no session uses
+    Clear,
+}
+
+/// Does it.
+pub(super) fn act(home: &Home, action: Option<&Action>, say: &dyn Fn(&str)) -> Result<()> {
+    let store = Store::open(&home.cache);
+    match action.unwrap_or(&Action::List) {
+        Action::List => {
+            let mut entries = store.list()?;
+            entries.sort_by_key(|entry| std::cmp::Reverse(entry.last_used));
+            for entry in entries {
+                let days = entry.last_used.and_then(|used| SystemTime::now().duration_since(used).ok());
+                let used = match days.map(|days| days.as_secs() / 86_400) {
+                    Some(0) => "today".to_owned(),
+                    Some(1) => "yesterday".to_owned(),
+                    Some(days) => format!("{days} days ago"),
+                    None => "never".to_owned(),
+                };
+                let in_use = if entry.in_use { ", in use" } else { "" };
+                println!("{:>8} {} {} ({used}{in_use})", megabytes(entry.size), entry.name, entry.version);
+            }
+            println!("{:>8} in all", megabytes(store.size()?));
+        }
+        Action::Size => println!("{}", megabytes(store.size()?)),
+        Action::Clear => {
+            store.clear()?;
+            say(&format!("{} are left", megabytes(store.size()?)));
+        }
+    }
+    Ok(())
+}
+
+fn megabytes(bytes: u64) -> String {
+    format!("{:.1} MB", bytes as f64 / 1e6)
+}
+
+/// Whether a crate is in the store as it is now.
+pub(super) fn is_prepared(home: &Home, library: &Path) -> Result<bool> {
+    let compiles = std::cell::Cell::new(false);
+    // A session that would compile it ends as soon as it says so.
+    prepare(home, library, &|line| compiles.set(compiles.get() || line.contains("Compiling")))?;
+    Ok(!compiles.get())
+}
+
+/// Compiles a crate, so that sessions find it in the store.
+pub(super) fn prepare(home: &Home, library: &Path, say: &dyn Fn(&str)) -> Result<()> {
+    let library = library
+        .canonicalize()
+        .with_context(|| format!("the crate {} cannot be read", library.display()))?;
+    let folder = SessionFolder::new(home)?;
+    let linker = folder.path().join(LINKER);
+    std::os::unix::fs::symlink(std::env::current_exe()?, &linker)?;
+    let wanted: Dependency =
+        crate::session::local_crate(&library.to_string_lossy(), Path::new("/"))?;
+    let mut crates = Crates::new(Store::open(&home.cache), folder.path(), Path::new("/"), linker);
+    crates.add(&[wanted], say)?;
+    say(&format!("{} is ready", library.display()));
+    Ok(())
+}
