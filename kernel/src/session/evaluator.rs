@@ -52,8 +52,8 @@ pub(super) struct Evaluator {
     pub(super) last_errors: BTreeSet<String>,
     hidden: usize,
     last_number: usize,
-    /// The prefix of each cell's root file, for the columns of its first line.
-    prefixes: BTreeMap<usize, usize>,
+    /// The program of the cell that runs, for the columns of a panic.
+    running: Option<(Cell, cell_program::Source)>,
 }
 
 /// The crates: those that cells have named, and those that the notebook will name.
@@ -113,7 +113,7 @@ impl Evaluator {
             last_errors: BTreeSet::new(),
             hidden: 0,
             last_number: 0,
-            prefixes: BTreeMap::new(),
+            running: None,
         };
         evaluator.read_ahead();
         evaluator.runner = Some(evaluator.started()?);
@@ -266,7 +266,6 @@ impl Evaluator {
         for note in &compiled.notes {
             self.notices.say(note);
         }
-        self.prefixes.insert(cell.number, compiled.source.prefix);
         for name in self.program.define(cell, &compiled.source, &compiled.choices) {
             if let Some(lost) = self.program.lost(&name) {
                 self.notices.say(&format!("`{name}` {}", lost.reason));
@@ -301,6 +300,7 @@ impl Evaluator {
                 }
             }
         };
+        self.running = Some((cell.clone(), compiled.source));
         let Returned { outcome, panic, error, kept } = returned;
         let mut left = compiled.kept;
         match (&outcome, kept) {
@@ -324,11 +324,11 @@ impl Evaluator {
     /// A panic with its column as the reader's.
     fn placed(&self, panic: cell_process::Panic) -> Panic {
         let cell_process::Panic { file, line, column, message, backtrace, .. } = panic;
-        let number = file.strip_prefix("cell ").and_then(|number| number.parse::<usize>().ok());
-        let prefix = number.and_then(|number| self.prefixes.get(&number)).copied().unwrap_or(0);
-        let column = column as usize;
-        let column = if line == 1 && column > prefix { column - prefix } else { column };
-        Panic { file, line: line as usize, column, message, backtrace }
+        let (line, mut column) = (line as usize, column as usize);
+        if let Some((cell, source)) = self.running.as_ref().filter(|(_, source)| source.name == file) {
+            column = source.reader_column(&cell.text, line, column);
+        }
+        Panic { file, line, column, message, backtrace }
     }
 
     /// What the compiler has said about a cell.

@@ -17,14 +17,17 @@ pub trait Show {
 impl<T: Debug + ?Sized> Show for T {
     fn show(&self) {
         // What has nothing to say is silent.
-        if std::any::type_name::<T>() == "()" {
-            return;
+        if std::any::type_name::<T>() != "()" {
+            show_debug(&self);
         }
-        let mut text = String::new();
-        // A Debug that fails has written what it could.
-        let _ = write!(text, "{self:?}");
-        show_as("text/plain", &text);
     }
+}
+
+fn show_debug(value: &dyn Debug) {
+    let mut text = String::new();
+    // A Debug that fails has written what it could.
+    let _ = write!(text, "{value:?}");
+    show_as("text/plain", &text);
 }
 
 /// Shows a value that has no method `evcxr_display` of its own: one of its own goes before this.

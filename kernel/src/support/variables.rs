@@ -48,11 +48,15 @@ unsafe fn drop_as<T>(value: *mut u8) {
 /// Keeps a variable; what had its name before is dropped.
 #[inline(never)]
 pub fn keep<T: 'static>(name: &'static str, value: T) -> Kept<T> {
-    let slot = Slot { value: Box::into_raw(Box::new(value)).cast(), drop: drop_as::<T> };
+    // As little as can be is compiled with each cell.
+    put(name, Slot { value: Box::into_raw(Box::new(value)).cast(), drop: drop_as::<T> });
+    Kept(name.len(), PhantomData)
+}
+
+fn put(name: &str, slot: Slot) {
     let before = slots().get_or_insert_with(HashMap::new).insert(name.to_owned(), slot);
     // Its drop may be the reader's code, which may do anything.
     drop(before);
-    Kept(name.len(), PhantomData)
 }
 
 /// Takes a variable.
@@ -63,11 +67,14 @@ pub fn keep<T: 'static>(name: &'static str, value: T) -> Kept<T> {
 /// # Panics
 /// A variable that is not there.
 pub unsafe fn take<T: 'static>(name: &str) -> T {
+    // SAFETY: the caller says that it is of this type; its slot is gone.
+    *unsafe { Box::from_raw(taken(name).cast::<T>()) }
+}
+
+fn taken(name: &str) -> *mut u8 {
     let slot = slots().as_mut().and_then(|slots| slots.remove(name));
     let Some(slot) = slot else { panic!("the variable `{name}` is not there any more") };
-    let slot = std::mem::ManuallyDrop::new(slot);
-    // SAFETY: the caller says that it is of this type; its slot is gone.
-    *unsafe { Box::from_raw(slot.value.cast::<T>()) }
+    std::mem::ManuallyDrop::new(slot).value
 }
 
 /// A `return` ends a cell that keeps only these of its variables.

@@ -45,7 +45,10 @@ pub(crate) fn judge(
         && source.text.contains("return ::std::result::Result")
     {
         choices.returns_plainly = true;
-    } else if cell.closing.as_ref().is_some_and(|closing| closing.is_macro) && !choices.closes_by_statement {
+    } else if errors().any(|error| matches!(error.number(), "E0308" | "E0277")) && choices.numbers.is_empty() {
+        choices.numbers = program.numbers(cell);
+    }
+    if *choices == before && cell.closing.as_ref().is_some_and(|closing| closing.is_macro) && !choices.closes_by_statement {
         choices.closes_by_statement = true;
     }
     notes

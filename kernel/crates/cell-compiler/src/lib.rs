@@ -68,7 +68,9 @@ pub fn compile(rustc: &Rustc, program: &Program, cell: &Cell, session: &Session)
             let mut judged = judge::judge(&messages, program, cell, &source, &mut choices);
             notes.append(&mut judged);
             if choices != before {
-                if first.is_none() && choices.closes_by_statement {
+                // These are guesses: where they do not help, what was said before is.
+                let is_guess = choices.closes_by_statement || !choices.numbers.is_empty();
+                if first.is_none() && is_guess {
                     first = Some(Refused { source, choices: before, messages: output.messages });
                 }
                 continue;

@@ -106,15 +106,17 @@ pub fn build_support(rustc: &Path, version: &str, folder: &Path) -> Result<PathB
     fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
     // Two sessions may begin at once: each makes its own, and the last one's name stays.
     let work = folder.join(format!("support-{}.new", std::process::id()));
-    fs::create_dir_all(&work)?;
+    // Messages name the files so: by it they are known as the kernel's own.
+    let sources = work.join("rust_live");
+    fs::create_dir_all(&sources)?;
     for (name, text) in SUPPORT {
-        fs::write(work.join(name), text)?;
+        fs::write(sources.join(name), text)?;
     }
     let output = Command::new(rustc)
         .current_dir(&work)
         .args(["--crate-name", "rust_live", "--crate-type", "dylib", "--edition", "2024", "-O"])
         .args(["-C", "prefer-dynamic", "-C", "rpath", "-C", "link-arg=-Wl,-soname,librust_live.so"])
-        .args(["-o", "librust_live.so", "lib.rs"])
+        .args(["-o", "librust_live.so", "rust_live/lib.rs"])
         .output()
         .with_context(|| format!("{} does not start", rustc.display()))?;
     ensure!(

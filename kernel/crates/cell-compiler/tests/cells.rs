@@ -149,6 +149,8 @@ cells! {
     a_generic_value: "let none: Option<Vec<u8>> = None; let e: Result<u8, Box<dyn std::error::Error + Send + Sync>> = Ok(1);", "assert!(none.is_none() && e.is_ok());";
     threads: "let t = std::thread::spawn(|| 5);", "assert_eq!(t.join().unwrap(), 5);";
     a_trait_and_its_objects: "trait Speak { fn say(&self) -> String; } struct Dog; impl Speak for Dog { fn say(&self) -> String { \"woof\".into() } }\nlet all: Vec<Box<dyn Speak>> = vec![Box::new(Dog)];", "assert_eq!(all[0].say(), \"woof\");";
+    a_number_takes_the_type_of_its_use: "let kept = 1; let half = 0.5;", "let guess: u32 = 42; let f: f32 = 1.0;", "assert_eq!(guess + kept, 43); assert_eq!(f + half, 1.5);", "let sum: u32 = kept; assert_eq!(sum, 1);";
+    a_failed_cell_leaves_what_it_would_have_renewed: "let x = 5; let v = vec![1];", "let x = x + 1; let v = v.len(); assert_eq!((x, v), (6, 1));";
     raw_names: "let r#type = 3;", "assert_eq!(r#type, 3);";
 }
 

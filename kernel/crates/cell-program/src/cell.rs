@@ -55,6 +55,8 @@ pub struct Binding {
     pub name: String,
     /// Whether it is declared with `mut`.
     pub is_mut: bool,
+    /// Whether its value is a number without a type, as in `let n = 5;`.
+    pub is_number: bool,
     /// The end of the statement that declares it.
     end: usize,
 }
@@ -172,6 +174,7 @@ impl Cell {
         }
         self.has_statements = true;
         if let Some(let_statement) = ast::LetStmt::cast(node.clone()) {
+            let is_number = let_statement.ty().is_none() && is_plain_number(let_statement.initializer());
             for pattern in let_statement.pat().iter() {
                 let found = pattern.syntax().descendants().filter_map(ast::IdentPat::cast);
                 self.bindings.extend(found.filter_map(|pattern| {
@@ -179,7 +182,7 @@ impl Cell {
                     let is_mut = pattern.mut_token().is_some();
                     // A pattern may name a constant or a variant: `None`.
                     let is_variable = !name.starts_with(char::is_uppercase);
-                    is_variable.then_some(Binding { name, is_mut, end: range.end })
+                    is_variable.then_some(Binding { name, is_mut, is_number, end: range.end })
                 }));
             }
         }
@@ -199,8 +202,10 @@ impl Cell {
             bound.as_ref().is_none_or(|bound| !bound.contains(&at))
         }).map(|(name, at)| (name, at - BEFORE.len())));
         for inner in node.descendants() {
-            let is_outside = || !inner.ancestors().skip(1).take_while(|outer| outer != node).chain(
-                (inner != *node).then(|| node.clone())).any(|outer| is_boundary(&outer));
+            // What stands around it, up to the statement.
+            let levels = inner.ancestors().take_while(|outer| outer != node).count();
+            let is_outside =
+                || !inner.ancestors().skip(1).take(levels).any(|outer| is_boundary(&outer));
             if ast::AwaitExpr::can_cast(inner.kind()) && is_outside() {
                 self.awaits = true;
             }
@@ -373,6 +378,23 @@ impl Macros<'_> {
         let Some(name) = items::name_of(call) else { return MacroKind::Statements };
         let own = self.own.iter().rev().find(|(own, _)| *own == name).map(|(_, kind)| *kind);
         own.or_else(|| (self.outer)(&name)).unwrap_or_else(|| items::guessed_kind(&name, call))
+    }
+}
+
+/// Whether an expression is a number of which Rust knows the type by its use alone.
+fn is_plain_number(expression: Option<ast::Expr>) -> bool {
+    let literal = match expression {
+        Some(ast::Expr::Literal(literal)) => literal,
+        Some(ast::Expr::PrefixExpr(minus)) => match minus.expr() {
+            Some(ast::Expr::Literal(literal)) => literal,
+            _ => return false,
+        },
+        _ => return false,
+    };
+    match literal.kind() {
+        ast::LiteralKind::IntNumber(number) => number.suffix().is_none(),
+        ast::LiteralKind::FloatNumber(number) => number.suffix().is_none(),
+        _ => false,
     }
 }
 

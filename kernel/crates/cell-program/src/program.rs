@@ -21,6 +21,8 @@ pub struct Variable {
     pub is_mut: bool,
     /// The cell that declared it.
     pub cell: usize,
+    /// Whether it is a number whose type nobody has written down: a later cell may need another.
+    pub is_number: bool,
 }
 
 /// Why a name that was a variable is none any more.
@@ -70,6 +72,8 @@ pub struct Choices {
     pub imported_anew: BTreeSet<String>,
     /// Items of earlier cells that do not compile with this one: cell, and where they begin.
     pub put_aside: BTreeSet<(usize, usize)>,
+    /// Numbers of earlier cells whose type this one decides.
+    pub numbers: BTreeSet<String>,
     /// `return` keeps no variables.
     pub returns_plainly: bool,
 }
@@ -104,6 +108,35 @@ pub struct Source {
     pub symbol: String,
     /// The symbols of statics that it defines.
     pub defines: BTreeSet<String>,
+}
+
+impl Source {
+    /// The column in the reader's text of a place in this program, both from 1 and in characters.
+    pub fn reader_column(&self, text: &str, line: usize, column: usize) -> usize {
+        let begin = line_start(text, line);
+        let end = line_start(text, line + 1);
+        let before = if line == 1 { self.text[..self.prefix].chars().count() } else { 0 };
+        let Some(mut left) = column.checked_sub(before + 1) else { return column };
+        let mut edits: Vec<&Edit> =
+            self.edits.iter().filter(|edit| edit.range.start >= begin && edit.range.end <= end).collect();
+        edits.sort_by_key(|edit| (edit.range.start, edit.range.end));
+        let mut at = begin;
+        for edit in edits {
+            let kept = text[at..edit.range.start.max(at)].chars().count();
+            if left < kept {
+                break;
+            }
+            left -= kept;
+            at = edit.range.end.max(at);
+            let new = edit.text.chars().count();
+            if left < new {
+                left = 0;
+                break;
+            }
+            left -= new;
+        }
+        text[begin..at].chars().count() + left + 1
+    }
 }
 
 /// A file that the program includes.
@@ -155,6 +188,15 @@ impl Program {
     /// The variables that are there.
     pub fn variables(&self) -> &BTreeMap<String, Variable> {
         &self.variables
+    }
+
+    /// Numbers that a cell uses and whose type it may decide.
+    pub fn numbers(&self, cell: &Cell) -> BTreeSet<String> {
+        let is_number = |name: &str| {
+            let variable = self.variables.get(name);
+            variable.is_some_and(|variable| variable.is_number && matches!(&*variable.kind, "i32" | "f64"))
+        };
+        cell.uses(&is_number).into_iter().map(str::to_owned).collect()
     }
 
     /// Why a name is no variable any more, if it was one.
@@ -235,7 +277,9 @@ impl Program {
         for name in &loaded {
             let is_mut = self.variables.get(*name).is_some_and(|variable| variable.is_mut);
             let word = if is_mut { "mut " } else { "" };
-            let _ = write!(prefix, "let {word}{0}: __RustLiveType_{1} = unsafe {{ ::rust_live::take({1:?}) }}; ", raw(name), name);
+            let take = format!("unsafe {{ ::rust_live::take::<__RustLiveType_{name}>({name:?}) }}");
+            let cast = if choices.numbers.contains(*name) { " as _" } else { "" };
+            let _ = write!(prefix, "let {word}{} = {take}{cast}; ", raw(name));
         }
         let failure = if choices.errors_by_debug { "FailureByDebug" } else { "Failure" };
         let ok = format!("::std::result::Result::<(), ::rust_live::{failure}>::Ok(())");
@@ -454,8 +498,11 @@ impl Program {
             let declared = cell.variables().into_iter().find(|binding| binding.name == *name);
             if let Some(binding) = declared {
                 self.lost.remove(name);
-                let variable = Variable { kind: kind.clone(), is_mut: binding.is_mut, cell: cell.number };
+                let (is_mut, is_number) = (binding.is_mut, binding.is_number);
+                let variable = Variable { kind: kind.clone(), is_mut, is_number, cell: cell.number };
                 self.variables.insert(name.clone(), variable);
+            } else if let Some(variable) = self.variables.get_mut(name) {
+                variable.kind.clone_from(kind);
             }
         }
     }

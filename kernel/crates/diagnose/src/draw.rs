@@ -9,7 +9,7 @@ use annotate_snippets::{
 
 use crate::draft::{At, Change, Draft, Kind, Mark, Part, quoted};
 use crate::locate::{Foreign, last_character, place};
-use crate::{Diagnostic, Level, Sources};
+use crate::{Diagnostic, Level, Source, Sources};
 
 /// Grey, as not every front end knows "dim".
 const DIM: Style = AnsiColor::BrightBlack.on_default();
@@ -130,7 +130,7 @@ fn level_of(kind: Kind) -> Title<'static> {
 fn patched<'a>(change: &'a Change, sources: &Sources<'a>) -> Snippet<'a, Patch<'a>> {
     let file = &sources.files[change.file];
     let patches = change.patches.iter().map(|(range, text)| Patch::new(range.clone(), text));
-    Snippet::source(file.text).path(file.name).patches(patches)
+    Snippet::source(file.text).path(shown_name(file)).patches(patches)
 }
 
 /// The mark that leads: the first primary one of the text, or else the first.
@@ -163,7 +163,8 @@ fn snippets<'a>(mut group: Group<'a>, marks: &'a [Mark], sources: &Sources<'a>) 
                     At::Reader(_, range) => Some(annotation(mark, shown(text, range))),
                     At::Foreign(_) => None,
                 });
-                group.element(Snippet::source(text).path(name).annotations(annotations))
+                let shown = shown_name(&sources.files[*index]);
+                group.element(Snippet::source(text).path(shown).annotations(annotations))
             }
             At::Foreign(foreign) => draw_foreign(group, foreign, same),
         };
@@ -171,9 +172,14 @@ fn snippets<'a>(mut group: Group<'a>, marks: &'a [Mark], sources: &Sources<'a>) 
     group
 }
 
+/// The name of a cell, whatever folder its file lies in.
+fn shown_name<'a>(file: &Source<'a>) -> &'a str {
+    file.name.rsplit('/').next().unwrap_or(file.name)
+}
+
 fn name_of<'a>(at: &'a At, sources: &Sources<'a>) -> &'a str {
     match at {
-        At::Reader(index, _) => sources.files[*index].name,
+        At::Reader(index, _) => shown_name(&sources.files[*index]),
         At::Foreign(foreign) => &foreign.path,
     }
 }

@@ -112,6 +112,11 @@ const SITUATIONS: &[Situation] = &[
         ..USUAL
     },
     Situation {
+        codes: &["E0790"],
+        adds: &[(Kind::Help, "write its type, as in `let v: Vec<i32> = ..`")],
+        ..USUAL
+    },
+    Situation {
         codes: &["E0282", "E0283", "E0284"],
         when: When::NoSuggestion,
         adds: &[(Kind::Help, "write its type, as in `let v: Vec<i32> = ..`")],

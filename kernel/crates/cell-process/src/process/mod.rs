@@ -130,11 +130,11 @@ fn start_cells(
 
 /// Runs one cell. Code and variables of earlier cells stay loaded to the end of the process.
 fn load_and_run(library: &Path, symbol: &str, support: &Support) -> Result<Outcome> {
-    use libloading::os::unix::{Library, RTLD_LAZY, RTLD_LOCAL};
+    use libloading::os::unix::{Library, RTLD_LAZY, RTLD_GLOBAL};
     // SAFETY: a cell's library was just compiled by the kernel, with a function of this type. It
     // stays loaded.
     unsafe {
-        let opened = Library::open(Some(library), RTLD_LAZY | RTLD_LOCAL)
+        let opened = Library::open(Some(library), RTLD_LAZY | RTLD_GLOBAL)
             .with_context(|| format!("{} cannot be loaded", library.display()))?;
         let cell: extern "C" fn() -> u8 = *opened
             .get(symbol.as_bytes())
