@@ -278,8 +278,15 @@ impl Program {
             let is_mut = self.variables.get(*name).is_some_and(|variable| variable.is_mut);
             let word = if is_mut { "mut " } else { "" };
             let take = format!("unsafe {{ ::rust_live::take::<__RustLiveType_{name}>({name:?}) }}");
-            let cast = if choices.numbers.contains(*name) { " as _" } else { "" };
-            let _ = write!(prefix, "let {word}{} = {take}{cast}; ", raw(name));
+            // As free as the number was where it stood.
+            let take = if choices.numbers.contains(*name) {
+                let is_float = self.variables.get(*name).is_some_and(|variable| variable.kind == "f64");
+                let number = if is_float { "0.0" } else { "0" };
+                format!("if false {{ {number} }} else {{ {take} as _ }}")
+            } else {
+                take
+            };
+            let _ = write!(prefix, "let {word}{} = {take}; ", raw(name));
         }
         let failure = if choices.errors_by_debug { "FailureByDebug" } else { "Failure" };
         let ok = format!("::std::result::Result::<(), ::rust_live::{failure}>::Ok(())");
