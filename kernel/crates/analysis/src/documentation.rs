@@ -74,7 +74,8 @@ pub(crate) fn of_call(call: &SignatureHelp) -> Option<Documentation> {
         return None;
     }
     let body = call.doc.as_ref().map(|text| text.as_str()).unwrap_or_default();
-    let active = call.active_parameter.and_then(|place| call.parameter_ranges().get(place)).copied();
+    let active =
+        call.active_parameter.and_then(|place| call.parameter_ranges().get(place)).copied();
     let mut signature = call.signature.clone();
     let mut html = String::from("<pre><code class=\"language-rust\">");
     match active {

@@ -8,6 +8,7 @@ mod completions;
 mod dependencies;
 mod documentation;
 mod graph;
+mod limits;
 mod markdown;
 mod sources;
 mod toolchain;
@@ -17,11 +18,10 @@ use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
 
 use anyhow::{Context as _, Result, ensure};
-use ra_ap_base_db::salsa::{Cancelled, CancellationToken, Database as _, Durability};
 use ra_ap_base_db::SourceDatabase as _;
+use ra_ap_base_db::salsa::{CancellationToken, Cancelled, Database as _, Durability};
 use ra_ap_hir::attach_db_allow_change;
 use ra_ap_ide::{AnalysisHost, FilePosition, FileRange, TextRange, TextSize};
 use ra_ap_ide_db::RootDatabase;
@@ -74,11 +74,6 @@ struct Host(AnalysisHost);
 
 /// The contents of Cargo.toml and Cargo.lock.
 type Manifest = [Option<Vec<u8>>; 2];
-
-/// rust-analyzer goes down into an expression as deep as it is nested. Pages that are not used cost nothing.
-const STACK: usize = 512 << 20;
-/// Deeper than that no program is nested, and no stack is large enough.
-const DEPTH: usize = 2000;
 
 /// Asked once before the first question: what that would have to wait for otherwise.
 const FIRST: &str = "fn first(words: Vec<String>) {\n\
@@ -212,8 +207,7 @@ impl Analysis {
             if is_cancelled() {
                 return Ok(());
             }
-            let metadata =
-                Metadata::of(&self.cargo, &self.rustc, &self.folder, &toolchain.host)?;
+            let metadata = Metadata::of(&self.cargo, &self.rustc, &self.folder, &toolchain.host)?;
             let packages = metadata.nameable();
             ensure!(!packages.is_empty(), "{} is no library", self.folder.display());
             if is_cancelled() {
@@ -225,7 +219,12 @@ impl Analysis {
                     let mut host = AnalysisHost::default();
                     let cells = packages[0].root.clone();
                     let sources = Sources::new(host.raw_database_mut(), cells)?;
-                    State { host: Host(host), sources, manifest: Manifest::default(), is_loaded: false }
+                    State {
+                        host: Host(host),
+                        sources,
+                        manifest: Manifest::default(),
+                        is_loaded: false,
+                    }
                 }
             };
             state.is_loaded = false;
@@ -237,7 +236,9 @@ impl Analysis {
                         state.sources.read(db, &folders)?;
                     }
                 }
-                None => log::warn!("the standard library's sources are missing: rustup component add rust-src"),
+                None => log::warn!(
+                    "the standard library's sources are missing: rustup component add rust-src"
+                ),
             }
             for package in &packages[1..] {
                 if package.is_local || !state.sources.knows(&package.folder) {
@@ -282,7 +283,8 @@ impl Analysis {
         })
     }
 
-    /// Asks about a text. None where the question was broken off, or rust-analyzer panicked.
+    /// Asks about a text. None where that is nested too deep, the question was broken off, or rust-analyzer
+    /// panicked.
     fn ask_host<T: Send>(
         &mut self,
         source: &str,
@@ -294,6 +296,9 @@ impl Analysis {
         let file = state.sources.cells();
         let Host(host) = &mut state.host;
         let asked = || {
+            if !limits::holds(source) {
+                return None;
+            }
             let db = host.raw_database_mut();
             if &**db.file_text(file).text(db) != source {
                 db.set_file_text_with_durability(file, source, Durability::LOW);
@@ -305,10 +310,10 @@ impl Analysis {
                 // What was broken off may have left a question half answered.
                 host.trigger_cancellation();
             }
-            answer
+            answer.ok()
         };
-        match on_large_stack(asked) {
-            Ok(answer) => answer.ok(),
+        match limits::on_large_stack(asked) {
+            Ok(answer) => answer,
             Err(panic) => {
                 log::warn!("rust-analyzer panicked, and is started again: {}", message(&*panic));
                 // What it knows may be only half written; nothing of it is used again.
@@ -340,44 +345,58 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// An error is what the work panicked with.
-fn on_large_stack<T: Send>(work: impl FnOnce() -> T + Send) -> thread::Result<T> {
-    thread::scope(|scope| {
-        let thread = thread::Builder::new().name("analysis".to_owned()).stack_size(STACK);
-        match thread.spawn_scoped(scope, work) {
-            Ok(running) => running.join(),
-            Err(error) => Err(Box::new(format!("a thread cannot be made: {error}")) as Box<_>),
-        }
-    })
-}
-
 fn message(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a word")
 }
 
-/// None where a text has no such place, or is nested deeper than can be read.
+/// None where a text has no such place.
 fn position(source: &str, offset: usize) -> Option<TextSize> {
-    let mut depth = 0usize;
-    let deepest = source.bytes().map(|byte| {
-        match byte {
-            b'(' | b'[' | b'{' => depth += 1,
-            b')' | b']' | b'}' => depth = depth.saturating_sub(1),
-            _ => (),
-        }
-        depth
-    });
-    let is_deep = deepest.max().is_some_and(|deepest| deepest > DEPTH);
-    if is_deep || !source.is_char_boundary(offset) {
-        return None;
-    }
     u32::try_from(source.len()).ok()?;
-    u32::try_from(offset).ok().map(TextSize::new)
+    u32::try_from(offset).ok().filter(|_| source.is_char_boundary(offset)).map(TextSize::new)
 }
 
 fn manifest(folder: &Path) -> Result<Manifest> {
     let toml = folder.join("Cargo.toml");
-    let read = std::fs::read(&toml).with_context(|| format!("{} cannot be read", toml.display()))?;
+    let read =
+        std::fs::read(&toml).with_context(|| format!("{} cannot be read", toml.display()))?;
     // There is none before cargo has chosen versions.
     Ok([Some(read), std::fs::read(folder.join("Cargo.lock")).ok()])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_answers_nothing_and_the_next_question_is_answered() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("src")).unwrap();
+        std::fs::write(folder.path().join("src/lib.rs"), "").unwrap();
+        let manifest = "[package]\nname = \"cells\"\nedition = \"2024\"\n[workspace]\n";
+        std::fs::write(folder.path().join("Cargo.toml"), manifest).unwrap();
+        let mut analysis = Analysis::new("rustc", "cargo", folder.path()).unwrap();
+        analysis.load().unwrap();
+        assert!(analysis.is_loaded());
+        let text = "fn f() { let number = 1; numb }";
+        analysis.panics = true;
+        assert!(analysis.complete(text, 29).unwrap().is_empty());
+        assert!(!analysis.is_loaded());
+        assert_eq!(analysis.complete(text, 29).unwrap()[0].text, "number");
+        analysis.panics = true;
+        assert_eq!(analysis.inspect(text, 29).unwrap(), None);
+        assert!(analysis.inspect(text, 15).unwrap().unwrap().plain.contains("let number: i32"));
+        // What panics while it is loaded leaves it unloaded.
+        analysis.panics = true;
+        analysis.reload().unwrap();
+        assert!(!analysis.is_loaded());
+    }
+
+    #[test]
+    fn places_that_there_are() {
+        assert_eq!(position("aé", 1), Some(TextSize::new(1)));
+        assert_eq!(position("aé", 2), None);
+        assert_eq!(position("a", 2), None);
+        assert_eq!(position("", 0), Some(TextSize::new(0)));
+    }
 }

@@ -43,9 +43,8 @@ pub(crate) fn html(markdown: &str) -> String {
 /// The parts of a text without its tags, and without what its examples hide.
 fn events(markdown: &str) -> Vec<Event<'_>> {
     // `[Vec]` links to an item by its name alone.
-    let mut by_name = |link: BrokenLink<'_>| {
-        Some((CowStr::from(link.reference.into_string()), CowStr::from("")))
-    };
+    let mut by_name =
+        |link: BrokenLink<'_>| Some((CowStr::from(link.reference.into_string()), CowStr::from("")));
     let options = Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH;
     let parser = Parser::new_with_broken_link_callback(markdown, options, Some(&mut by_name));
     let mut is_rust = false;
@@ -115,7 +114,9 @@ impl Text {
         match event {
             Event::Start(tag) => self.start(&tag),
             Event::End(tag) => self.end(tag),
-            Event::Text(text) | Event::InlineMath(text) | Event::DisplayMath(text) => self.push(&text),
+            Event::Text(text) | Event::InlineMath(text) | Event::DisplayMath(text) => {
+                self.push(&text)
+            }
             Event::Code(code) => {
                 self.push("`");
                 self.push(&code);
@@ -150,6 +151,12 @@ impl Text {
             }
             Tag::BlockQuote(_) => self.indent.push_str("  "),
             Tag::TableRow | Tag::TableHead => self.end_line(),
+            Tag::TableCell => {
+                let begins = self.is_apart || self.written.is_empty();
+                if !begins && !self.written.ends_with('\n') {
+                    self.push("  ");
+                }
+            }
             _ => (),
         }
     }
@@ -177,7 +184,6 @@ impl Text {
                 self.shrink(width.min(mark));
             }
             TagEnd::BlockQuote(_) => self.shrink(2),
-            TagEnd::TableCell => self.push("  "),
             _ => (),
         }
     }
