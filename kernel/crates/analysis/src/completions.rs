@@ -143,8 +143,13 @@ fn completion(range: &Range<usize>, item: &CompletionItem) -> Option<Completion>
         ) | CompletionItemKind::Binding
     );
     let written = &edit.insert;
-    // In a pattern, rust-analyzer brings names for all parts of a tuple.
-    let end = written.find('(').filter(|_| is_called).unwrap_or(written.len());
+    // In a pattern, rust-analyzer brings names for all parts of a tuple; what attributes are given is
+    // an ellipsis.
+    let end = match written.contains('…') {
+        true => written.find(|letter: char| !letter.is_alphanumeric() && letter != '_'),
+        false => written.find('(').filter(|_| is_called),
+    };
+    let end = end.unwrap_or(written.len());
     let text = written[..end].trim_end().to_owned();
     let label = match end < written.len() {
         true => text.clone(),

@@ -230,12 +230,7 @@ impl Analysis {
             state.is_loaded = false;
             let db = state.host.0.raw_database_mut();
             match &toolchain.library {
-                Some(library) => {
-                    let folders = graph::standard(library);
-                    if folders.first().is_some_and(|first| !state.sources.knows(first)) {
-                        state.sources.read(db, &folders)?;
-                    }
-                }
+                Some(library) => graph::read_standard(library, &mut state.sources, db)?,
                 None => log::warn!(
                     "the standard library's sources are missing: rustup component add rust-src"
                 ),

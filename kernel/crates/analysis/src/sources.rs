@@ -64,13 +64,26 @@ impl Sources {
     /// A folder or file that cannot be read.
     pub(crate) fn read(&mut self, db: &mut RootDatabase, folders: &[PathBuf]) -> Result<()> {
         let Some(name) = folders.first() else { return Ok(()) };
+        let found = folders.iter().map(|folder| below(folder)).collect::<Result<Vec<_>>>()?;
+        self.tell(db, name, found.concat())
+    }
+
+    /// Tells of files as if they had been found in a folder.
+    ///
+    /// # Errors
+    /// A path that is no text.
+    pub(crate) fn tell(
+        &mut self,
+        db: &mut RootDatabase,
+        name: &Path,
+        found: Vec<(PathBuf, String)>,
+    ) -> Result<()> {
         let place = self.folders.iter().position(|known| known == name);
         let root = place.unwrap_or(self.folders.len());
         let id = SourceRootId(u32::try_from(root)?);
         let mut set = FileSet::default();
         let mut texts = Vec::new();
-        let found = folders.iter().map(|folder| below(folder)).collect::<Result<Vec<_>>>()?;
-        for (path, text) in found.into_iter().flatten() {
+        for (path, text) in found {
             let (name, next) = (vfs_path(&path)?, u32::try_from(self.files.len())?);
             let (file, is_new) = match self.files.get(&path) {
                 Some(file) => (*file, false),
@@ -81,7 +94,7 @@ impl Sources {
             texts.push((file, text, is_new));
         }
         if place.is_none() {
-            self.folders.push(name.clone());
+            self.folders.push(name.to_owned());
         }
         let library = SourceRoot::new_library(set);
         let is_as_before = place.is_some() && *db.source_root(id).source_root(db) == library;

@@ -136,6 +136,16 @@ fn elements_have_their_fields_and_methods() {
 }
 
 #[test]
+fn what_is_in_a_map_is_known() {
+    let map = "use std::collections::*; let map: HashMap<String, Vec<u8>> = HashMap::new();";
+    assert_eq!(texts(&format!("{map} map.get(\"a\").unwrap().is_em^")), ["is_empty"]);
+    assert_eq!(texts(&format!("{map} for (key, _) in map.iter() {{ key.push_s^ }}")), ["push_str"]);
+    let set = "let set = std::collections::HashSet::from([String::new()]);";
+    assert_eq!(texts(&format!("{set} set.iter().next().unwrap().push_s^")), ["push_str"]);
+    assert!(texts("let a = hashbr^").is_empty());
+}
+
+#[test]
 fn paths_are_completed_and_so_is_half_of_one() {
     let found = complete("let a = std::collec^;");
     assert_eq!((&*found[0].text, found[0].kind), ("collections", "module"));
@@ -155,6 +165,7 @@ fn macros_have_their_mark_and_keywords_match() {
     assert_eq!((&*found[0].text, found[0].kind), ("while", "keyword"));
     assert!(complete("^").iter().all(|completion| completion.kind != "keyword"));
     assert!(complete("^").iter().all(|completion| !completion.text.contains('$')));
+    assert_eq!(texts("#[deriv^] struct S;"), ["derive"]);
     let found = complete("match Some(1) { So^ }");
     assert_eq!((&*found[0].text, &*found[0].label), ("Some", "Some"));
 }
