@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use ra_ap_base_db::SourceDatabase as _;
 use ra_ap_base_db::salsa::{CancellationToken, Cancelled, Database as _, Durability};
 use ra_ap_hir::attach_db_allow_change;
@@ -29,7 +29,7 @@ use ra_ap_ide_db::RootDatabase;
 pub use crate::completions::Completion;
 pub use crate::documentation::Documentation;
 
-use crate::dependencies::Metadata;
+use crate::dependencies::{Metadata, Package};
 use crate::sources::Sources;
 use crate::toolchain::Toolchain;
 
@@ -116,8 +116,9 @@ impl Analysis {
         })
     }
 
-    /// What breaks off [`Analysis::load`], which is gone on with the next time, and questions, which then
-    /// have no answer.
+    /// What breaks off [`Analysis::load`], which is gone on with the next time, and
+    /// [`Analysis::complete`], which then has no answer. Where all is read, [`Analysis::inspect`] takes
+    /// too short for that.
     pub fn canceller(&self) -> Canceller {
         self.canceller.clone()
     }
@@ -168,6 +169,9 @@ impl Analysis {
         self.begin();
         let Some(offset) = position(source, offset) else { return Ok(None) };
         self.load_on(false)?;
+        if self.is_cancelled() {
+            return Ok(None);
+        }
         let found = self.ask_host(source, |host, file_id| {
             let analysis = host.analysis();
             let of_name = || {
@@ -179,11 +183,11 @@ impl Analysis {
                 let found = analysis.signature_help(FilePosition { file_id, offset });
                 Ok(found?.and_then(|found| documentation::of_call(&found)))
             };
-            let found: Result<_, Cancelled> = match documentation::is_name(source, offset) {
-                true => of_name().and_then(|found| found.map_or_else(of_call, |it| Ok(Some(it)))),
-                false => of_call().and_then(|found| found.map_or_else(of_name, |it| Ok(Some(it)))),
-            };
-            found
+            // A name within a call is asked about for itself.
+            match documentation::is_name(source, offset) {
+                true => of_name()?.map_or_else(of_call, |found| Ok(Some(found))),
+                false => of_call()?.map_or_else(of_name, |found| Ok(Some(found))),
+            }
         });
         Ok(found.flatten())
     }
@@ -192,67 +196,57 @@ impl Analysis {
         self.canceller.0.is_cancelled.store(false, Ordering::Relaxed);
     }
 
+    fn is_cancelled(&self) -> bool {
+        self.canceller.0.is_cancelled.load(Ordering::Relaxed)
+    }
+
     fn load_on(&mut self, again: bool) -> Result<()> {
         if !again && self.is_loaded() {
             return Ok(());
         }
-        let is_cancelled = || self.canceller.0.is_cancelled.load(Ordering::Relaxed);
-        let toolchain = match &mut self.toolchain {
-            Some(toolchain) => toolchain,
-            none => none.insert(Toolchain::of(&self.rustc)?),
-        };
         let manifest = manifest(&self.folder)?;
         let is_read = |state: &State| state.manifest == manifest;
         if again || !self.state.as_ref().is_some_and(is_read) {
-            if is_cancelled() {
-                return Ok(());
-            }
-            let metadata = Metadata::of(&self.cargo, &self.rustc, &self.folder, &toolchain.host)?;
-            let packages = metadata.nameable();
-            ensure!(!packages.is_empty(), "{} is no library", self.folder.display());
-            if is_cancelled() {
-                return Ok(());
-            }
-            let mut state = match self.state.take() {
-                Some(state) => state,
-                None => {
-                    let mut host = AnalysisHost::default();
-                    let cells = packages[0].root.clone();
-                    let sources = Sources::new(host.raw_database_mut(), cells)?;
-                    State {
-                        host: Host(host),
-                        sources,
-                        manifest: Manifest::default(),
-                        is_loaded: false,
-                    }
-                }
-            };
-            state.is_loaded = false;
-            let db = state.host.0.raw_database_mut();
-            match &toolchain.library {
-                Some(library) => graph::read_standard(library, &mut state.sources, db)?,
-                None => log::warn!(
-                    "the standard library's sources are missing: rustup component add rust-src"
-                ),
-            }
-            for package in &packages[1..] {
-                if package.is_local || !state.sources.knows(&package.folder) {
-                    state.sources.read(db, std::slice::from_ref(&package.folder))?;
-                }
-            }
-            graph::crates(toolchain, &packages, &state.sources)?.set_in_db(db);
-            // Cargo may have written Cargo.lock.
-            state.manifest = crate::manifest(&self.folder)?;
-            self.state = Some(state);
+            self.read()?;
         }
-        let first = FIRST.find(".\n}").map_or(0, |place| place + 1);
-        let found = self.ask(FIRST, |db, file| {
-            let position = FilePosition { file_id: file, offset: TextSize::new(first as u32) };
+        let place = FIRST.find(".\n}").map_or(0, |place| place + 1);
+        let Some(offset) = position(FIRST, place) else { return Ok(()) };
+        let found = self.ask(FIRST, |db, file_id| {
+            let position = FilePosition { file_id, offset };
             ra_ap_ide_completion::completions(db, &completions::config(), position, None);
         });
         if let (Some(()), Some(state)) = (found, &mut self.state) {
             state.is_loaded = true;
         }
+        Ok(())
+    }
+
+    /// Reads the sources of all crates, unless it is broken off before.
+    fn read(&mut self) -> Result<()> {
+        let toolchain = match self.toolchain.take() {
+            Some(toolchain) => toolchain,
+            None => Toolchain::of(&self.rustc)?,
+        };
+        let toolchain = self.toolchain.insert(toolchain);
+        let is_cancelled = || self.canceller.0.is_cancelled.load(Ordering::Relaxed);
+        if is_cancelled() {
+            return Ok(());
+        }
+        let metadata = Metadata::of(&self.cargo, &self.rustc, &self.folder, &toolchain.host)?;
+        let packages = metadata.nameable();
+        ensure!(!packages.is_empty(), "{} is no library", self.folder.display());
+        if is_cancelled() {
+            return Ok(());
+        }
+        // Cargo may have written Cargo.lock.
+        let manifest = manifest(&self.folder)?;
+        let before = self.state.take();
+        let read = limits::on_large_stack(|| State::read(before, toolchain, &packages));
+        let mut state = read.map_err(|panic| {
+            anyhow!("rust-analyzer panicked while it read: {}", message(&*panic))
+        })??;
+        state.manifest = manifest;
+        self.state = Some(state);
         Ok(())
     }
 
@@ -317,6 +311,35 @@ impl Analysis {
                 None
             }
         }
+    }
+}
+
+impl State {
+    /// Tells rust-analyzer of what it does not know yet, and of what may have changed.
+    fn read(before: Option<State>, toolchain: &Toolchain, packages: &[Package]) -> Result<State> {
+        let (first, others) = packages.split_first().context("there is no crate")?;
+        let (mut host, mut sources) = match before {
+            Some(State { host: Host(host), sources, .. }) => (host, sources),
+            None => {
+                let mut host = AnalysisHost::default();
+                let sources = Sources::new(host.raw_database_mut(), first.root.clone())?;
+                (host, sources)
+            }
+        };
+        let db = host.raw_database_mut();
+        match &toolchain.library {
+            Some(library) => graph::read_standard(library, &mut sources, db)?,
+            None => log::warn!(
+                "the standard library's sources are missing: rustup component add rust-src"
+            ),
+        }
+        for package in others {
+            if package.is_local || !sources.knows(&package.folder) {
+                sources.read(db, std::slice::from_ref(&package.folder))?;
+            }
+        }
+        graph::crates(toolchain, packages, &sources)?.set_in_db(db);
+        Ok(State { host: Host(host), sources, manifest: Manifest::default(), is_loaded: false })
     }
 }
 
