@@ -1,5 +1,6 @@
 //! What may stand at a place, the best first.
 
+use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -64,6 +65,23 @@ pub(crate) fn config() -> CompletionConfig<'static> {
         exclude_flyimport: Vec::new(),
         exclude_traits: &[],
         ra_fixture: RaFixtureConfig::default(),
+    }
+}
+
+/// The text with a name behind the cursor, where a value is missing: rust-analyzer takes what stands there
+/// to be before the last statement, and would not know the variable that it declares.
+pub(crate) fn with_a_name(source: &str, offset: usize) -> Cow<'_, str> {
+    let (before, after) = source.split_at(offset);
+    let value = before.trim_end().strip_suffix('=');
+    let is_missing = value.is_some_and(|before| !before.ends_with(['=', '!', '<', '>']))
+        && after
+            .trim_start_matches([' ', '\t'])
+            .chars()
+            .next()
+            .is_none_or(|next| matches!(next, ';' | '\r' | '\n' | '}' | ')'));
+    match is_missing {
+        true => Cow::Owned(format!("{before}value{after}")),
+        false => Cow::Borrowed(source),
     }
 }
 

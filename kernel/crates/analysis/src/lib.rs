@@ -151,7 +151,8 @@ impl Analysis {
         self.begin();
         let Some(position) = position(source, offset) else { return Ok(Vec::new()) };
         self.load_on(false)?;
-        let found = self.ask(source, |db, file| {
+        let asked = completions::with_a_name(source, offset);
+        let found = self.ask(&asked, |db, file| {
             let position = FilePosition { file_id: file, offset: position };
             let config = completions::config();
             let found = ra_ap_ide_completion::completions(db, &config, position, None);

@@ -187,6 +187,13 @@ fn own_variables_come_first_where_nothing_is_typed() {
     );
     let wanted = "fn g(text: String) {} let a = 3usize; let b = String::new(); g(^)";
     assert_eq!(texts(wanted)[..2], ["b", "a"]);
+    for value in ["let c: String = ^;", "let c: String =^", "let mut c = a; c = ^"] {
+        let (source, offset) = source(&format!("let a = 3usize; let b = String::new(); {value}"));
+        let found = shared().complete(&source, offset).unwrap();
+        let first: Vec<_> = found.iter().take(3).map(|completion| &*completion.text).collect();
+        assert!(first.contains(&"a") && first.contains(&"b"), "{value}: {first:?}");
+        assert!(found.iter().all(|completion| completion.range == (offset..offset)), "{value}");
+    }
 }
 
 #[test]
