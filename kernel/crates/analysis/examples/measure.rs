@@ -29,9 +29,13 @@ fn main() -> Result<()> {
             println!("{text}: {} in {:?}", found.len(), begun.elapsed());
             for one in found.iter().take(6) {
                 let documentation = one.documentation.as_deref().unwrap_or_default();
-                println!("  {one_text} [{kind}] {signature:?} {first:?}", one_text = one.text,
-                    kind = one.kind, signature = one.signature.as_deref().unwrap_or_default(),
-                    first = documentation.lines().next().unwrap_or_default());
+                println!(
+                    "  {one_text} [{kind}] {signature:?} {first:?}",
+                    one_text = one.text,
+                    kind = one.kind,
+                    signature = one.signature.as_deref().unwrap_or_default(),
+                    first = documentation.lines().next().unwrap_or_default()
+                );
             }
         }
         let begun = Instant::now();
@@ -50,6 +54,7 @@ fn main() -> Result<()> {
 /// What the process holds, in the system's own words.
 fn memory() -> Result<String> {
     let status = std::fs::read_to_string("/proc/self/status")?;
-    let lines = status.lines().filter(|line| line.starts_with("VmRSS") || line.starts_with("VmHWM"));
+    let lines =
+        status.lines().filter(|line| line.starts_with("VmRSS") || line.starts_with("VmHWM"));
     Ok(lines.collect::<Vec<_>>().join(", "))
 }

@@ -1,13 +1,16 @@
 //! What may stand at a place, the best first.
 
+use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
 use ra_ap_hir::PrefixKind;
 use ra_ap_ide::{
-    CompletionConfig, CompletionFieldsToResolve, CompletionItem, CompletionItemKind, RaFixtureConfig,
+    CompletionConfig, CompletionFieldsToResolve, CompletionItem, CompletionItemKind,
+    CompletionRelevance, RaFixtureConfig,
 };
+use ra_ap_ide_completion::CompletionRelevanceTypeMatch;
 use ra_ap_ide_db::SymbolKind;
 use ra_ap_ide_db::imports::insert_use::{ImportGranularity, InsertUseConfig};
 
@@ -65,6 +68,23 @@ pub(crate) fn config() -> CompletionConfig<'static> {
     }
 }
 
+/// The text with a name behind the cursor, where a value is missing: rust-analyzer takes what stands there
+/// to be before the last statement, and would not know the variable that it declares.
+pub(crate) fn with_a_name(source: &str, offset: usize) -> Cow<'_, str> {
+    let (before, after) = source.split_at(offset);
+    let value = before.trim_end().strip_suffix('=');
+    let is_missing = value.is_some_and(|before| !before.ends_with(['=', '!', '<', '>']))
+        && after
+            .trim_start_matches([' ', '\t'])
+            .chars()
+            .next()
+            .is_none_or(|next| matches!(next, ';' | '\r' | '\n' | '}' | ')'));
+    match is_missing {
+        true => Cow::Owned(format!("{before}value{after}")),
+        false => Cow::Borrowed(source),
+    }
+}
+
 /// How well a name fits what was typed of it; what is less comes first.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Rank<'a> {
@@ -72,6 +92,9 @@ struct Rank<'a> {
     other_case: bool,
     /// What is typed in full already comes first.
     is_longer: bool,
+    /// The reader's own variables come first, and of them those of the wanted type.
+    is_not_local: bool,
+    is_other_type: bool,
     relevance: Reverse<u32>,
     /// Where something was typed, what is nearest to it: `sort` before `sort_by`.
     rest: usize,
@@ -110,10 +133,14 @@ fn rank<'a>(typed: &str, item: &'a CompletionItem) -> Option<Rank<'a>> {
     };
     // What a program has written for itself.
     let is_hidden = name.starts_with("__") && !typed.starts_with('_');
+    // rust-analyzer would have functions first that return nearly what they are called on.
+    let relevance = CompletionRelevance { function: None, ..item.relevance };
     (fits && !is_hidden).then(|| Rank {
         other_case: !same_case,
         is_longer: name != typed,
-        relevance: Reverse(item.relevance.score()),
+        is_not_local: !relevance.is_local,
+        is_other_type: relevance.type_match != Some(CompletionRelevanceTypeMatch::Exact),
+        relevance: Reverse(relevance.score()),
         rest: if typed.is_empty() { 0 } else { name.len() },
         name,
     })
@@ -127,19 +154,29 @@ fn completion(range: &Range<usize>, item: &CompletionItem) -> Option<Completion>
     if replaced != *range {
         return None;
     }
-    let is_function = matches!(
+    let is_called = matches!(
         item.kind,
-        CompletionItemKind::SymbolKind(SymbolKind::Function | SymbolKind::Method)
+        CompletionItemKind::SymbolKind(
+            SymbolKind::Function | SymbolKind::Method | SymbolKind::Variant | SymbolKind::Struct
+        ) | CompletionItemKind::Binding
     );
-    let text = match is_function {
-        true => edit.insert.split('(').next().unwrap_or_default().to_owned(),
-        // Without snippets, a keyword may still bring what follows it.
-        false => edit.insert.replace("$0", "").trim_end().to_owned(),
+    let written = &edit.insert;
+    // In a pattern, rust-analyzer brings names for all parts of a tuple; what attributes are given is
+    // an ellipsis.
+    let end = match written.contains('…') {
+        true => written.find(|letter: char| !letter.is_alphanumeric() && letter != '_'),
+        false => written.find('(').filter(|_| is_called),
+    };
+    let end = end.unwrap_or(written.len());
+    let text = written[..end].trim_end().to_owned();
+    let label = match end < written.len() {
+        true => text.clone(),
+        false => item.label.primary.to_string(),
     };
     let documentation = item.documentation.as_ref();
     Some(Completion {
         text,
-        label: item.label.primary.to_string(),
+        label,
         kind: kind(item.kind),
         signature: item.detail.clone().filter(|detail| !detail.is_empty()),
         documentation: documentation.map(|text| markdown::plain(text.as_str())),

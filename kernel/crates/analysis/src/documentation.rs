@@ -18,9 +18,6 @@ pub struct Documentation {
     pub html: String,
 }
 
-/// Between what something is and what is said of it.
-const LINE: &str = "\n___\n\n";
-
 pub(crate) fn config() -> HoverConfig<'static> {
     HoverConfig {
         links_in_hover: true,
@@ -52,20 +49,7 @@ pub(crate) fn of_name(hover: &HoverResult) -> Option<Documentation> {
     if text.is_empty() {
         return None;
     }
-    let (head, body) = text.split_once(LINE).unwrap_or((text, ""));
-    let lines = head.lines().filter(|line| !line.starts_with("```") && *line != "___");
-    let signature = lines.fold(String::new(), |mut lines, line| {
-        // One empty line at most.
-        if !(line.is_empty() && (lines.is_empty() || lines.ends_with("\n\n"))) {
-            lines.push_str(line);
-            lines.push('\n');
-        }
-        lines
-    });
-    Some(Documentation {
-        plain: joined(signature.trim_end(), &markdown::plain(body)),
-        html: joined_html(&markdown::html(head), body),
-    })
+    Some(Documentation { plain: markdown::plain_below_code(text), html: markdown::html(text) })
 }
 
 /// Of a call, whose parameter at the place is shown apart.
@@ -74,7 +58,8 @@ pub(crate) fn of_call(call: &SignatureHelp) -> Option<Documentation> {
         return None;
     }
     let body = call.doc.as_ref().map(|text| text.as_str()).unwrap_or_default();
-    let active = call.active_parameter.and_then(|place| call.parameter_ranges().get(place)).copied();
+    let active =
+        call.active_parameter.and_then(|place| call.parameter_ranges().get(place)).copied();
     let mut signature = call.signature.clone();
     let mut html = String::from("<pre><code class=\"language-rust\">");
     match active {

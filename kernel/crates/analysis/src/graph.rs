@@ -1,10 +1,11 @@
 //! Which crates there are, and which of them sees which.
 //!
 //! Of the standard library these are core, alloc and std: what its documentation shows. That needs no
-//! call of cargo, and none of the crates below it, which lie in cargo's home only by chance.
+//! call of cargo, and none of the crates below it, which lie in cargo's home only by chance; for the one
+//! whose types are seen through it, there is a stand-in.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Result, anyhow};
 use ra_ap_base_db::{
@@ -12,6 +13,7 @@ use ra_ap_base_db::{
     CrateWorkspaceData, DependencyBuilder, Env, FileId, LangCrateOrigin,
 };
 use ra_ap_ide::Edition;
+use ra_ap_ide_db::RootDatabase;
 use ra_ap_intern::Symbol;
 use triomphe::Arc;
 
@@ -20,13 +22,28 @@ use crate::sources::Sources;
 use crate::toolchain::Toolchain;
 
 /// The crates of the standard library, each behind those that it needs.
-const STANDARD: [&str; 3] = ["core", "alloc", "std"];
+const STANDARD: [&str; 4] = ["core", "alloc", STAND_IN, "std"];
+const STAND_IN: &str = "hashbrown";
 
-/// The folders of the standard library's sources that are read. core takes parts of its code from the
-/// next but last; what processors can do in particular is three times as large as all the rest.
-pub(crate) fn standard(library: &Path) -> Vec<PathBuf> {
-    let folders = ["core/src", "alloc/src", "std/src", "portable-simd/crates"];
-    folders.iter().map(|folder| library.join(folder)).filter(|folder| folder.is_dir()).collect()
+/// The folders of the standard library's sources that are read. core has more code beside them: what single
+/// processors can do (`std::arch`), which would double the time and add 125 MB, and what is no part of
+/// stable Rust (`std::simd`).
+///
+/// # Errors
+/// A file that cannot be read.
+pub(crate) fn read_standard(
+    library: &Path,
+    sources: &mut Sources,
+    db: &mut RootDatabase,
+) -> Result<()> {
+    let folders = ["core/src", "alloc/src", "std/src"].map(|folder| library.join(folder));
+    if sources.knows(&folders[0]) {
+        return Ok(());
+    }
+    sources.read(db, &folders)?;
+    let stand_in = library.join(STAND_IN);
+    let text = include_str!("../assets/hashbrown.rs").to_owned();
+    sources.tell(db, &stand_in, vec![(stand_in.join("src/lib.rs"), text)])
 }
 
 /// Makes the graph of all crates whose sources were read.
@@ -42,7 +59,7 @@ pub(crate) fn crates(
         builder: CrateGraphBuilder::default(),
         workspace: Arc::new(CrateWorkspaceData {
             target: toolchain.target.clone(),
-            toolchain: None,
+            toolchain: toolchain.version.clone(),
         }),
         toolchain,
     };
@@ -93,6 +110,10 @@ impl Graph<'_> {
             let mut cfg = self.toolchain.cfg.clone();
             // As rust-analyzer has it: intrinsics have bodies that can be read then.
             cfg.insert_atom(Symbol::intern("miri"));
+            let origin = match name {
+                STAND_IN => LangCrateOrigin::Dependency,
+                name => LangCrateOrigin::from(name),
+            };
             let id = self.builder.add_crate_root(
                 file,
                 Edition::Edition2024,
@@ -101,7 +122,7 @@ impl Graph<'_> {
                 cfg,
                 None,
                 Env::default(),
-                CrateOrigin::Lang(LangCrateOrigin::from(name)),
+                CrateOrigin::Lang(origin),
                 Vec::new(),
                 false,
                 folder,
@@ -113,10 +134,16 @@ impl Graph<'_> {
             }
             made.push((name.to_owned(), id));
         }
+        made.retain(|(name, _)| name != STAND_IN);
         made
     }
 
-    fn package(&mut self, package: &Package, file: FileId, is_cells: bool) -> Result<CrateBuilderId> {
+    fn package(
+        &mut self,
+        package: &Package,
+        file: FileId,
+        is_cells: bool,
+    ) -> Result<CrateBuilderId> {
         let edition = package
             .edition
             .parse()

@@ -8,6 +8,7 @@ mod completions;
 mod dependencies;
 mod documentation;
 mod graph;
+mod limits;
 mod markdown;
 mod sources;
 mod toolchain;
@@ -17,11 +18,10 @@ use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
 
-use anyhow::{Context as _, Result, ensure};
-use ra_ap_base_db::salsa::{Cancelled, CancellationToken, Database as _, Durability};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use ra_ap_base_db::SourceDatabase as _;
+use ra_ap_base_db::salsa::{CancellationToken, Cancelled, Database as _, Durability};
 use ra_ap_hir::attach_db_allow_change;
 use ra_ap_ide::{AnalysisHost, FilePosition, FileRange, TextRange, TextSize};
 use ra_ap_ide_db::RootDatabase;
@@ -29,7 +29,7 @@ use ra_ap_ide_db::RootDatabase;
 pub use crate::completions::Completion;
 pub use crate::documentation::Documentation;
 
-use crate::dependencies::Metadata;
+use crate::dependencies::{Metadata, Package};
 use crate::sources::Sources;
 use crate::toolchain::Toolchain;
 
@@ -75,11 +75,6 @@ struct Host(AnalysisHost);
 /// The contents of Cargo.toml and Cargo.lock.
 type Manifest = [Option<Vec<u8>>; 2];
 
-/// rust-analyzer goes down into an expression as deep as it is nested. Pages that are not used cost nothing.
-const STACK: usize = 512 << 20;
-/// Deeper than that no program is nested, and no stack is large enough.
-const DEPTH: usize = 2000;
-
 /// Asked once before the first question: what that would have to wait for otherwise.
 const FIRST: &str = "fn first(words: Vec<String>) {\n\
     let mut lengths = std::collections::HashMap::new();\n\
@@ -121,8 +116,9 @@ impl Analysis {
         })
     }
 
-    /// What breaks off [`Analysis::load`], which is gone on with the next time, and questions, which then
-    /// have no answer.
+    /// What breaks off [`Analysis::load`], which is gone on with the next time, and
+    /// [`Analysis::complete`], which then has no answer. Where all is read, [`Analysis::inspect`] takes
+    /// too short for that.
     pub fn canceller(&self) -> Canceller {
         self.canceller.clone()
     }
@@ -155,7 +151,8 @@ impl Analysis {
         self.begin();
         let Some(position) = position(source, offset) else { return Ok(Vec::new()) };
         self.load_on(false)?;
-        let found = self.ask(source, |db, file| {
+        let asked = completions::with_a_name(source, offset);
+        let found = self.ask(&asked, |db, file| {
             let position = FilePosition { file_id: file, offset: position };
             let config = completions::config();
             let found = ra_ap_ide_completion::completions(db, &config, position, None);
@@ -173,6 +170,9 @@ impl Analysis {
         self.begin();
         let Some(offset) = position(source, offset) else { return Ok(None) };
         self.load_on(false)?;
+        if self.is_cancelled() {
+            return Ok(None);
+        }
         let found = self.ask_host(source, |host, file_id| {
             let analysis = host.analysis();
             let of_name = || {
@@ -184,11 +184,11 @@ impl Analysis {
                 let found = analysis.signature_help(FilePosition { file_id, offset });
                 Ok(found?.and_then(|found| documentation::of_call(&found)))
             };
-            let found: Result<_, Cancelled> = match documentation::is_name(source, offset) {
-                true => of_name().and_then(|found| found.map_or_else(of_call, |it| Ok(Some(it)))),
-                false => of_call().and_then(|found| found.map_or_else(of_name, |it| Ok(Some(it)))),
-            };
-            found
+            // A name within a call is asked about for itself.
+            match documentation::is_name(source, offset) {
+                true => of_name()?.map_or_else(of_call, |found| Ok(Some(found))),
+                false => of_call()?.map_or_else(of_name, |found| Ok(Some(found))),
+            }
         });
         Ok(found.flatten())
     }
@@ -197,66 +197,57 @@ impl Analysis {
         self.canceller.0.is_cancelled.store(false, Ordering::Relaxed);
     }
 
+    fn is_cancelled(&self) -> bool {
+        self.canceller.0.is_cancelled.load(Ordering::Relaxed)
+    }
+
     fn load_on(&mut self, again: bool) -> Result<()> {
         if !again && self.is_loaded() {
             return Ok(());
         }
-        let is_cancelled = || self.canceller.0.is_cancelled.load(Ordering::Relaxed);
-        let toolchain = match &mut self.toolchain {
-            Some(toolchain) => toolchain,
-            none => none.insert(Toolchain::of(&self.rustc)?),
-        };
         let manifest = manifest(&self.folder)?;
         let is_read = |state: &State| state.manifest == manifest;
         if again || !self.state.as_ref().is_some_and(is_read) {
-            if is_cancelled() {
-                return Ok(());
-            }
-            let metadata =
-                Metadata::of(&self.cargo, &self.rustc, &self.folder, &toolchain.host)?;
-            let packages = metadata.nameable();
-            ensure!(!packages.is_empty(), "{} is no library", self.folder.display());
-            if is_cancelled() {
-                return Ok(());
-            }
-            let mut state = match self.state.take() {
-                Some(state) => state,
-                None => {
-                    let mut host = AnalysisHost::default();
-                    let cells = packages[0].root.clone();
-                    let sources = Sources::new(host.raw_database_mut(), cells)?;
-                    State { host: Host(host), sources, manifest: Manifest::default(), is_loaded: false }
-                }
-            };
-            state.is_loaded = false;
-            let db = state.host.0.raw_database_mut();
-            match &toolchain.library {
-                Some(library) => {
-                    let folders = graph::standard(library);
-                    if folders.first().is_some_and(|first| !state.sources.knows(first)) {
-                        state.sources.read(db, &folders)?;
-                    }
-                }
-                None => log::warn!("the standard library's sources are missing: rustup component add rust-src"),
-            }
-            for package in &packages[1..] {
-                if package.is_local || !state.sources.knows(&package.folder) {
-                    state.sources.read(db, std::slice::from_ref(&package.folder))?;
-                }
-            }
-            graph::crates(toolchain, &packages, &state.sources)?.set_in_db(db);
-            // Cargo may have written Cargo.lock.
-            state.manifest = crate::manifest(&self.folder)?;
-            self.state = Some(state);
+            self.read()?;
         }
-        let first = FIRST.find(".\n}").map_or(0, |place| place + 1);
-        let found = self.ask(FIRST, |db, file| {
-            let position = FilePosition { file_id: file, offset: TextSize::new(first as u32) };
+        let place = FIRST.find(".\n}").map_or(0, |place| place + 1);
+        let Some(offset) = position(FIRST, place) else { return Ok(()) };
+        let found = self.ask(FIRST, |db, file_id| {
+            let position = FilePosition { file_id, offset };
             ra_ap_ide_completion::completions(db, &completions::config(), position, None);
         });
         if let (Some(()), Some(state)) = (found, &mut self.state) {
             state.is_loaded = true;
         }
+        Ok(())
+    }
+
+    /// Reads the sources of all crates, unless it is broken off before.
+    fn read(&mut self) -> Result<()> {
+        let toolchain = match self.toolchain.take() {
+            Some(toolchain) => toolchain,
+            None => Toolchain::of(&self.rustc)?,
+        };
+        let toolchain = self.toolchain.insert(toolchain);
+        let is_cancelled = || self.canceller.0.is_cancelled.load(Ordering::Relaxed);
+        if is_cancelled() {
+            return Ok(());
+        }
+        let metadata = Metadata::of(&self.cargo, &self.rustc, &self.folder, &toolchain.host)?;
+        let packages = metadata.nameable();
+        ensure!(!packages.is_empty(), "{} is no library", self.folder.display());
+        if is_cancelled() {
+            return Ok(());
+        }
+        // Cargo may have written Cargo.lock.
+        let manifest = manifest(&self.folder)?;
+        let before = self.state.take();
+        let read = limits::on_large_stack(|| State::read(before, toolchain, &packages));
+        let mut state = read.map_err(|panic| {
+            anyhow!("rust-analyzer panicked while it read: {}", message(&*panic))
+        })??;
+        state.manifest = manifest;
+        self.state = Some(state);
         Ok(())
     }
 
@@ -282,7 +273,8 @@ impl Analysis {
         })
     }
 
-    /// Asks about a text. None where the question was broken off, or rust-analyzer panicked.
+    /// Asks about a text. None where that is nested too deep, the question was broken off, or rust-analyzer
+    /// panicked.
     fn ask_host<T: Send>(
         &mut self,
         source: &str,
@@ -294,6 +286,9 @@ impl Analysis {
         let file = state.sources.cells();
         let Host(host) = &mut state.host;
         let asked = || {
+            if !limits::holds(source) {
+                return None;
+            }
             let db = host.raw_database_mut();
             if &**db.file_text(file).text(db) != source {
                 db.set_file_text_with_durability(file, source, Durability::LOW);
@@ -305,10 +300,10 @@ impl Analysis {
                 // What was broken off may have left a question half answered.
                 host.trigger_cancellation();
             }
-            answer
+            answer.ok()
         };
-        match on_large_stack(asked) {
-            Ok(answer) => answer.ok(),
+        match limits::on_large_stack(asked) {
+            Ok(answer) => answer,
             Err(panic) => {
                 log::warn!("rust-analyzer panicked, and is started again: {}", message(&*panic));
                 // What it knows may be only half written; nothing of it is used again.
@@ -317,6 +312,35 @@ impl Analysis {
                 None
             }
         }
+    }
+}
+
+impl State {
+    /// Tells rust-analyzer of what it does not know yet, and of what may have changed.
+    fn read(before: Option<State>, toolchain: &Toolchain, packages: &[Package]) -> Result<State> {
+        let (first, others) = packages.split_first().context("there is no crate")?;
+        let (mut host, mut sources) = match before {
+            Some(State { host: Host(host), sources, .. }) => (host, sources),
+            None => {
+                let mut host = AnalysisHost::default();
+                let sources = Sources::new(host.raw_database_mut(), first.root.clone())?;
+                (host, sources)
+            }
+        };
+        let db = host.raw_database_mut();
+        match &toolchain.library {
+            Some(library) => graph::read_standard(library, &mut sources, db)?,
+            None => log::warn!(
+                "the standard library's sources are missing: rustup component add rust-src"
+            ),
+        }
+        for package in others {
+            if package.is_local || !sources.knows(&package.folder) {
+                sources.read(db, std::slice::from_ref(&package.folder))?;
+            }
+        }
+        graph::crates(toolchain, packages, &sources)?.set_in_db(db);
+        Ok(State { host: Host(host), sources, manifest: Manifest::default(), is_loaded: false })
     }
 }
 
@@ -340,44 +364,58 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// An error is what the work panicked with.
-fn on_large_stack<T: Send>(work: impl FnOnce() -> T + Send) -> thread::Result<T> {
-    thread::scope(|scope| {
-        let thread = thread::Builder::new().name("analysis".to_owned()).stack_size(STACK);
-        match thread.spawn_scoped(scope, work) {
-            Ok(running) => running.join(),
-            Err(error) => Err(Box::new(format!("a thread cannot be made: {error}")) as Box<_>),
-        }
-    })
-}
-
 fn message(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a word")
 }
 
-/// None where a text has no such place, or is nested deeper than can be read.
+/// None where a text has no such place.
 fn position(source: &str, offset: usize) -> Option<TextSize> {
-    let mut depth = 0usize;
-    let deepest = source.bytes().map(|byte| {
-        match byte {
-            b'(' | b'[' | b'{' => depth += 1,
-            b')' | b']' | b'}' => depth = depth.saturating_sub(1),
-            _ => (),
-        }
-        depth
-    });
-    let is_deep = deepest.max().is_some_and(|deepest| deepest > DEPTH);
-    if is_deep || !source.is_char_boundary(offset) {
-        return None;
-    }
     u32::try_from(source.len()).ok()?;
-    u32::try_from(offset).ok().map(TextSize::new)
+    u32::try_from(offset).ok().filter(|_| source.is_char_boundary(offset)).map(TextSize::new)
 }
 
 fn manifest(folder: &Path) -> Result<Manifest> {
     let toml = folder.join("Cargo.toml");
-    let read = std::fs::read(&toml).with_context(|| format!("{} cannot be read", toml.display()))?;
+    let read =
+        std::fs::read(&toml).with_context(|| format!("{} cannot be read", toml.display()))?;
     // There is none before cargo has chosen versions.
     Ok([Some(read), std::fs::read(folder.join("Cargo.lock")).ok()])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_answers_nothing_and_the_next_question_is_answered() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("src")).unwrap();
+        std::fs::write(folder.path().join("src/lib.rs"), "").unwrap();
+        let manifest = "[package]\nname = \"cells\"\nedition = \"2024\"\n[workspace]\n";
+        std::fs::write(folder.path().join("Cargo.toml"), manifest).unwrap();
+        let mut analysis = Analysis::new("rustc", "cargo", folder.path()).unwrap();
+        analysis.load().unwrap();
+        assert!(analysis.is_loaded());
+        let text = "fn f() { let number = 1; numb }";
+        analysis.panics = true;
+        assert!(analysis.complete(text, 29).unwrap().is_empty());
+        assert!(!analysis.is_loaded());
+        assert_eq!(analysis.complete(text, 29).unwrap()[0].text, "number");
+        analysis.panics = true;
+        assert_eq!(analysis.inspect(text, 29).unwrap(), None);
+        assert!(analysis.inspect(text, 15).unwrap().unwrap().plain.contains("let number: i32"));
+        // What panics while it is loaded leaves it unloaded.
+        analysis.panics = true;
+        analysis.reload().unwrap();
+        assert!(!analysis.is_loaded());
+    }
+
+    #[test]
+    fn places_that_there_are() {
+        assert_eq!(position("aé", 1), Some(TextSize::new(1)));
+        assert_eq!(position("aé", 2), None);
+        assert_eq!(position("a", 2), None);
+        assert_eq!(position("", 0), Some(TextSize::new(0)));
+    }
 }

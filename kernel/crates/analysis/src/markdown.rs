@@ -10,7 +10,15 @@ const RUST: [&str; 7] =
 
 /// As plain text: paragraphs, lists and code that is set in by four spaces.
 pub(crate) fn plain(markdown: &str) -> String {
-    let mut text = Text::default();
+    written(markdown, Text::default())
+}
+
+/// As plain text, where code that stands before everything else is no example, but what is told about.
+pub(crate) fn plain_below_code(markdown: &str) -> String {
+    written(markdown, Text { is_head: true, ..Text::default() })
+}
+
+fn written(markdown: &str, mut text: Text) -> String {
     for event in events(markdown) {
         text.event(event);
     }
@@ -43,9 +51,8 @@ pub(crate) fn html(markdown: &str) -> String {
 /// The parts of a text without its tags, and without what its examples hide.
 fn events(markdown: &str) -> Vec<Event<'_>> {
     // `[Vec]` links to an item by its name alone.
-    let mut by_name = |link: BrokenLink<'_>| {
-        Some((CowStr::from(link.reference.into_string()), CowStr::from("")))
-    };
+    let mut by_name =
+        |link: BrokenLink<'_>| Some((CowStr::from(link.reference.into_string()), CowStr::from("")));
     let options = Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH;
     let parser = Parser::new_with_broken_link_callback(markdown, options, Some(&mut by_name));
     let mut is_rust = false;
@@ -105,7 +112,8 @@ struct Text {
     indent: String,
     /// For each list around, its next number if it has any.
     lists: Vec<Option<u64>>,
-    is_code: bool,
+    /// Whether nothing but code and lines between it has come yet.
+    is_head: bool,
     /// Whether a line stands between what was written and what comes.
     is_apart: bool,
 }
@@ -115,7 +123,9 @@ impl Text {
         match event {
             Event::Start(tag) => self.start(&tag),
             Event::End(tag) => self.end(tag),
-            Event::Text(text) | Event::InlineMath(text) | Event::DisplayMath(text) => self.push(&text),
+            Event::Text(text) | Event::InlineMath(text) | Event::DisplayMath(text) => {
+                self.push(&text)
+            }
             Event::Code(code) => {
                 self.push("`");
                 self.push(&code);
@@ -129,11 +139,13 @@ impl Text {
     }
 
     fn start(&mut self, tag: &Tag<'_>) {
+        self.is_head &= matches!(tag, Tag::CodeBlock(_));
         match tag {
             Tag::CodeBlock(_) => {
                 self.is_apart = true;
-                self.is_code = true;
-                self.indent.push_str("    ");
+                if !self.is_head {
+                    self.indent.push_str("    ");
+                }
             }
             Tag::List(first) => self.lists.push(*first),
             Tag::Item => {
@@ -150,6 +162,12 @@ impl Text {
             }
             Tag::BlockQuote(_) => self.indent.push_str("  "),
             Tag::TableRow | Tag::TableHead => self.end_line(),
+            Tag::TableCell => {
+                let begins = self.is_apart || self.written.is_empty();
+                if !begins && !self.written.ends_with('\n') {
+                    self.push("  ");
+                }
+            }
             _ => (),
         }
     }
@@ -160,8 +178,9 @@ impl Text {
                 self.is_apart = true;
             }
             TagEnd::CodeBlock => {
-                self.is_code = false;
-                self.shrink(4);
+                if !self.is_head {
+                    self.shrink(4);
+                }
                 self.is_apart = true;
             }
             TagEnd::List(_) => {
@@ -177,7 +196,6 @@ impl Text {
                 self.shrink(width.min(mark));
             }
             TagEnd::BlockQuote(_) => self.shrink(2),
-            TagEnd::TableCell => self.push("  "),
             _ => (),
         }
     }
@@ -222,6 +240,13 @@ mod tests {
             "Appends a `str` to\nthis string.\n\nExamples\n\n    let s = 1;\n\n    #[a]\n    # b\n\n\
              See also:\n\n- one\n  two\n- three\n\n1. four\n2. five\n\n    # stays\n\nend"
         );
+    }
+
+    #[test]
+    fn code_before_all_else_is_not_set_in() {
+        let text = "```rust\na::b\n```\n\n```rust\nfn c()\n```\n---\nText.\n```\nd();\n```";
+        assert_eq!(plain_below_code(text), "a::b\n\nfn c()\n\nText.\n\n    d();");
+        assert_eq!(plain(text), "    a::b\n\n    fn c()\n\nText.\n\n    d();");
     }
 
     #[test]

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use ra_ap_base_db::salsa::{Durability, Setter as _};
 use ra_ap_base_db::{
-    FileId, FileSet, LibraryRoots, LocalRoots, SourceDatabase as _, SourceRoot, SourceRootId, VfsPath,
+    FileId, FileSet, LibraryRoots, LocalRoots, SourceDatabase as _, SourceRoot, SourceRootId,
+    VfsPath,
 };
 use ra_ap_ide_db::RootDatabase;
 use triomphe::Arc;
@@ -63,34 +64,55 @@ impl Sources {
     /// A folder or file that cannot be read.
     pub(crate) fn read(&mut self, db: &mut RootDatabase, folders: &[PathBuf]) -> Result<()> {
         let Some(name) = folders.first() else { return Ok(()) };
+        let found = folders.iter().map(|folder| below(folder)).collect::<Result<Vec<_>>>()?;
+        self.tell(db, name, found.concat())
+    }
+
+    /// Tells of files as if they had been found in a folder.
+    ///
+    /// # Errors
+    /// A path that is no text.
+    pub(crate) fn tell(
+        &mut self,
+        db: &mut RootDatabase,
+        name: &Path,
+        found: Vec<(PathBuf, String)>,
+    ) -> Result<()> {
         let place = self.folders.iter().position(|known| known == name);
         let root = place.unwrap_or(self.folders.len());
         let id = SourceRootId(u32::try_from(root)?);
         let mut set = FileSet::default();
         let mut texts = Vec::new();
-        for (path, text) in folders.iter().map(|folder| below(folder)).collect::<Result<Vec<_>>>()?.concat()
-        {
-            let next = FileId::from_raw(u32::try_from(self.files.len())?);
-            set.insert(*self.files.entry(path.clone()).or_insert(next), vfs_path(&path)?);
-            texts.push((self.files[&path], text));
+        for (path, text) in found {
+            let (name, next) = (vfs_path(&path)?, u32::try_from(self.files.len())?);
+            let (file, is_new) = match self.files.get(&path) {
+                Some(file) => (*file, false),
+                None => (FileId::from_raw(next), true),
+            };
+            self.files.insert(path, file);
+            set.insert(file, name);
+            texts.push((file, text, is_new));
         }
         if place.is_none() {
-            self.folders.push(name.clone());
+            self.folders.push(name.to_owned());
         }
+        let library = SourceRoot::new_library(set);
+        let is_as_before = place.is_some() && *db.source_root(id).source_root(db) == library;
         // Libraries seldom change: that need not be asked again after each key.
-        for file in set.iter() {
-            db.set_file_source_root_with_durability(file, id, Durability::MEDIUM);
+        if !is_as_before {
+            for file in library.iter() {
+                db.set_file_source_root_with_durability(file, id, Durability::MEDIUM);
+            }
+            db.set_source_root_with_durability(id, Arc::new(library), Durability::MEDIUM);
+            let libraries = (1..self.folders.len()).map(|place| SourceRootId(place as u32));
+            LibraryRoots::get(db).set_roots(db).to(libraries.collect());
         }
-        db.set_source_root_with_durability(
-            id,
-            Arc::new(SourceRoot::new_library(set)),
-            Durability::MEDIUM,
-        );
-        for (file, text) in texts {
-            db.set_file_text_with_durability(file, &text, Durability::HIGH);
+        // What is told again counts as changed, and with it all that follows from it.
+        for (file, text, is_new) in texts {
+            if is_new || **db.file_text(file).text(db) != *text {
+                db.set_file_text_with_durability(file, &text, Durability::HIGH);
+            }
         }
-        let libraries = (1..self.folders.len()).map(|place| SourceRootId(place as u32));
-        LibraryRoots::get(db).set_roots(db).to(libraries.collect());
         Ok(())
     }
 }

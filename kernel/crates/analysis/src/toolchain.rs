@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
+use ra_ap_base_db::Version;
 use ra_ap_base_db::target::{Arch, TargetData, TargetLoadResult};
 use ra_ap_cfg::{CfgAtom, CfgOptions};
 use ra_ap_intern::Symbol;
@@ -14,6 +15,8 @@ use serde::Deserialize;
 pub(crate) struct Toolchain {
     /// The name of the platform that it compiles for, as cargo wants it.
     pub(crate) host: String,
+    /// Which version it is; what is not stable in it is not offered.
+    pub(crate) version: Option<Version>,
     /// Where the sources of the standard library are, if they are installed.
     pub(crate) library: Option<PathBuf>,
     /// What `cfg` holds in every crate.
@@ -36,22 +39,14 @@ impl Toolchain {
     pub(crate) fn of(rustc: &Path) -> Result<Toolchain> {
         // The layout of types is told to nightly compilers, and to those that are to be one.
         let print = ["host-tuple", "sysroot", "cfg", "target-spec-json"];
-        let output = Command::new(rustc)
-            .args(print.iter().flat_map(|what| ["--print", *what]))
-            .arg("-Zunstable-options")
-            .env("RUSTC_BOOTSTRAP", "1")
-            .output()
-            .with_context(|| format!("{} does not start", rustc.display()))?;
-        ensure!(
-            output.status.success(),
-            "{} does not tell its configuration: {}",
-            rustc.display(),
-            String::from_utf8_lossy(&output.stderr).trim()
-        );
-        Toolchain::read(&String::from_utf8(output.stdout).context("rustc's answer is no text")?)
+        let mut command = Command::new(rustc);
+        command.args(print.iter().flat_map(|what| ["--print", *what])).arg("-Zunstable-options");
+        let answer = answer_of(command.env("RUSTC_BOOTSTRAP", "1"))?;
+        let version = answer_of(Command::new(rustc).arg("--version"))?;
+        Toolchain::read(&answer, &version)
     }
 
-    fn read(answer: &str) -> Result<Toolchain> {
+    fn read(answer: &str, version: &str) -> Result<Toolchain> {
         let (lines, json) = answer.split_at(answer.find("\n{").map_or(answer.len(), |end| end + 1));
         let mut lines = lines.lines();
         let host = lines.next().context("rustc names no platform")?.to_owned();
@@ -71,9 +66,20 @@ impl Toolchain {
                 arch: Arch::Other,
             })
             .map_err(|error| format!("rustc does not tell how large types are: {error}").into());
+        let version = version.split_whitespace().nth(1).and_then(|it| Version::parse(it).ok());
         let library = library.join("core/src/lib.rs").is_file().then_some(library);
-        Ok(Toolchain { host, library, cfg: cfg.collect(), target })
+        Ok(Toolchain { host, version, library, cfg: cfg.collect(), target })
     }
+}
+
+fn answer_of(command: &mut Command) -> Result<String> {
+    let output = command.output().with_context(|| format!("{command:?} does not start"))?;
+    ensure!(
+        output.status.success(),
+        "{command:?} fails: {}",
+        String::from_utf8_lossy(&output.stderr).trim()
+    );
+    String::from_utf8(output.stdout).context("rustc's answer is no text")
 }
 
 #[cfg(test)]
@@ -84,7 +90,8 @@ mod tests {
     fn an_answer_is_read() {
         let answer = "x86_64-unknown-linux-gnu\n/rust\nunix\ntarget_os=\"linux\"\n\
                       {\n \"data-layout\": \"e-m:e\"\n}\n";
-        let toolchain = Toolchain::read(answer).unwrap();
+        let toolchain = Toolchain::read(answer, "rustc 1.95.0 (59807616e 2026-04-14)\n").unwrap();
+        assert_eq!(toolchain.version, Some(Version::new(1, 95, 0)));
         assert_eq!(toolchain.host, "x86_64-unknown-linux-gnu");
         assert_eq!(toolchain.library, None);
         assert!(toolchain.cfg.check_atom(&CfgAtom::Flag(Symbol::intern("unix"))));
@@ -94,10 +101,10 @@ mod tests {
 
     #[test]
     fn without_a_layout_the_rest_is_known() {
-        let toolchain = Toolchain::read("host\n/rust\nunix\n").unwrap();
+        let toolchain = Toolchain::read("host\n/rust\nunix\n", "rustc of my own").unwrap();
         assert!(toolchain.target.is_err());
         assert!(toolchain.cfg.check_atom(&CfgAtom::Flag(Symbol::intern("unix"))));
-        assert!(Toolchain::read("").is_err());
+        assert!(Toolchain::read("", "").is_err());
     }
 
     #[test]
