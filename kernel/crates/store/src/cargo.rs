@@ -192,10 +192,6 @@ impl Request<'_> {
             built.call = arguments.map(|a| String::from_utf8_lossy(a).into_owned()).collect();
             return Ok(Ok(built));
         }
-        use std::os::unix::process::ExitStatusExt as _;
-        if output.status.signal().is_some() && !tells_of_no_room(&output.stderr) {
-            return Err(Error::Interrupted);
-        }
         let began = !built.artifacts.is_empty()
             || !errors.is_empty()
             || output.stderr.lines().any(|line| line.trim_start().starts_with("Compiling "));

@@ -73,8 +73,9 @@ struct Wanted {
     versions: Option<String>,
     /// Names the graph.
     key: String,
-    /// Names the versions that were taken for these dependencies.
-    versions_key: String,
+    /// Where the versions are kept that were taken for these dependencies, if this session has none of
+    /// its own: those of the next one are to be the same.
+    keep_versions: Option<PathBuf>,
     toolchain: Toolchain,
     environment: Environment,
 }
@@ -176,8 +177,7 @@ impl Crates {
             .with_context(|| format!("{} cannot be made", self.folder.display()))?;
         let wanted = self.wanted(&dependencies)?;
         let resolved = self.resolve(&wanted, say)?;
-        let (mut linked, layers_used) = self.prelinked(resolved.linked, &wanted, say)?;
-        linked.packages.dedup();
+        let (linked, layers_used) = self.prelinked(resolved.linked, &wanted, say)?;
         let added = Added { compiled: resolved.compiled, ..compare(&self.linked, &linked) };
         self.publish(&wanted.manifest, &resolved.graph.versions)?;
         let mark = Graph::mark(&resolved.place, &resolved.key);
@@ -217,26 +217,29 @@ impl Crates {
         };
         self.toolchain = Some(toolchain.clone());
         let manifest = manifest::text(dependencies)?;
-        let versions_key = hash_of([manifest.as_str()]);
+        let read = |path: &Path| {
+            let text = fs::read_to_string(path);
+            text.with_context(|| format!("{} cannot be read", path.display()))
+        };
         let own = self.manifest_folder().join(LOCK);
-        let versions = match &self.lock_file {
-            Some(path) => Some(
-                fs::read_to_string(path)
-                    .with_context(|| format!("{} cannot be read", path.display()))?,
-            ),
-            None => fs::read_to_string(own)
-                .or_else(|_| fs::read_to_string(self.store.versions(&versions_key)))
-                .ok(),
+        let kept = self.store.versions(&hash_of([manifest.as_str()]));
+        let (versions, keep_versions) = if let Some(path) = &self.lock_file {
+            (Some(read(path)?), None)
+        } else if own.exists() {
+            (Some(read(&own)?), None)
+        } else {
+            (kept.exists().then(|| read(&kept)).transpose()?, Some(kept))
         };
         // All that has a say in what cargo does, but for what the graph itself notes.
         let configurations = self.configurations(&environment);
-        let mut parts = vec![manifest.as_str(), versions.as_deref().unwrap_or_default()];
+        let locked = if self.lock_file.is_some() { "exactly" } else { "" };
+        let mut parts = vec![manifest.as_str(), versions.as_deref().unwrap_or_default(), locked];
         for (name, value) in environment.iter().filter(|(name, _)| is_of_cargo(name)) {
             parts.extend([name.as_str(), value.as_str()]);
         }
         parts.extend(configurations.iter().map(String::as_str));
         let key = hash_of(parts);
-        Ok(Wanted { manifest, versions, key, versions_key, toolchain, environment })
+        Ok(Wanted { manifest, versions, key, keep_versions, toolchain, environment })
     }
 
     /// The texts of cargo's configurations that hold in the session's folder.
@@ -340,11 +343,12 @@ impl Crates {
             let built = match self.build(&request, say)? {
                 Ok(built) => built,
                 Err(failure) => {
-                    let found = units::check(place, &failure.built, &wanted.environment);
-                    let found = found.map(|found| found.altered).unwrap_or_default();
                     if failure.tells_of_no_room() {
                         return Err(Error::NoRoom(no_room_in(&failure)));
                     }
+                    // A crate that was altered may be why another does not compile.
+                    let found = units::check(place, &failure.built, &wanted.environment);
+                    let found = found.map_err(room)?.altered;
                     if found.is_empty() {
                         return Err(self.told(failure));
                     }
@@ -361,15 +365,16 @@ impl Crates {
             }
             let versions = fs::read_to_string(adding.join(LOCK)).context("cargo wrote no lock")?;
             let manifests = manifests(&built)?;
-            let since = nanoseconds(began);
-            let known = !manifests.changed_after(since);
+            // Else it is not known which of two manifests cargo has read.
+            let known = !manifests.changed_after(nanoseconds(began)) && found.known;
             let graph = Graph::of(&built, found.units, place, versions, manifests)?;
-            if known && !graph.inputs.changed_after(since) {
+            if known {
                 graph.keep(place, &wanted.key).map_err(room)?;
             }
-            if self.lock_file.is_none() {
-                let path = self.store.versions(&wanted.versions_key);
-                shared::files::replace(&path, graph.versions.as_bytes()).map_err(room)?;
+            if let Some(path) = &wanted.keep_versions
+                && !self.alone
+            {
+                shared::files::replace(path, graph.versions.as_bytes()).map_err(room)?;
             }
             let linked = linked::link(&graph, place, &self.crates()).map_err(no_room_here)?;
             let Some(linked) = linked else { continue };

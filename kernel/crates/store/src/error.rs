@@ -30,10 +30,11 @@ pub enum Error {
 
 /// Whether a text tells of a disk that is full or cannot be written.
 pub(crate) fn tells_of_no_room(text: &str) -> bool {
-    const SIGNS: [&str; 5] = [
+    const SIGNS: [&str; 6] = [
         "No space left on device",
         "(os error 28)",
         "File too large",
+        "SIGXFSZ",
         "Disk quota exceeded",
         "Read-only file system",
     ];

@@ -62,6 +62,8 @@ pub(crate) struct Found {
     pub units: Vec<Unit>,
     /// Units whose files were changed by somebody else; they are gone now.
     pub altered: Vec<String>,
+    /// Whether it is known of each what it was made of.
+    pub known: bool,
 }
 
 impl Unit {
@@ -230,12 +232,14 @@ pub(crate) fn check(
     environment: &Environment,
 ) -> anyhow::Result<Found> {
     let target = place.target();
-    let mut found = Found::default();
+    let mut found = Found { known: true, ..Found::default() };
     let mut add = |unit: Unit, altered: bool| -> anyhow::Result<()> {
         if altered {
             unit.discard(place)?;
             found.altered.push(format!("{} v{}", unit.package, unit.version));
         } else {
+            // Only a unit of unknown sources is without a note.
+            found.known &= unit.note(place).exists();
             found.units.push(unit);
         }
         Ok(())
@@ -289,7 +293,7 @@ fn noted(mut unit: Unit, files: &[PathBuf], inputs: Inputs, place: &Place) -> an
     unit.files = relative(files, &place.target())?;
     let listed = || Some(modified(&dependency_note(&unit, place)?.metadata().ok()?));
     let made = unit.ran.or_else(listed);
-    if unit.local && made.is_none_or(|made| inputs.changed_after(made)) {
+    if made.is_none_or(|made| inputs.changed_after(made)) {
         // Which of two contents was compiled is not known: the next session compiles it again.
         unit.forget(place)?;
     } else {
