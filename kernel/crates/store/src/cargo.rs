@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::Context as _;
 use serde::Deserialize;
 
-use crate::error::{Error, tells_of_no_room};
+use crate::error::{Error, is_full, tells_of_a_bus_error, tells_of_no_room};
 use crate::inputs::Environment;
 use crate::manifest::PACKAGE;
 use crate::place::{CALL, Place, Toolchain};
@@ -275,10 +275,14 @@ fn progress(line: &str) -> Option<String> {
 pub(crate) const WAITING: &str = "waiting for another notebook that compiles crates";
 
 impl Failure {
-    /// All that was said, to look for signs in it.
-    pub(crate) fn tells_of_no_room(&self) -> bool {
-        tells_of_no_room(&self.stderr)
-            || self.errors.iter().any(|(_, rendered)| tells_of_no_room(rendered))
+    /// What tells that the disk of a folder is full or closed, if that is why.
+    pub(crate) fn no_room(&self, folder: &Path) -> Option<String> {
+        let texts = self.errors.iter().map(|(_, text)| text.as_str());
+        let mut lines = texts.chain([self.stderr.as_str()]).flat_map(str::lines);
+        let line = lines.find(|line| {
+            tells_of_no_room(line) || (tells_of_a_bus_error(line) && is_full(folder))
+        })?;
+        Some(line.trim().trim_start_matches("error: ").to_owned())
     }
 
     /// In words for readers.

@@ -204,7 +204,8 @@ fn items(place: &Place) -> Result<Vec<Item>> {
     for layer in layers {
         let path = layer?.path();
         let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
-        if hidden && !modified(&path).is_some_and(|at| at.elapsed().is_ok_and(|age| age > AN_HOUR)) {
+        if hidden && !modified(&path).is_some_and(|at| at.elapsed().is_ok_and(|age| age > AN_HOUR))
+        {
             // One that is being made, by a session that holds no lock for it.
             continue;
         }

@@ -14,7 +14,7 @@ use anyhow::{Context as _, anyhow};
 use serde::{Deserialize, Serialize};
 
 use crate::content::{Now, State, hash_of};
-use crate::error::{Error, tells_of_no_room};
+use crate::error::{Error, is_full, tells_of_a_bus_error, tells_of_no_room};
 use crate::inputs::Environment;
 use crate::linked::{Layer, Linked, bring};
 use crate::linker::{CONTENTS, STAND_INS};
@@ -141,8 +141,9 @@ impl Prelinker<'_> {
             fs::create_dir_all(root)?;
             tempfile::Builder::new().prefix(PART).tempdir_in(root)
         };
-        let work = begin()
-            .map_err(|error| Error::NoRoom(format!("{} cannot be made: {error}", root.display())))?;
+        let work = begin().map_err(|error| {
+            Error::NoRoom(format!("{} cannot be made: {error}", root.display()))
+        })?;
         let empty = work.path().join(EMPTY);
         fs::create_dir(&empty).context("a folder cannot be made")?;
         let source = work.path().join("crates.rs");
@@ -182,6 +183,9 @@ impl Prelinker<'_> {
         rustc.arg("--out-dir").arg(work.path()).arg(&source);
         rustc.env(STAND_INS, &empty).env(CONTENTS, &contents);
         let output = self.interrupter.run(&mut rustc, &mut |_| ())?;
+        if !output.status.success() && tells_of_a_bus_error(&output.stderr) && is_full(root) {
+            return Err(Error::NoRoom(format!("{} is full", root.display())));
+        }
         if !output.status.success() {
             return Err(anyhow!("{}", output.stderr.trim_end()))?;
         }

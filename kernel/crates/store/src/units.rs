@@ -36,8 +36,8 @@ pub(crate) struct Unit {
     pub profile: PathBuf,
     /// Its files, within the target directory.
     pub files: BTreeMap<PathBuf, State>,
-    /// When it was made, for the run of a build script, of which cargo does not say whether it ran.
-    pub ran: Option<i64>,
+    /// When cargo began to make it.
+    pub began: i64,
     /// What it was made of.
     pub inputs: Inputs,
 }
@@ -101,9 +101,13 @@ impl Unit {
             kind,
             profile: PathBuf::new(),
             files: BTreeMap::new(),
-            ran: None,
+            began: 0,
             inputs: Inputs::default(),
         })
+    }
+
+    fn described(&self) -> String {
+        format!("{} v{}", self.package, self.version)
     }
 
     /// Where the note about it is. Those of local crates are read before each build.
@@ -121,6 +125,20 @@ impl Unit {
     fn run_folder(&self, place: &Place) -> PathBuf {
         let name = format!("{}-{}", self.package, self.hash);
         place.target().join(&self.profile).join("build").join(name)
+    }
+
+    /// When cargo began to make what there is now; None where it never did.
+    fn begun(&self, place: &Place) -> Option<i64> {
+        let folder = match self.kind {
+            Kind::ScriptRun => self.run_folder(place),
+            _ => self.fingerprint(place),
+        };
+        Some(modified(&folder.join("invoked.timestamp").metadata().ok()?))
+    }
+
+    /// The note about what there is now: one about what was there before says nothing.
+    fn noted(&self, place: &Place) -> Option<Unit> {
+        read(&self.note(place)).filter(|note| note.began == self.began)
     }
 
     /// Makes cargo make it anew.
@@ -163,7 +181,8 @@ pub(crate) fn remove(path: &Path) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// A store that cannot be written.
-pub(crate) fn settle(place: &Place) -> anyhow::Result<()> {
+pub(crate) fn settle(place: &Place) -> anyhow::Result<Vec<String>> {
+    let mut found = Vec::new();
     let entries = fs::read_dir(place.units()).context("the notes of the store cannot be read")?;
     for entry in entries {
         let path = entry?.path();
@@ -175,12 +194,17 @@ pub(crate) fn settle(place: &Place) -> anyhow::Result<()> {
             remove(&path)?;
             continue;
         };
-        // A session that was killed may have made another one of it: the note is not about that.
+        // A session that was killed has made another one of it: the note is not about that.
+        if unit.begun(place) != Some(unit.began) {
+            unit.forget(place)?;
+            continue;
+        }
         let target = place.target();
         let same =
             |(file, state): (&PathBuf, &State)| state.compare(&target.join(file)) != Now::Other;
         if !unit.files.iter().all(same) {
-            unit.forget(place)?;
+            unit.discard(place)?;
+            found.push(unit.described());
             continue;
         }
         match unit.inputs.compare(None) {
@@ -199,7 +223,7 @@ pub(crate) fn settle(place: &Place) -> anyhow::Result<()> {
             set_modified(&note, newest)?;
         }
     }
-    Ok(())
+    Ok(found)
 }
 
 /// Cargo's list of what a unit was made of; its time is what cargo compares sources with.
@@ -236,7 +260,7 @@ pub(crate) fn check(
     let mut add = |unit: Unit, altered: bool| -> anyhow::Result<()> {
         if altered {
             unit.discard(place)?;
-            found.altered.push(format!("{} v{}", unit.package, unit.version));
+            found.altered.push(unit.described());
         } else {
             // Only a unit of unknown sources is without a note.
             found.known &= unit.note(place).exists();
@@ -246,7 +270,8 @@ pub(crate) fn check(
     };
     for artifact in &built.artifacts {
         let Some(mut unit) = Unit::of_artifact(artifact, &target) else { continue };
-        let note = read(&unit.note(place)).filter(|_| artifact.fresh);
+        unit.began = unit.begun(place).with_context(|| vanished(&unit))?;
+        let note = unit.noted(place).filter(|_| artifact.fresh);
         if note.is_none() && artifact.fresh && changed_since(&unit, &artifact.files, place) {
             unit.files = relative(&artifact.files, &target)?;
             add(unit, true)?;
@@ -267,8 +292,8 @@ pub(crate) fn check(
     for script in &built.scripts {
         let Some(mut unit) = Unit::of_script(script, &target) else { continue };
         let folder = unit.run_folder(place);
-        unit.ran = Some(modified(&folder.join("invoked.timestamp").metadata()?));
-        if let Some(note) = read(&unit.note(place)).filter(|note| note.ran == unit.ran) {
+        unit.began = unit.begun(place).with_context(|| vanished(&unit))?;
+        if let Some(note) = unit.noted(place) {
             let (unit, altered) = compared(note, place)?;
             add(unit, altered)?;
             continue;
@@ -288,12 +313,14 @@ pub(crate) fn check(
     Ok(found)
 }
 
+fn vanished(unit: &Unit) -> String {
+    format!("{} was removed by another program while it was made", unit.described())
+}
+
 /// Notes what was made.
 fn noted(mut unit: Unit, files: &[PathBuf], inputs: Inputs, place: &Place) -> anyhow::Result<Unit> {
     unit.files = relative(files, &place.target())?;
-    let listed = || Some(modified(&dependency_note(&unit, place)?.metadata().ok()?));
-    let made = unit.ran.or_else(listed);
-    if made.is_none_or(|made| inputs.changed_after(made)) {
+    if inputs.changed_after(unit.began) {
         // Which of two contents was compiled is not known: the next session compiles it again.
         unit.forget(place)?;
     } else {

@@ -86,8 +86,7 @@ impl Session {
     /// Adds what lines of `[dependencies]` say.
     pub(crate) fn add(&mut self, lines: &str) -> Result<Added, Error> {
         let table: toml::Table = lines.parse().unwrap();
-        let new: Vec<_> =
-            table.into_iter().map(|(name, spec)| Dependency { name, spec }).collect();
+        let new: Vec<_> = table.into_iter().map(|(name, spec)| Dependency { name, spec }).collect();
         let told = &self.told;
         self.crates.add(&new, &|line| told.borrow_mut().push(line.to_owned()))
     }
