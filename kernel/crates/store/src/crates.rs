@@ -344,7 +344,7 @@ impl Crates {
             locked: self.lock_file.is_some(),
         };
         // A file system's clock may be a little behind.
-        let began = SystemTime::now() - Duration::from_millis(20);
+        let since = nanoseconds(SystemTime::now() - Duration::from_millis(20));
         let mut compiled = false;
         for _ in 0..ATTEMPTS {
             let built = match self.build(&request, say)? {
@@ -354,18 +354,18 @@ impl Crates {
                         return Err(Error::NoRoom(why));
                     }
                     // A crate that was altered may be why another does not compile.
-                    let found = units::check(place, &failure.built, &wanted.environment);
-                    let found = found.map_err(room)?.altered;
-                    if found.is_empty() {
+                    let found = units::check(place, &failure.built, since, &wanted.environment);
+                    let found = found.map_err(room)?;
+                    if !found.again {
                         return Err(self.told(failure));
                     }
-                    found.iter().for_each(|name| say(&altered(name)));
+                    found.altered.iter().for_each(|name| say(&altered(name)));
                     continue;
                 }
             };
             compiled |= built.artifacts.iter().any(|artifact| !artifact.fresh);
-            let found = units::check(place, &built, &wanted.environment).map_err(room)?;
-            if !found.altered.is_empty() {
+            let found = units::check(place, &built, since, &wanted.environment).map_err(room)?;
+            if found.again {
                 let names: BTreeSet<_> = found.altered.iter().collect();
                 names.into_iter().for_each(|name| say(&altered(name)));
                 continue;
@@ -373,7 +373,8 @@ impl Crates {
             let versions = fs::read_to_string(adding.join(LOCK)).context("cargo wrote no lock")?;
             let manifests = manifests(&built)?;
             // Else it is not known which of two manifests cargo has read.
-            let known = !manifests.changed_after(nanoseconds(began)) && found.known;
+            let known =
+                !manifests.changed_after(since) && !found.units.iter().any(|unit| unit.doubtful);
             let graph = Graph::of(&built, found.units, place, versions, manifests)?;
             // For a session that begins with the same versions, and for one that begins with these.
             let begun = wanted.versions.as_ref().filter(|versions| **versions != graph.versions);

@@ -40,6 +40,8 @@ pub(crate) struct Unit {
     pub began: i64,
     /// What it was made of.
     pub inputs: Inputs,
+    /// Whether a source was changed while it was made: which content was compiled is not known then.
+    pub doubtful: bool,
 }
 
 /// What a unit is.
@@ -62,8 +64,8 @@ pub(crate) struct Found {
     pub units: Vec<Unit>,
     /// Units whose files were changed by somebody else; they are gone now.
     pub altered: Vec<String>,
-    /// Whether it is known of each what it was made of.
-    pub known: bool,
+    /// Whether cargo must be called again, since something is gone.
+    pub again: bool,
 }
 
 impl Unit {
@@ -103,6 +105,7 @@ impl Unit {
             files: BTreeMap::new(),
             began: 0,
             inputs: Inputs::default(),
+            doubtful: false,
         })
     }
 
@@ -110,9 +113,9 @@ impl Unit {
         format!("{} v{}", self.package, self.version)
     }
 
-    /// Where the note about it is. Those of local crates are read before each build.
+    /// Where the note about it is. Those that may ask for a compilation are read before each build.
     fn note(&self, place: &Place) -> PathBuf {
-        let ending = if self.local { LOCAL } else { "json" };
+        let ending = if self.local || self.doubtful { LOCAL } else { "json" };
         place.units().join(format!("{}-{}.{ending}", self.package, self.hash))
     }
 
@@ -141,15 +144,24 @@ impl Unit {
         read(&self.note(place)).filter(|note| note.began == self.began)
     }
 
-    /// Makes cargo make it anew.
+    /// Makes cargo make it anew, and with it all that leans on it: for cargo those are stale if files
+    /// are missing. A build script finds again what it made before.
     fn forget(&self, place: &Place) -> anyhow::Result<()> {
         remove(&self.fingerprint(place))?;
-        remove(&self.note(place))
+        remove(&self.note(place))?;
+        if self.kind == Kind::ScriptRun {
+            return remove(&self.run_folder(place).join(OUTPUT));
+        }
+        self.remove_files(place)
     }
 
-    /// The same, and removes what it has made.
+    /// The same, and removes all that it has made.
     fn discard(&self, place: &Place) -> anyhow::Result<()> {
         self.forget(place)?;
+        self.remove_files(place)
+    }
+
+    fn remove_files(&self, place: &Place) -> anyhow::Result<()> {
         let target = place.target();
         self.files.keys().try_for_each(|file| remove(&target.join(file)))
     }
@@ -160,6 +172,8 @@ impl Unit {
 }
 
 const LOCAL: &str = "local.json";
+/// What a build script has written to its standard output.
+const OUTPUT: &str = "output";
 
 /// Removes a file or folder; one that is not there is as good.
 pub(crate) fn remove(path: &Path) -> anyhow::Result<()> {
@@ -189,20 +203,17 @@ pub(crate) fn settle(place: &Place) -> anyhow::Result<Vec<String>> {
         if !path.to_string_lossy().ends_with(LOCAL) {
             continue;
         }
-        // A note that cannot be read says nothing about its unit: cargo then goes by times alone.
+        // A note that cannot be read says nothing about its unit, as if there were none.
         let Some(mut unit) = read(&path) else {
             remove(&path)?;
             continue;
         };
         // A session that was killed has made another one of it: the note is not about that.
-        if unit.begun(place) != Some(unit.began) {
+        if unit.doubtful || unit.begun(place) != Some(unit.began) {
             unit.forget(place)?;
             continue;
         }
-        let target = place.target();
-        let same =
-            |(file, state): (&PathBuf, &State)| state.compare(&target.join(file)) != Now::Other;
-        if !unit.files.iter().all(same) {
+        if unit.is_altered(place)? {
             unit.discard(place)?;
             found.push(unit.described());
             continue;
@@ -245,60 +256,28 @@ fn read(path: &Path) -> Option<Unit> {
     serde_json::from_slice(&fs::read(path).ok()?).ok()
 }
 
-/// After a build: compares what was there with the notes, and notes what is new. What was altered is
-/// removed, and cargo is to be called again.
+/// After a build, which began at a time: compares what was there with the notes, and notes what is new.
+/// What was altered is removed, and cargo is to be called again.
 ///
 /// # Errors
 /// A store that cannot be written, or that somebody clears meanwhile.
 pub(crate) fn check(
     place: &Place,
     built: &Built,
+    since: i64,
     environment: &Environment,
 ) -> anyhow::Result<Found> {
     let target = place.target();
-    let mut found = Found { known: true, ..Found::default() };
-    let mut add = |unit: Unit, altered: bool| -> anyhow::Result<()> {
-        if altered {
-            unit.discard(place)?;
-            found.altered.push(unit.described());
-        } else {
-            // Only a unit of unknown sources is without a note.
-            found.known &= unit.note(place).exists();
-            found.units.push(unit);
-        }
-        Ok(())
-    };
+    let mut found = Found::default();
     for artifact in &built.artifacts {
-        let Some(mut unit) = Unit::of_artifact(artifact, &target) else { continue };
-        unit.began = unit.begun(place).with_context(|| vanished(&unit))?;
-        let note = unit.noted(place).filter(|_| artifact.fresh);
-        if note.is_none() && artifact.fresh && changed_since(&unit, &artifact.files, place) {
-            unit.files = relative(&artifact.files, &target)?;
-            add(unit, true)?;
-            continue;
-        }
-        let Some(note) = note else {
-            match inputs_of_artifact(artifact, &unit, environment) {
-                Ok(inputs) => add(noted(unit, &artifact.files, inputs, place)?, false)?,
-                // Without the list of its sources no change of them would be noticed.
-                Err(_) if artifact.fresh => add(unit, true)?,
-                Err(error) => return Err(error),
-            }
-            continue;
-        };
-        let (unit, altered) = compared(note, place)?;
-        add(unit, altered)?;
+        let Some(unit) = Unit::of_artifact(artifact, &target) else { continue };
+        let inputs = |unit: &Unit| inputs_of_artifact(artifact, unit, environment);
+        found.judge(unit, place, since, &artifact.files, &inputs)?;
     }
     for script in &built.scripts {
-        let Some(mut unit) = Unit::of_script(script, &target) else { continue };
+        let Some(unit) = Unit::of_script(script, &target) else { continue };
         let folder = unit.run_folder(place);
-        unit.began = unit.begun(place).with_context(|| vanished(&unit))?;
-        if let Some(note) = unit.noted(place) {
-            let (unit, altered) = compared(note, place)?;
-            add(unit, altered)?;
-            continue;
-        }
-        let mut files = vec![folder.join("output")];
+        let mut files = vec![folder.join(OUTPUT)];
         for entry in WalkDir::new(&script.out) {
             let entry = entry?;
             if entry.file_type().is_file() {
@@ -307,44 +286,82 @@ pub(crate) fn check(
         }
         let of_it = built.artifacts.iter().find(|artifact| artifact.package == script.package);
         let package = of_it.map(|artifact| artifact.folder.as_path());
-        let inputs = inputs_of_run(&folder, package, unit.local, environment)?;
-        add(noted(unit, &files, inputs, place)?, false)?;
+        let inputs = |unit: &Unit| inputs_of_run(&folder, package, unit.local, environment);
+        found.judge(unit, place, since, &files, &inputs)?;
     }
     Ok(found)
 }
 
-fn vanished(unit: &Unit) -> String {
-    format!("{} was removed by another program while it was made", unit.described())
-}
-
-/// Notes what was made.
-fn noted(mut unit: Unit, files: &[PathBuf], inputs: Inputs, place: &Place) -> anyhow::Result<Unit> {
-    unit.files = relative(files, &place.target())?;
-    if inputs.changed_after(unit.began) {
-        // Which of two contents was compiled is not known: the next session compiles it again.
-        unit.forget(place)?;
-    } else {
-        unit.inputs = inputs;
-        unit.write(place)?;
-    }
-    Ok(unit)
-}
-
-/// Compares the files of a unit with the note about it. The second is whether they were altered.
-fn compared(mut note: Unit, place: &Place) -> anyhow::Result<(Unit, bool)> {
-    let target = place.target();
-    let mut touched = false;
-    for (file, state) in &mut note.files {
-        match state.compare(&target.join(file)) {
-            Now::Same => {}
-            Now::Touched(now) => (*state, touched) = (now, true),
-            Now::Other => return Ok((note, true)),
+impl Found {
+    fn judge(
+        &mut self,
+        mut unit: Unit,
+        place: &Place,
+        since: i64,
+        files: &[PathBuf],
+        inputs: &dyn Fn(&Unit) -> anyhow::Result<Inputs>,
+    ) -> anyhow::Result<()> {
+        let begun = unit.begun(place);
+        unit.began = begun.with_context(|| format!("{} is gone", unit.described()))?;
+        if let Some(mut note) = unit.noted(place) {
+            if note.is_altered(place)? {
+                note.discard(place)?;
+                self.altered.push(note.described());
+                self.again = true;
+            } else {
+                self.units.push(note);
+            }
+            return Ok(());
         }
+        unit.files = relative(files, &place.target())?;
+        let fresh = unit.began < since;
+        if fresh && changed_since(&unit, files, place) {
+            unit.discard(place)?;
+            self.altered.push(unit.described());
+            self.again = true;
+            return Ok(());
+        }
+        match inputs(&unit) {
+            Ok(inputs) => unit.inputs = inputs,
+            // Without the list of its sources no change of them would be noticed.
+            Err(_) if fresh => {
+                unit.discard(place)?;
+                self.again = true;
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        }
+        unit.doubtful = unit.inputs.changed_after(unit.began);
+        if unit.doubtful && fresh {
+            // Of a session that was killed, and changed since.
+            unit.forget(place)?;
+            self.again = true;
+            return Ok(());
+        }
+        // One that is made at this moment is taken; the next session makes it again.
+        unit.write(place)?;
+        self.units.push(unit);
+        Ok(())
     }
-    if touched {
-        note.write(place)?;
+}
+
+impl Unit {
+    /// Whether a file is another than the note says. Other times are noted.
+    fn is_altered(&mut self, place: &Place) -> anyhow::Result<bool> {
+        let target = place.target();
+        let mut touched = false;
+        for (file, state) in &mut self.files {
+            match state.compare(&target.join(file)) {
+                Now::Same => {}
+                Now::Touched(now) => (*state, touched) = (now, true),
+                Now::Other => return Ok(true),
+            }
+        }
+        if touched {
+            self.write(place)?;
+        }
+        Ok(false)
     }
-    Ok((note, false))
 }
 
 fn relative(files: &[PathBuf], target: &Path) -> anyhow::Result<BTreeMap<PathBuf, State>> {
@@ -402,7 +419,7 @@ fn inputs_of_run(
     local: bool,
     environment: &Environment,
 ) -> anyhow::Result<Inputs> {
-    let output = fs::read(folder.join("output")).context("a build script without an output")?;
+    let output = fs::read(folder.join(OUTPUT)).context("a build script without an output")?;
     let output = String::from_utf8_lossy(&output);
     let told = |about: &str| -> Vec<String> {
         let lines = output.lines().filter_map(|line| line.strip_prefix("cargo:"));

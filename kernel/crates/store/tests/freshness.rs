@@ -131,3 +131,34 @@ fn what_a_build_script_reads_counts_by_content_too() {
     touch(&file, SystemTime::now() - Duration::from_secs(100_000));
     assert_eq!(compiles(&world, ONE), (some("one"), 2));
 }
+
+#[test]
+fn what_leans_on_a_crate_that_has_changed_is_compiled_with_it() {
+    let world = World::new();
+    world.write("low", "", "pub const VALUE: i64 = 1;");
+    let low = "[dependencies]\nlow = { path = '../low' }\n";
+    world.write("one", low, "pub fn value() -> i64 { low::VALUE }");
+    assert_eq!(compiles(&world, ONE), (vec!["low".to_owned(), "one".to_owned()], 1));
+    let file = world.path("low/src/lib.rs");
+    fs::write(&file, "pub const VALUE: i64 = 2;").unwrap();
+    touch(&file, SystemTime::now() - Duration::from_secs(100_000));
+    assert_eq!(compiles(&world, ONE), (vec!["low".to_owned(), "one".to_owned()], 2));
+    assert_eq!(compiles(&world, ONE), (vec![], 2));
+}
+
+#[test]
+fn what_a_killed_session_has_left_goes_by_content_too() {
+    let world = world();
+    // As if it had been killed before it could note anything.
+    for note in ["units", "graphs"] {
+        for file in world.files_of_store("").iter().filter(|f| f.parent().unwrap().ends_with(note))
+        {
+            fs::remove_file(file).unwrap();
+        }
+    }
+    let file = world.path("one/src/inner.rs");
+    fs::write(&file, "pub const VALUE: i64 = 2;").unwrap();
+    touch(&file, SystemTime::now() - Duration::from_secs(100_000));
+    let (_, found) = compiles(&world, ONE);
+    assert_eq!(found, 2);
+}
