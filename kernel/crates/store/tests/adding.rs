@@ -260,3 +260,32 @@ fn a_session_without_crates_costs_nothing() {
     assert_eq!(world.store().size().unwrap(), 0);
     assert!(world.store().list().unwrap().is_empty());
 }
+
+#[test]
+fn crates_that_do_not_go_into_one_library_are_linked_one_by_one() {
+    let world = World::new();
+    world.write("one", "", "pub fn value() -> i64 { 4 }");
+    let mut session = world.session("session");
+    session.crates.set_env("RUSTFLAGS", "-C linker=cc");
+    session.add("one = { path = 'one' }").unwrap();
+    assert_eq!(
+        session.crates.linked().not_prelinked.as_deref(),
+        Some("another linker is configured")
+    );
+    assert!(session.told().iter().any(|line| line.contains("do not go into one library")));
+    assert_eq!(session.run("plain", "one::value()"), 4);
+    world.write("one", "", "pub fn value() -> i64 { 5 }");
+    assert_eq!(session.add("one = { path = 'one' }").unwrap().changed, ["one"]);
+    assert_eq!(session.run("changed", "one::value()"), 5);
+}
+
+#[test]
+fn a_crate_that_is_a_dynamic_library_and_one_called_as_the_cells_are_are_linked() {
+    let world = World::new();
+    world.write("shared", "[lib]\ncrate-type = ['dylib']\n", "pub fn value() -> i64 { 4 }");
+    world.write("cells", "", "pub fn value() -> i64 { 30 }");
+    let mut session = world.session("session");
+    session.add("shared = { path = 'shared' }\ncells = { path = 'cells' }").unwrap();
+    assert_eq!(session.crates.linked().not_prelinked, None);
+    assert_eq!(session.run("both", "shared::value() + cells::value()"), 34);
+}
