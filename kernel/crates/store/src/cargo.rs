@@ -1,15 +1,15 @@
 //! How cargo is called, and what it answers.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Context as _;
 use serde::Deserialize;
 
-use crate::error::{Error, tells_of_no_room};
+use crate::error::{Error, is_full, tells_of_a_bus_error, tells_of_no_room};
 use crate::inputs::Environment;
-use crate::manifest::PACKAGE;
 use crate::place::{CALL, Place, Toolchain};
 use crate::process::{Interrupter, Output};
 
@@ -185,16 +185,12 @@ impl Request<'_> {
                 say(&said);
             }
         })?;
-        let (mut built, errors) = messages(&output.stdout);
+        let (mut built, errors) = messages(&output.stdout, self.folder);
         if output.status.success() {
             let bytes = fs::read(&call).context("cargo did not say how it calls rustc")?;
             let arguments = bytes.split(|byte| *byte == 0);
             built.call = arguments.map(|a| String::from_utf8_lossy(a).into_owned()).collect();
             return Ok(Ok(built));
-        }
-        use std::os::unix::process::ExitStatusExt as _;
-        if output.status.signal().is_some() && !tells_of_no_room(&output.stderr) {
-            return Err(Error::Interrupted);
         }
         let began = !built.artifacts.is_empty()
             || !errors.is_empty()
@@ -210,6 +206,8 @@ impl Request<'_> {
         cargo.env("CARGO_BUILD_BUILD_DIR", self.place.target());
         cargo.env("RUSTFLAGS", &self.toolchain.flags).env_remove("CARGO_ENCODED_RUSTFLAGS");
         cargo.env("CARGO_INCREMENTAL", "0");
+        // Without it, local dynamic libraries of all features would be of one name.
+        cargo.env("__CARGO_DEFAULT_LIB_METADATA", "cells");
         for (name, value) in [
             ("COLOR", "never"),
             ("PROGRESS_WHEN", "never"),
@@ -222,7 +220,8 @@ impl Request<'_> {
     }
 }
 
-fn messages(stdout: &[u8]) -> (Built, Vec<(PackageId, String)>) {
+/// What cargo says about all but the package in a folder.
+fn messages(stdout: &[u8], own: &Path) -> (Built, Vec<(PackageId, String)>) {
     let mut built = Built::default();
     let mut errors = Vec::new();
     for line in stdout.split(|byte| *byte == b'\n') {
@@ -236,17 +235,17 @@ fn messages(stdout: &[u8]) -> (Built, Vec<(PackageId, String)>) {
                 filenames,
                 fresh,
             }) => {
-                let package = PackageId::of(&package_id);
-                if package.name == PACKAGE && package.version == "0.0.0" {
+                let folder = manifest_path.parent().unwrap_or(Path::new("/")).to_owned();
+                if folder == own {
                     continue;
                 }
                 built.artifacts.push(Artifact {
-                    package,
-                    folder: manifest_path.parent().unwrap_or(Path::new("/")).to_owned(),
+                    package: PackageId::of(&package_id),
+                    folder,
                     name: target.name.replace('-', "_"),
                     kinds: target.kind,
                     features,
-                    files: filenames,
+                    files: filenames.into_iter().map(beside_the_others).collect(),
                     fresh,
                 });
             }
@@ -261,6 +260,15 @@ fn messages(stdout: &[u8]) -> (Built, Vec<(PackageId, String)>) {
         }
     }
     (built, errors)
+}
+
+/// Cargo names a dynamic library by a link of it without a hash, which the next one of that name replaces.
+fn beside_the_others(file: PathBuf) -> PathBuf {
+    let Some(folder) = file.parent().map(|folder| folder.join("deps")) else { return file };
+    let inode = |path: &Path| path.metadata().ok().map(|data| data.ino());
+    let same = |path: &PathBuf| inode(path) == inode(&file);
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).find(same).unwrap_or(file)
 }
 
 /// What a reader is told of a line that cargo writes.
@@ -279,10 +287,14 @@ fn progress(line: &str) -> Option<String> {
 pub(crate) const WAITING: &str = "waiting for another notebook that compiles crates";
 
 impl Failure {
-    /// All that was said, to look for signs in it.
-    pub(crate) fn tells_of_no_room(&self) -> bool {
-        tells_of_no_room(&self.stderr)
-            || self.errors.iter().any(|(_, rendered)| tells_of_no_room(rendered))
+    /// What tells that the disk of a folder is full or closed, if that is why.
+    pub(crate) fn no_room(&self, folder: &Path) -> Option<String> {
+        let texts = self.errors.iter().map(|(_, text)| text.as_str());
+        let mut lines = texts.chain([self.stderr.as_str()]).flat_map(str::lines);
+        let line = lines.find(|line| {
+            tells_of_no_room(line) || (tells_of_a_bus_error(line) && is_full(folder))
+        })?;
+        Some(line.trim().trim_start_matches("error: ").to_owned())
     }
 
     /// In words for readers.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result, bail};
 use walkdir::WalkDir;
@@ -19,6 +19,7 @@ use crate::units::remove;
 pub(crate) const VERSIONS: &str = "versions";
 /// How the names of folders begin that are about to be removed.
 const LEAVING: &str = ".leaving-";
+const AN_HOUR: Duration = Duration::from_secs(3600);
 
 /// Something that can be removed on its own.
 struct Item {
@@ -202,6 +203,12 @@ fn items(place: &Place) -> Result<Vec<Item>> {
     let layers = fs::read_dir(place.layers()).context("the libraries cannot be read")?;
     for layer in layers {
         let path = layer?.path();
+        let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+        if hidden && !modified(&path).is_some_and(|at| at.elapsed().is_ok_and(|age| age > AN_HOUR))
+        {
+            // One that is being made, by a session that holds no lock for it.
+            continue;
+        }
         let mark = path.join(USED);
         let (last_used, in_use) = (modified(&mark).or_else(|| modified(&path)), is_used(&mark));
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();

@@ -61,7 +61,8 @@ pub struct Added {
 struct Resolved {
     graph: Graph,
     place: Place,
-    key: String,
+    /// By which names it is kept.
+    keys: Vec<String>,
     linked: Linked,
     compiled: bool,
 }
@@ -71,12 +72,21 @@ struct Wanted {
     manifest: String,
     /// The text of Cargo.lock to begin with.
     versions: Option<String>,
-    /// Names the graph.
-    key: String,
-    /// Names the versions that were taken for these dependencies.
-    versions_key: String,
+    /// All else that has a say in what cargo does, but for what the graph itself notes.
+    circumstances: Vec<String>,
+    /// Where the versions are kept that were taken for these dependencies, if this session has none of
+    /// its own: those of the next one are to be the same.
+    keep_versions: Option<PathBuf>,
     toolchain: Toolchain,
     environment: Environment,
+}
+
+impl Wanted {
+    /// Names the graph of these versions.
+    fn key(&self, versions: &str) -> String {
+        let circumstances = self.circumstances.iter().map(String::as_str);
+        hash_of([self.manifest.as_str(), versions].into_iter().chain(circumstances))
+    }
 }
 
 /// How often cargo is called again where what it found was altered.
@@ -176,12 +186,11 @@ impl Crates {
             .with_context(|| format!("{} cannot be made", self.folder.display()))?;
         let wanted = self.wanted(&dependencies)?;
         let resolved = self.resolve(&wanted, say)?;
-        let (mut linked, layers_used) = self.prelinked(resolved.linked, &wanted, say)?;
-        linked.packages.dedup();
+        let (linked, layers_used) = self.prelinked(resolved.linked, &wanted, say)?;
         let added = Added { compiled: resolved.compiled, ..compare(&self.linked, &linked) };
         self.publish(&wanted.manifest, &resolved.graph.versions)?;
-        let mark = Graph::mark(&resolved.place, &resolved.key);
-        let marks = [mark].into_iter().chain(layers_used);
+        let marks = resolved.keys.iter().map(|key| Graph::mark(&resolved.place, key));
+        let marks = marks.chain(layers_used);
         self.in_use = marks.filter_map(|mark| locks::in_use(&mark)).collect();
         self.dependencies = dependencies;
         self.linked = linked;
@@ -217,26 +226,26 @@ impl Crates {
         };
         self.toolchain = Some(toolchain.clone());
         let manifest = manifest::text(dependencies)?;
-        let versions_key = hash_of([manifest.as_str()]);
-        let own = self.manifest_folder().join(LOCK);
-        let versions = match &self.lock_file {
-            Some(path) => Some(
-                fs::read_to_string(path)
-                    .with_context(|| format!("{} cannot be read", path.display()))?,
-            ),
-            None => fs::read_to_string(own)
-                .or_else(|_| fs::read_to_string(self.store.versions(&versions_key)))
-                .ok(),
+        let read = |path: &Path| {
+            let text = fs::read_to_string(path);
+            text.with_context(|| format!("{} cannot be read", path.display()))
         };
-        // All that has a say in what cargo does, but for what the graph itself notes.
-        let configurations = self.configurations(&environment);
-        let mut parts = vec![manifest.as_str(), versions.as_deref().unwrap_or_default()];
+        let own = self.manifest_folder().join(LOCK);
+        let kept = self.store.versions(&hash_of([manifest.as_str()]));
+        let (versions, keep_versions) = if let Some(path) = &self.lock_file {
+            (Some(read(path)?), None)
+        } else if own.exists() {
+            (Some(read(&own)?), None)
+        } else {
+            (kept.exists().then(|| read(&kept)).transpose()?, Some(kept))
+        };
+        let locked = if self.lock_file.is_some() { "exactly" } else { "" };
+        let mut circumstances = vec![locked.to_owned()];
         for (name, value) in environment.iter().filter(|(name, _)| is_of_cargo(name)) {
-            parts.extend([name.as_str(), value.as_str()]);
+            circumstances.extend([name.clone(), value.clone()]);
         }
-        parts.extend(configurations.iter().map(String::as_str));
-        let key = hash_of(parts);
-        Ok(Wanted { manifest, versions, key, versions_key, toolchain, environment })
+        circumstances.extend(self.configurations(&environment));
+        Ok(Wanted { manifest, versions, circumstances, keep_versions, toolchain, environment })
     }
 
     /// The texts of cargo's configurations that hold in the session's folder.
@@ -296,7 +305,7 @@ impl Crates {
         if let Some(resolved) = self.kept(place, wanted)? {
             return Ok(resolved);
         }
-        units::settle(place).map_err(room)?;
+        units::settle(place).map_err(room)?.iter().for_each(|name| say(&altered(name)));
         let adding = self.folder.join("adding");
         remove(&adding)?;
         let resolved = self.compile(place, wanted, &adding, say);
@@ -306,12 +315,13 @@ impl Crates {
 
     /// What an earlier session has left, with no other program asked.
     fn kept(&self, place: &Place, wanted: &Wanted) -> Result<Option<Resolved>, Error> {
-        let Some(graph) = Graph::kept(place, &wanted.key, &wanted.environment) else {
+        let key = wanted.key(wanted.versions.as_deref().unwrap_or_default());
+        let Some(graph) = Graph::kept(place, &key, &wanted.environment) else {
             return Ok(None);
         };
         let linked = linked::link(&graph, place, &self.crates()).map_err(no_room_here)?;
-        let (key, place) = (wanted.key.clone(), place.clone());
-        Ok(linked.map(|linked| Resolved { graph, place, key, linked, compiled: false }))
+        let (keys, place) = (vec![key], place.clone());
+        Ok(linked.map(|linked| Resolved { graph, place, keys, linked, compiled: false }))
     }
 
     /// By cargo. The place is locked.
@@ -334,47 +344,54 @@ impl Crates {
             locked: self.lock_file.is_some(),
         };
         // A file system's clock may be a little behind.
-        let began = SystemTime::now() - Duration::from_millis(20);
+        let since = nanoseconds(SystemTime::now() - Duration::from_millis(20));
         let mut compiled = false;
         for _ in 0..ATTEMPTS {
             let built = match self.build(&request, say)? {
                 Ok(built) => built,
                 Err(failure) => {
-                    let found = units::check(place, &failure.built, &wanted.environment);
-                    let found = found.map(|found| found.altered).unwrap_or_default();
-                    if failure.tells_of_no_room() {
-                        return Err(Error::NoRoom(no_room_in(&failure)));
+                    if let Some(why) = failure.no_room(&place.folder) {
+                        return Err(Error::NoRoom(why));
                     }
-                    if found.is_empty() {
+                    // A crate that was altered may be why another does not compile.
+                    let found = units::check(place, &failure.built, since, &wanted.environment);
+                    let found = found.map_err(room)?;
+                    if !found.again {
                         return Err(self.told(failure));
                     }
-                    found.iter().for_each(|name| say(&altered(name)));
+                    found.altered.iter().for_each(|name| say(&altered(name)));
                     continue;
                 }
             };
             compiled |= built.artifacts.iter().any(|artifact| !artifact.fresh);
-            let found = units::check(place, &built, &wanted.environment).map_err(room)?;
-            if !found.altered.is_empty() {
+            let found = units::check(place, &built, since, &wanted.environment).map_err(room)?;
+            if found.again {
                 let names: BTreeSet<_> = found.altered.iter().collect();
                 names.into_iter().for_each(|name| say(&altered(name)));
                 continue;
             }
             let versions = fs::read_to_string(adding.join(LOCK)).context("cargo wrote no lock")?;
             let manifests = manifests(&built)?;
-            let since = nanoseconds(began);
-            let known = !manifests.changed_after(since);
+            // Else it is not known which of two manifests cargo has read.
+            let known =
+                !manifests.changed_after(since) && !found.units.iter().any(|unit| unit.doubtful);
             let graph = Graph::of(&built, found.units, place, versions, manifests)?;
-            if known && !graph.inputs.changed_after(since) {
-                graph.keep(place, &wanted.key).map_err(room)?;
+            // For a session that begins with the same versions, and for one that begins with these.
+            let begun = wanted.versions.as_ref().filter(|versions| **versions != graph.versions);
+            let names = begun.into_iter().chain([&graph.versions]);
+            let keys: Vec<_> = names.map(|versions| wanted.key(versions)).collect();
+            if known {
+                keys.iter().try_for_each(|key| graph.keep(place, key)).map_err(room)?;
             }
-            if self.lock_file.is_none() {
-                let path = self.store.versions(&wanted.versions_key);
-                shared::files::replace(&path, graph.versions.as_bytes()).map_err(room)?;
+            if let Some(path) = &wanted.keep_versions
+                && !self.alone
+            {
+                shared::files::replace(path, graph.versions.as_bytes()).map_err(room)?;
             }
             let linked = linked::link(&graph, place, &self.crates()).map_err(no_room_here)?;
             let Some(linked) = linked else { continue };
-            let (key, place) = (wanted.key.clone(), place.clone());
-            return Ok(Resolved { graph, place, key, linked, compiled });
+            let place = place.clone();
+            return Ok(Resolved { graph, place, keys, linked, compiled });
         }
         Err(anyhow!("the store is changed by another program again and again"))?
     }
@@ -387,9 +404,7 @@ impl Crates {
     ) -> Result<Result<Built, Failure>, Error> {
         let build = |offline| request.build(offline, &self.interrupter, say);
         match build(true)? {
-            Err(failure) if !failure.began && !self.offline && !failure.tells_of_no_room() => {
-                build(false)
-            }
+            Err(failure) if !failure.began && !self.offline => build(false),
             other => Ok(other),
         }
     }
@@ -516,11 +531,4 @@ fn room(error: anyhow::Error) -> Error {
 /// An error of writing the session's own folder, which no other place helps with.
 fn no_room_here(error: anyhow::Error) -> Error {
     Error::Other(error)
-}
-
-fn no_room_in(failure: &Failure) -> String {
-    let texts = failure.errors.iter().map(|(_, text)| text.as_str());
-    let mut lines = texts.chain([failure.stderr.as_str()]).flat_map(str::lines);
-    let found = lines.find(|line| tells_of_no_room(line)).unwrap_or_default();
-    found.trim().trim_start_matches("error: ").to_owned()
 }

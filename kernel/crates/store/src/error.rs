@@ -1,5 +1,7 @@
 //! What can go wrong with crates, in words for readers.
 
+use std::path::Path;
+
 /// Why crates were not added. The session is as it was before.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -30,12 +32,25 @@ pub enum Error {
 
 /// Whether a text tells of a disk that is full or cannot be written.
 pub(crate) fn tells_of_no_room(text: &str) -> bool {
-    const SIGNS: [&str; 5] = [
+    const SIGNS: [&str; 6] = [
         "No space left on device",
         "(os error 28)",
         "File too large",
+        "SIGXFSZ",
         "Disk quota exceeded",
         "Read-only file system",
     ];
     SIGNS.iter().any(|sign| text.contains(sign))
+}
+
+/// Whether a text tells of a program that wrote to memory that is a file: on a full disk, that is how a
+/// linker ends.
+pub(crate) fn tells_of_a_bus_error(text: &str) -> bool {
+    text.contains("Bus error") || text.contains("SIGBUS")
+}
+
+/// Whether a library may be what did not fit on the disk of a folder.
+pub(crate) fn is_full(folder: &Path) -> bool {
+    const LIBRARY: u64 = 64 << 20;
+    rustix::fs::statvfs(folder).is_ok_and(|disk| disk.f_bavail * disk.f_frsize < LIBRARY)
 }

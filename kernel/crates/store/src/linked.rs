@@ -152,7 +152,10 @@ pub(crate) fn link(graph: &Graph, place: &Place, folder: &Path) -> anyhow::Resul
         };
         linked.packages.push(package);
     }
-    linked.packages.sort_by_key(|package| !package.direct);
+    linked
+        .packages
+        .sort_by(|a, b| (!a.direct, &a.name, &a.version).cmp(&(!b.direct, &b.name, &b.version)));
+    linked.packages.dedup();
     Ok(Some(linked))
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 /// The package whose dependencies they are.
-pub(crate) const PACKAGE: &str = "cells";
+const PACKAGE: &str = "cells";
 
 /// A line of `[dependencies]`.
 #[derive(Debug, Clone, PartialEq)]

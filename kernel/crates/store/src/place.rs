@@ -14,9 +14,9 @@ use crate::process::Interrupter;
 
 /// In the place of rustc for the package `cells`: writes down how cargo calls it, which crates are named
 /// and where C libraries are looked for. Nothing else of cargo's says which of two builds of a crate
-/// the cells are to get.
+/// the cells are to get. A crate of somebody else's by that name lies at another path.
 const RECORDER: &str = r#"#!/bin/sh
-case " $* " in *" --crate-name cells "*) printf '%s\0' "$@" > "$CELL_STORE_CALL" ;; esac
+case " $* " in *" --crate-name cells --edition=2024 src/lib.rs "*) printf '%s\0' "$@" > "$CELL_STORE_CALL" ;; esac
 exec "$@"
 "#;
 /// Set for the recorder: where it writes.

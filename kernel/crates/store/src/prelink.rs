@@ -14,7 +14,7 @@ use anyhow::{Context as _, anyhow};
 use serde::{Deserialize, Serialize};
 
 use crate::content::{Now, State, hash_of};
-use crate::error::{Error, tells_of_no_room};
+use crate::error::{Error, is_full, tells_of_a_bus_error, tells_of_no_room};
 use crate::inputs::Environment;
 use crate::linked::{Layer, Linked, bring};
 use crate::linker::{CONTENTS, STAND_INS};
@@ -62,6 +62,8 @@ struct Note {
 const NOTE: &str = "note.json";
 const LIBRARY: &str = "library.so";
 const EMPTY: &str = "stand-ins";
+/// How the folder of a library that is being made begins.
+const PART: &str = ".part-";
 
 /// The layers that still hold: those of which every crate is the same file as it was.
 pub(crate) fn that_hold(layers: &[Layer], linked: &Linked) -> Vec<Layer> {
@@ -118,6 +120,7 @@ impl Prelinker<'_> {
             match self.made(root, &folder, &plan) {
                 Ok(note) => return Ok(Some((self.brought(&folder, &plan, &note)?, folder))),
                 Err(Error::Interrupted) => return Err(Error::Interrupted),
+                Err(error @ Error::NoRoom(_)) => failed = Some(error),
                 Err(Error::Other(error)) if tells_of_no_room(&format!("{error:#}")) => {
                     failed = Some(Error::NoRoom(format!("{error:#}")));
                 }
@@ -133,10 +136,14 @@ impl Prelinker<'_> {
         if let Some(note) = self.there(folder, name)? {
             return Ok(note);
         }
-        fs::create_dir_all(root).with_context(|| format!("{} cannot be made", root.display()))?;
         // Renamed at the end: a folder that bears its name is whole.
-        let work = tempfile::Builder::new().prefix(".part-").tempdir_in(root);
-        let work = work.with_context(|| format!("{} cannot be written", root.display()))?;
+        let begin = || {
+            fs::create_dir_all(root)?;
+            tempfile::Builder::new().prefix(PART).tempdir_in(root)
+        };
+        let work = begin().map_err(|error| {
+            Error::NoRoom(format!("{} cannot be made: {error}", root.display()))
+        })?;
         let empty = work.path().join(EMPTY);
         fs::create_dir(&empty).context("a folder cannot be made")?;
         let source = work.path().join("crates.rs");
@@ -176,6 +183,9 @@ impl Prelinker<'_> {
         rustc.arg("--out-dir").arg(work.path()).arg(&source);
         rustc.env(STAND_INS, &empty).env(CONTENTS, &contents);
         let output = self.interrupter.run(&mut rustc, &mut |_| ())?;
+        if !output.status.success() && tells_of_a_bus_error(&output.stderr) && is_full(root) {
+            return Err(Error::NoRoom(format!("{} is full", root.display())));
+        }
         if !output.status.success() {
             return Err(anyhow!("{}", output.stderr.trim_end()))?;
         }

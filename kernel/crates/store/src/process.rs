@@ -1,7 +1,7 @@
 //! Programs that are called, and can be ended while they run.
 
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::os::unix::process::CommandExt as _;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -106,6 +106,11 @@ impl Interrupter {
         let stdout = reader.join().map_err(|_| anyhow!("{name} cannot be read"))?;
         let stdout = stdout.with_context(|| format!("{name} cannot be read"))?;
         self.check()?;
+        // By somebody else, as one who ends all compilers.
+        let killed = [Signal::KILL, Signal::TERM, Signal::INT].map(|signal| Some(signal.as_raw()));
+        if killed.contains(&status.signal()) {
+            return Err(Error::Interrupted);
+        }
         Ok(Output { status, stdout, stderr })
     }
 

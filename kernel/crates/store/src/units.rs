@@ -36,10 +36,12 @@ pub(crate) struct Unit {
     pub profile: PathBuf,
     /// Its files, within the target directory.
     pub files: BTreeMap<PathBuf, State>,
-    /// When it was made, for the run of a build script, of which cargo does not say whether it ran.
-    pub ran: Option<i64>,
+    /// When cargo began to make it.
+    pub began: i64,
     /// What it was made of.
     pub inputs: Inputs,
+    /// Whether a source was changed while it was made: which content was compiled is not known then.
+    pub doubtful: bool,
 }
 
 /// What a unit is.
@@ -62,6 +64,8 @@ pub(crate) struct Found {
     pub units: Vec<Unit>,
     /// Units whose files were changed by somebody else; they are gone now.
     pub altered: Vec<String>,
+    /// Whether cargo must be called again, since something is gone.
+    pub again: bool,
 }
 
 impl Unit {
@@ -99,14 +103,19 @@ impl Unit {
             kind,
             profile: PathBuf::new(),
             files: BTreeMap::new(),
-            ran: None,
+            began: 0,
             inputs: Inputs::default(),
+            doubtful: false,
         })
     }
 
-    /// Where the note about it is. Those of local crates are read before each build.
+    fn described(&self) -> String {
+        format!("{} v{}", self.package, self.version)
+    }
+
+    /// Where the note about it is. Those that may ask for a compilation are read before each build.
     fn note(&self, place: &Place) -> PathBuf {
-        let ending = if self.local { LOCAL } else { "json" };
+        let ending = if self.local || self.doubtful { LOCAL } else { "json" };
         place.units().join(format!("{}-{}.{ending}", self.package, self.hash))
     }
 
@@ -121,15 +130,38 @@ impl Unit {
         place.target().join(&self.profile).join("build").join(name)
     }
 
-    /// Makes cargo make it anew.
-    fn forget(&self, place: &Place) -> anyhow::Result<()> {
-        remove(&self.fingerprint(place))?;
-        remove(&self.note(place))
+    /// When cargo began to make what there is now; None where it never did.
+    fn begun(&self, place: &Place) -> Option<i64> {
+        let folder = match self.kind {
+            Kind::ScriptRun => self.run_folder(place),
+            _ => self.fingerprint(place),
+        };
+        Some(modified(&folder.join("invoked.timestamp").metadata().ok()?))
     }
 
-    /// The same, and removes what it has made.
+    /// The note about what there is now: one about what was there before says nothing.
+    fn noted(&self, place: &Place) -> Option<Unit> {
+        read(&self.note(place)).filter(|note| note.began == self.began)
+    }
+
+    /// Makes cargo make it anew, and with it all that leans on it: for cargo those are stale if files
+    /// are missing. A build script finds again what it made before.
+    fn forget(&self, place: &Place) -> anyhow::Result<()> {
+        remove(&self.fingerprint(place))?;
+        remove(&self.note(place))?;
+        if self.kind == Kind::ScriptRun {
+            return remove(&self.run_folder(place).join(OUTPUT));
+        }
+        self.remove_files(place)
+    }
+
+    /// The same, and removes all that it has made.
     fn discard(&self, place: &Place) -> anyhow::Result<()> {
         self.forget(place)?;
+        self.remove_files(place)
+    }
+
+    fn remove_files(&self, place: &Place) -> anyhow::Result<()> {
         let target = place.target();
         self.files.keys().try_for_each(|file| remove(&target.join(file)))
     }
@@ -140,6 +172,8 @@ impl Unit {
 }
 
 const LOCAL: &str = "local.json";
+/// What a build script has written to its standard output.
+const OUTPUT: &str = "output";
 
 /// Removes a file or folder; one that is not there is as good.
 pub(crate) fn remove(path: &Path) -> anyhow::Result<()> {
@@ -161,24 +195,27 @@ pub(crate) fn remove(path: &Path) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// A store that cannot be written.
-pub(crate) fn settle(place: &Place) -> anyhow::Result<()> {
+pub(crate) fn settle(place: &Place) -> anyhow::Result<Vec<String>> {
+    let mut found = Vec::new();
     let entries = fs::read_dir(place.units()).context("the notes of the store cannot be read")?;
     for entry in entries {
         let path = entry?.path();
         if !path.to_string_lossy().ends_with(LOCAL) {
             continue;
         }
-        // A note that cannot be read says nothing about its unit: cargo then goes by times alone.
+        // A note that cannot be read says nothing about its unit, as if there were none.
         let Some(mut unit) = read(&path) else {
             remove(&path)?;
             continue;
         };
-        // A session that was killed may have made another one of it: the note is not about that.
-        let target = place.target();
-        let same =
-            |(file, state): (&PathBuf, &State)| state.compare(&target.join(file)) != Now::Other;
-        if !unit.files.iter().all(same) {
+        // A session that was killed has made another one of it: the note is not about that.
+        if unit.doubtful || unit.begun(place) != Some(unit.began) {
             unit.forget(place)?;
+            continue;
+        }
+        if unit.is_altered(place)? {
+            unit.discard(place)?;
+            found.push(unit.described());
             continue;
         }
         match unit.inputs.compare(None) {
@@ -197,7 +234,7 @@ pub(crate) fn settle(place: &Place) -> anyhow::Result<()> {
             set_modified(&note, newest)?;
         }
     }
-    Ok(())
+    Ok(found)
 }
 
 /// Cargo's list of what a unit was made of; its time is what cargo compares sources with.
@@ -219,57 +256,28 @@ fn read(path: &Path) -> Option<Unit> {
     serde_json::from_slice(&fs::read(path).ok()?).ok()
 }
 
-/// After a build: compares what was there with the notes, and notes what is new. What was altered is
-/// removed, and cargo is to be called again.
+/// After a build, which began at a time: compares what was there with the notes, and notes what is new.
+/// What was altered is removed, and cargo is to be called again.
 ///
 /// # Errors
 /// A store that cannot be written, or that somebody clears meanwhile.
 pub(crate) fn check(
     place: &Place,
     built: &Built,
+    since: i64,
     environment: &Environment,
 ) -> anyhow::Result<Found> {
     let target = place.target();
     let mut found = Found::default();
-    let mut add = |unit: Unit, altered: bool| -> anyhow::Result<()> {
-        if altered {
-            unit.discard(place)?;
-            found.altered.push(format!("{} v{}", unit.package, unit.version));
-        } else {
-            found.units.push(unit);
-        }
-        Ok(())
-    };
     for artifact in &built.artifacts {
-        let Some(mut unit) = Unit::of_artifact(artifact, &target) else { continue };
-        let note = read(&unit.note(place)).filter(|_| artifact.fresh);
-        if note.is_none() && artifact.fresh && changed_since(&unit, &artifact.files, place) {
-            unit.files = relative(&artifact.files, &target)?;
-            add(unit, true)?;
-            continue;
-        }
-        let Some(note) = note else {
-            match inputs_of_artifact(artifact, &unit, environment) {
-                Ok(inputs) => add(noted(unit, &artifact.files, inputs, place)?, false)?,
-                // Without the list of its sources no change of them would be noticed.
-                Err(_) if artifact.fresh => add(unit, true)?,
-                Err(error) => return Err(error),
-            }
-            continue;
-        };
-        let (unit, altered) = compared(note, place)?;
-        add(unit, altered)?;
+        let Some(unit) = Unit::of_artifact(artifact, &target) else { continue };
+        let inputs = |unit: &Unit| inputs_of_artifact(artifact, unit, environment);
+        found.judge(unit, place, since, &artifact.files, &inputs)?;
     }
     for script in &built.scripts {
-        let Some(mut unit) = Unit::of_script(script, &target) else { continue };
+        let Some(unit) = Unit::of_script(script, &target) else { continue };
         let folder = unit.run_folder(place);
-        unit.ran = Some(modified(&folder.join("invoked.timestamp").metadata()?));
-        if let Some(note) = read(&unit.note(place)).filter(|note| note.ran == unit.ran) {
-            let (unit, altered) = compared(note, place)?;
-            add(unit, altered)?;
-            continue;
-        }
-        let mut files = vec![folder.join("output")];
+        let mut files = vec![folder.join(OUTPUT)];
         for entry in WalkDir::new(&script.out) {
             let entry = entry?;
             if entry.file_type().is_file() {
@@ -278,42 +286,82 @@ pub(crate) fn check(
         }
         let of_it = built.artifacts.iter().find(|artifact| artifact.package == script.package);
         let package = of_it.map(|artifact| artifact.folder.as_path());
-        let inputs = inputs_of_run(&folder, package, unit.local, environment)?;
-        add(noted(unit, &files, inputs, place)?, false)?;
+        let inputs = |unit: &Unit| inputs_of_run(&folder, package, unit.local, environment);
+        found.judge(unit, place, since, &files, &inputs)?;
     }
     Ok(found)
 }
 
-/// Notes what was made.
-fn noted(mut unit: Unit, files: &[PathBuf], inputs: Inputs, place: &Place) -> anyhow::Result<Unit> {
-    unit.files = relative(files, &place.target())?;
-    let listed = || Some(modified(&dependency_note(&unit, place)?.metadata().ok()?));
-    let made = unit.ran.or_else(listed);
-    if unit.local && made.is_none_or(|made| inputs.changed_after(made)) {
-        // Which of two contents was compiled is not known: the next session compiles it again.
-        unit.forget(place)?;
-    } else {
-        unit.inputs = inputs;
+impl Found {
+    fn judge(
+        &mut self,
+        mut unit: Unit,
+        place: &Place,
+        since: i64,
+        files: &[PathBuf],
+        inputs: &dyn Fn(&Unit) -> anyhow::Result<Inputs>,
+    ) -> anyhow::Result<()> {
+        let begun = unit.begun(place);
+        unit.began = begun.with_context(|| format!("{} is gone", unit.described()))?;
+        if let Some(mut note) = unit.noted(place) {
+            if note.is_altered(place)? {
+                note.discard(place)?;
+                self.altered.push(note.described());
+                self.again = true;
+            } else {
+                self.units.push(note);
+            }
+            return Ok(());
+        }
+        unit.files = relative(files, &place.target())?;
+        let fresh = unit.began < since;
+        if fresh && changed_since(&unit, files, place) {
+            unit.discard(place)?;
+            self.altered.push(unit.described());
+            self.again = true;
+            return Ok(());
+        }
+        match inputs(&unit) {
+            Ok(inputs) => unit.inputs = inputs,
+            // Without the list of its sources no change of them would be noticed.
+            Err(_) if fresh => {
+                unit.discard(place)?;
+                self.again = true;
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        }
+        unit.doubtful = unit.inputs.changed_after(unit.began);
+        if unit.doubtful && fresh {
+            // Of a session that was killed, and changed since.
+            unit.forget(place)?;
+            self.again = true;
+            return Ok(());
+        }
+        // One that is made at this moment is taken; the next session makes it again.
         unit.write(place)?;
+        self.units.push(unit);
+        Ok(())
     }
-    Ok(unit)
 }
 
-/// Compares the files of a unit with the note about it. The second is whether they were altered.
-fn compared(mut note: Unit, place: &Place) -> anyhow::Result<(Unit, bool)> {
-    let target = place.target();
-    let mut touched = false;
-    for (file, state) in &mut note.files {
-        match state.compare(&target.join(file)) {
-            Now::Same => {}
-            Now::Touched(now) => (*state, touched) = (now, true),
-            Now::Other => return Ok((note, true)),
+impl Unit {
+    /// Whether a file is another than the note says. Other times are noted.
+    fn is_altered(&mut self, place: &Place) -> anyhow::Result<bool> {
+        let target = place.target();
+        let mut touched = false;
+        for (file, state) in &mut self.files {
+            match state.compare(&target.join(file)) {
+                Now::Same => {}
+                Now::Touched(now) => (*state, touched) = (now, true),
+                Now::Other => return Ok(true),
+            }
         }
+        if touched {
+            self.write(place)?;
+        }
+        Ok(false)
     }
-    if touched {
-        note.write(place)?;
-    }
-    Ok((note, false))
 }
 
 fn relative(files: &[PathBuf], target: &Path) -> anyhow::Result<BTreeMap<PathBuf, State>> {
@@ -371,7 +419,7 @@ fn inputs_of_run(
     local: bool,
     environment: &Environment,
 ) -> anyhow::Result<Inputs> {
-    let output = fs::read(folder.join("output")).context("a build script without an output")?;
+    let output = fs::read(folder.join(OUTPUT)).context("a build script without an output")?;
     let output = String::from_utf8_lossy(&output);
     let told = |about: &str| -> Vec<String> {
         let lines = output.lines().filter_map(|line| line.strip_prefix("cargo:"));

@@ -1,6 +1,6 @@
 //! A session in a process of its own, which tests kill, starve and run side by side.
 //!
-//! `cell-session CACHE SESSION BASE MANIFEST` adds the `[dependencies]` of a manifest, says on standard
+//! `cell_session CACHE SESSION BASE MANIFEST` adds the `[dependencies]` of a manifest, says on standard
 //! error what happens, and writes the arguments for rustc, one a line, on standard output. With a fifth
 //! argument, it then waits until its standard input ends.
 
@@ -25,7 +25,7 @@ fn main() -> ExitCode {
 fn run() -> Result<()> {
     let arguments: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
     let [cache, session, base, manifest, waits @ ..] = arguments.as_slice() else {
-        bail!("usage: cell-session CACHE SESSION BASE MANIFEST [WAIT]");
+        bail!("usage: cell_session CACHE SESSION BASE MANIFEST [WAIT]");
     };
     std::fs::create_dir_all(session)?;
     let linker = linker(session)?;
