@@ -282,7 +282,7 @@ impl Program {
             let take = if choices.numbers.contains(*name) {
                 let is_float = self.variables.get(*name).is_some_and(|variable| variable.kind == "f64");
                 let number = if is_float { "0.0" } else { "0" };
-                format!("if false {{ {number} }} else {{ {take} as _ }}")
+                format!("if false {{ {number} }} else {{ ({take}) as _ }}")
             } else {
                 take
             };
