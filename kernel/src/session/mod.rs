@@ -49,6 +49,8 @@ struct Shared {
     analysis: Mutex<Option<cell_analysis::Canceller>>,
     /// The program as the last cell has left it.
     program: Mutex<Arc<Program>>,
+    /// Whether what runs is no cell of the reader's.
+    is_warming: AtomicBool,
     shutting_down: AtomicBool,
 }
 

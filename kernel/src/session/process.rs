@@ -1,6 +1,7 @@
 //! The process that runs the cells, and what it tells while it does.
 
 use std::process::Command;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
@@ -139,7 +140,7 @@ impl Listener {
         match event {
             Event::Begin => {
                 self.seen = Seen::default();
-                self.shared.state.set(Phase::Running);
+                self.set_phase(Phase::Running);
                 true
             }
             Event::Stdout(bytes) => show(EngineEvent::Stdout(bytes)),
@@ -156,7 +157,7 @@ impl Listener {
             }
             Event::InputOver(_) => true,
             Event::End(outcome) => {
-                self.shared.state.set(Phase::Compiling);
+                self.set_phase(Phase::Compiling);
                 let Seen { mut panic, error, kept } = std::mem::take(&mut self.seen);
                 if outcome == Outcome::Done
                     && let Some(caught) = panic.take()
@@ -167,7 +168,7 @@ impl Listener {
                 self.report(Report::Returned(Returned { outcome, panic, error, kept }))
             }
             Event::Ended(ended) => {
-                self.shared.state.set(Phase::Compiling);
+                self.set_phase(Phase::Compiling);
                 *lock(&self.shared.current.cells) = None;
                 if let Some(panic) = self.seen.panic.take() {
                     let text = format!("{}:{}: {}\n", panic.file, panic.line, panic.message);
@@ -196,6 +197,13 @@ impl Listener {
             panic.message, panic.file, panic.line
         );
         (self.output)(EngineEvent::Stderr(text.into_bytes()))
+    }
+
+    /// A cell that was sent meanwhile has a phase of its own.
+    fn set_phase(&self, phase: Phase) {
+        if !self.shared.is_warming.load(Ordering::SeqCst) {
+            self.shared.state.set(phase);
+        }
     }
 
     fn report(&self, report: Report) -> bool {
