@@ -593,9 +593,6 @@ impl Evaluator {
 
     /// Makes crates known to the cells, from this one on.
     pub(super) fn add(&mut self, wanted: Vec<Dependency>) -> Result<(), CellError> {
-        let new = |known: &BTreeMap<String, Dependency>, one: &Dependency| known.get(&one.name) != Some(one);
-        let wanted: Vec<_> =
-            wanted.into_iter().filter(|one| new(&self.crates.named, one)).collect();
         if wanted.is_empty() {
             return Ok(());
         }
