@@ -321,7 +321,13 @@ impl Crates {
         if let Some(resolved) = self.kept(place, wanted)? {
             return Ok(resolved);
         }
-        units::settle(place).map_err(room)?.iter().for_each(|name| say(&altered(name)));
+        let settled = units::settle(place).map_err(room)?;
+        settled.altered.iter().for_each(|name| say(&altered(name)));
+        if !settled.late.is_empty() {
+            let graphs = Graph::all(place).map_err(room)?;
+            let graphs: Vec<_> = graphs.into_iter().map(|graph| graph.units).collect();
+            units::date_later(place, &settled.late, &graphs).map_err(room)?;
+        }
         let adding = self.folder.join("adding");
         remove(&adding)?;
         let resolved = self.compile(place, wanted, &adding, say);
