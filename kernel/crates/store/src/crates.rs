@@ -36,6 +36,7 @@ pub struct Crates {
     variables: Environment,
     offline: bool,
     lock_file: Option<PathBuf>,
+    fingerprints: Vec<PathBuf>,
     toolchain: Option<Toolchain>,
     /// Whether the store cannot be written: the session compiles in its own folder from then on.
     alone: bool,
@@ -108,6 +109,7 @@ impl Crates {
             variables: Environment::new(),
             offline: false,
             lock_file: None,
+            fingerprints: Vec::new(),
             toolchain: None,
             alone: false,
             interrupter: Interrupter::default(),
@@ -124,6 +126,13 @@ impl Crates {
     pub fn set_env(&mut self, name: &str, value: &str) {
         self.variables.insert(name.to_owned(), value.to_owned());
         // The compiler may be another one now.
+        self.toolchain = None;
+    }
+
+    /// Files that change with what crates are built on and cargo does not see, such as the version of a
+    /// C library: with another content, crates are compiled anew, beside the others.
+    pub fn fingerprints(&mut self, files: &[PathBuf]) {
+        self.fingerprints = files.iter().map(|file| absolute(file)).collect();
         self.toolchain = None;
     }
 
@@ -171,7 +180,8 @@ impl Crates {
     }
 
     /// Adds crates, or other specifications of those that are there: all are resolved and compiled in
-    /// one go. `say` is told what happens.
+    /// one go. `say` is told what happens. With nothing new, local crates that have changed are
+    /// compiled anew.
     ///
     /// # Errors
     /// Crates that cannot be had or do not compile. Nothing of the session has changed then.
@@ -181,6 +191,9 @@ impl Crates {
         for dependency in new {
             let Dependency { name, spec } = dependency.clone().below(&self.base);
             dependencies.insert(name, spec);
+        }
+        if dependencies.is_empty() {
+            return Ok(Added::default());
         }
         fs::create_dir_all(&self.folder)
             .with_context(|| format!("{} cannot be made", self.folder.display()))?;
@@ -222,7 +235,10 @@ impl Crates {
         environment.extend(self.variables.clone());
         let toolchain = match &self.toolchain {
             Some(toolchain) => toolchain.clone(),
-            None => Toolchain::find(&self.folder, &environment, &self.interrupter)?,
+            None => {
+                let fingerprints = &self.fingerprints;
+                Toolchain::find(&self.folder, &environment, fingerprints, &self.interrupter)?
+            }
         };
         self.toolchain = Some(toolchain.clone());
         let manifest = manifest::text(dependencies)?;
@@ -305,7 +321,13 @@ impl Crates {
         if let Some(resolved) = self.kept(place, wanted)? {
             return Ok(resolved);
         }
-        units::settle(place).map_err(room)?.iter().for_each(|name| say(&altered(name)));
+        let settled = units::settle(place).map_err(room)?;
+        settled.altered.iter().for_each(|name| say(&altered(name)));
+        if !settled.late.is_empty() {
+            let graphs = Graph::all(place).map_err(room)?;
+            let graphs: Vec<_> = graphs.into_iter().map(|graph| graph.units).collect();
+            units::date_later(place, &settled.late, &graphs).map_err(room)?;
+        }
         let adding = self.folder.join("adding");
         remove(&adding)?;
         let resolved = self.compile(place, wanted, &adding, say);
@@ -319,7 +341,7 @@ impl Crates {
         let Some(graph) = Graph::kept(place, &key, &wanted.environment) else {
             return Ok(None);
         };
-        let linked = linked::link(&graph, place, &self.crates()).map_err(no_room_here)?;
+        let linked = linked::link(&graph, place, &self.crates())?;
         let (keys, place) = (vec![key], place.clone());
         Ok(linked.map(|linked| Resolved { graph, place, keys, linked, compiled: false }))
     }
@@ -388,7 +410,7 @@ impl Crates {
             {
                 shared::files::replace(path, graph.versions.as_bytes()).map_err(room)?;
             }
-            let linked = linked::link(&graph, place, &self.crates()).map_err(no_room_here)?;
+            let linked = linked::link(&graph, place, &self.crates())?;
             let Some(linked) = linked else { continue };
             let place = place.clone();
             return Ok(Resolved { graph, place, keys, linked, compiled });
@@ -476,11 +498,16 @@ pub(crate) const USED: &str = "used";
 /// Whether a variable has a say in what cargo does. Those that it sets for the programs that it starts
 /// have not.
 fn is_of_cargo(name: &str) -> bool {
-    let ours = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_", "CARGO_PRIMARY_"];
-    let told = ["CARGO", "CARGO_TARGET_TMPDIR", "RUST_LOG", "RUST_BACKTRACE", "RUST_TEST_THREADS"];
-    (name.starts_with("CARGO") || name.starts_with("RUST"))
-        && !told.contains(&name)
-        && ours.iter().all(|start| !name.starts_with(start))
+    const SET_BY_CARGO: [&str; 6] = [
+        "CARGO_PKG_",
+        "CARGO_MANIFEST_",
+        "CARGO_BIN_",
+        "CARGO_CRATE_",
+        "CARGO_PRIMARY_",
+        "CARGO_TARGET_TMPDIR",
+    ];
+    let read = ["CARGO_", "RUSTC", "RUSTUP_"].iter().any(|start| name.starts_with(start));
+    (read || name == "RUSTFLAGS") && SET_BY_CARGO.iter().all(|start| !name.starts_with(start))
 }
 
 /// The manifests of local packages and of what lies above them, and where a build script would be.
@@ -526,9 +553,4 @@ fn nanoseconds(time: SystemTime) -> i64 {
 fn room(error: anyhow::Error) -> Error {
     let text = format!("{error:#}");
     if tells_of_no_room(&text) { Error::NoRoom(text) } else { Error::Other(error) }
-}
-
-/// An error of writing the session's own folder, which no other place helps with.
-fn no_room_here(error: anyhow::Error) -> Error {
-    Error::Other(error)
 }
