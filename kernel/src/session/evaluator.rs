@@ -22,7 +22,7 @@ use super::notices::Notices;
 use super::process::{Report, Returned, Runner};
 use super::{Setup, Shared, commands, dependencies, lock, shell};
 use crate::engine::{
-    Ask, CellError, CellOutcome, Diagnostic, EngineRequest, Output, Panic, value_of,
+    Ask, CellError, CellOutcome, Diagnostic, EngineRequest, Output, value_of,
 };
 use crate::home::Toolchain;
 
@@ -69,8 +69,6 @@ pub(super) struct Evaluator {
     pub(super) last_errors: BTreeSet<String>,
     hidden: usize,
     last_number: usize,
-    /// The program of the cell that runs, for the columns of a panic.
-    running: Option<(Cell, cell_program::Source)>,
 }
 
 /// The crates: those that cells have named, and those that the notebook will name.
@@ -130,7 +128,6 @@ impl Evaluator {
             last_errors: BTreeSet::new(),
             hidden: 0,
             last_number: 0,
-            running: None,
         };
         evaluator.read_ahead();
         evaluator.runner = Some(evaluator.started()?);
@@ -346,6 +343,7 @@ impl Evaluator {
             Some(runner) => runner,
             None => self.started().map_err(fault)?,
         };
+        lock(&self.shared.places).add(&cell.text, &compiled.source);
         if let Err(error) = runner.process.run(&compiled.library, &compiled.source.symbol) {
             log::info!("the process of the cells has gone: {error}");
         }
@@ -371,7 +369,6 @@ impl Evaluator {
                 }
             }
         };
-        self.running = Some((cell.clone(), compiled.source));
         let Returned { outcome, panic, error, kept } = returned;
         let mut left = compiled.kept;
         match (&outcome, kept) {
@@ -385,21 +382,12 @@ impl Evaluator {
         match outcome {
             Outcome::Done => Ok(()),
             Outcome::Failed => Err(CellError::Returned(error.unwrap_or_default())),
-            Outcome::Panicked => Err(CellError::Panic(panic.map(|panic| self.placed(panic)))),
-            Outcome::Interrupted if self.shared.state.interrupted() => Ok(()),
-            Outcome::Interrupted => Err(CellError::Other("interrupted".into())),
+            Outcome::Panicked => {
+                Err(CellError::Panic(panic.map(|panic| lock(&self.shared.places).panic(panic))))
+            },
+            Outcome::Interrupted => Err(CellError::Interrupted),
             Outcome::NotRun(why) => Err(CellError::Other(why)),
         }
-    }
-
-    /// A panic with its column as the reader's.
-    fn placed(&self, panic: cell_process::Panic) -> Panic {
-        let cell_process::Panic { file, line, column, message, backtrace, .. } = panic;
-        let (line, mut column) = (line as usize, column as usize);
-        if let Some((cell, source)) = self.running.as_ref().filter(|(_, source)| source.name == file) {
-            column = source.reader_column(&cell.text, line, column);
-        }
-        Panic { file, line, column, message, backtrace }
     }
 
     /// What the compiler has said about a cell.
