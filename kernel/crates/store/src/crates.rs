@@ -36,6 +36,7 @@ pub struct Crates {
     variables: Environment,
     offline: bool,
     lock_file: Option<PathBuf>,
+    fingerprints: Vec<PathBuf>,
     toolchain: Option<Toolchain>,
     /// Whether the store cannot be written: the session compiles in its own folder from then on.
     alone: bool,
@@ -108,6 +109,7 @@ impl Crates {
             variables: Environment::new(),
             offline: false,
             lock_file: None,
+            fingerprints: Vec::new(),
             toolchain: None,
             alone: false,
             interrupter: Interrupter::default(),
@@ -124,6 +126,13 @@ impl Crates {
     pub fn set_env(&mut self, name: &str, value: &str) {
         self.variables.insert(name.to_owned(), value.to_owned());
         // The compiler may be another one now.
+        self.toolchain = None;
+    }
+
+    /// Files that change with what crates are built on and cargo does not see, such as the version of a
+    /// C library: with another content, crates are compiled anew, beside the others.
+    pub fn fingerprints(&mut self, files: &[PathBuf]) {
+        self.fingerprints = files.iter().map(|file| absolute(file)).collect();
         self.toolchain = None;
     }
 
@@ -222,7 +231,10 @@ impl Crates {
         environment.extend(self.variables.clone());
         let toolchain = match &self.toolchain {
             Some(toolchain) => toolchain.clone(),
-            None => Toolchain::find(&self.folder, &environment, &self.interrupter)?,
+            None => {
+                let fingerprints = &self.fingerprints;
+                Toolchain::find(&self.folder, &environment, fingerprints, &self.interrupter)?
+            }
         };
         self.toolchain = Some(toolchain.clone());
         let manifest = manifest::text(dependencies)?;
@@ -476,11 +488,16 @@ pub(crate) const USED: &str = "used";
 /// Whether a variable has a say in what cargo does. Those that it sets for the programs that it starts
 /// have not.
 fn is_of_cargo(name: &str) -> bool {
-    let ours = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_", "CARGO_PRIMARY_"];
-    let told = ["CARGO", "CARGO_TARGET_TMPDIR", "RUST_LOG", "RUST_BACKTRACE", "RUST_TEST_THREADS"];
-    (name.starts_with("CARGO") || name.starts_with("RUST"))
-        && !told.contains(&name)
-        && ours.iter().all(|start| !name.starts_with(start))
+    const SET_BY_CARGO: [&str; 6] = [
+        "CARGO_PKG_",
+        "CARGO_MANIFEST_",
+        "CARGO_BIN_",
+        "CARGO_CRATE_",
+        "CARGO_PRIMARY_",
+        "CARGO_TARGET_TMPDIR",
+    ];
+    let read = ["CARGO_", "RUSTC", "RUSTUP_"].iter().any(|start| name.starts_with(start));
+    (read || name == "RUSTFLAGS") && SET_BY_CARGO.iter().all(|start| !name.starts_with(start))
 }
 
 /// The manifests of local packages and of what lies above them, and where a build script would be.
