@@ -179,7 +179,7 @@ fn items(place: &Place) -> Result<Vec<Item>> {
                     for of in uses.get(&hash).into_iter().flatten() {
                         item.entry.last_used = item.entry.last_used.max(of.last);
                         item.entry.in_use |= of.now;
-                        item.graphs.push(of.note.clone());
+                        item.graphs.extend([of.note.clone(), of.note.with_extension(USED)]);
                     }
                 }
             }

@@ -180,7 +180,8 @@ impl Crates {
     }
 
     /// Adds crates, or other specifications of those that are there: all are resolved and compiled in
-    /// one go. `say` is told what happens.
+    /// one go. `say` is told what happens. With nothing new, local crates that have changed are
+    /// compiled anew.
     ///
     /// # Errors
     /// Crates that cannot be had or do not compile. Nothing of the session has changed then.
@@ -190,6 +191,9 @@ impl Crates {
         for dependency in new {
             let Dependency { name, spec } = dependency.clone().below(&self.base);
             dependencies.insert(name, spec);
+        }
+        if dependencies.is_empty() {
+            return Ok(Added::default());
         }
         fs::create_dir_all(&self.folder)
             .with_context(|| format!("{} cannot be made", self.folder.display()))?;
@@ -317,7 +321,13 @@ impl Crates {
         if let Some(resolved) = self.kept(place, wanted)? {
             return Ok(resolved);
         }
-        units::settle(place).map_err(room)?.iter().for_each(|name| say(&altered(name)));
+        let settled = units::settle(place).map_err(room)?;
+        settled.altered.iter().for_each(|name| say(&altered(name)));
+        if !settled.late.is_empty() {
+            let graphs = Graph::all(place).map_err(room)?;
+            let graphs: Vec<_> = graphs.into_iter().map(|graph| graph.units).collect();
+            units::date_later(place, &settled.late, &graphs).map_err(room)?;
+        }
         let adding = self.folder.join("adding");
         remove(&adding)?;
         let resolved = self.compile(place, wanted, &adding, say);
@@ -331,7 +341,7 @@ impl Crates {
         let Some(graph) = Graph::kept(place, &key, &wanted.environment) else {
             return Ok(None);
         };
-        let linked = linked::link(&graph, place, &self.crates()).map_err(no_room_here)?;
+        let linked = linked::link(&graph, place, &self.crates())?;
         let (keys, place) = (vec![key], place.clone());
         Ok(linked.map(|linked| Resolved { graph, place, keys, linked, compiled: false }))
     }
@@ -400,7 +410,7 @@ impl Crates {
             {
                 shared::files::replace(path, graph.versions.as_bytes()).map_err(room)?;
             }
-            let linked = linked::link(&graph, place, &self.crates()).map_err(no_room_here)?;
+            let linked = linked::link(&graph, place, &self.crates())?;
             let Some(linked) = linked else { continue };
             let place = place.clone();
             return Ok(Resolved { graph, place, keys, linked, compiled });
@@ -543,9 +553,4 @@ fn nanoseconds(time: SystemTime) -> i64 {
 fn room(error: anyhow::Error) -> Error {
     let text = format!("{error:#}");
     if tells_of_no_room(&text) { Error::NoRoom(text) } else { Error::Other(error) }
-}
-
-/// An error of writing the session's own folder, which no other place helps with.
-fn no_room_here(error: anyhow::Error) -> Error {
-    Error::Other(error)
 }

@@ -105,6 +105,18 @@ impl Graph {
         Some(graph)
     }
 
+    /// All that are kept, whatever has become of what they name.
+    pub(crate) fn all(place: &Place) -> anyhow::Result<Vec<Graph>> {
+        let entries =
+            fs::read_dir(place.graphs()).context("the notes of a store cannot be read")?;
+        let mut graphs = Vec::new();
+        for entry in entries {
+            // A mark is none, and one that cannot be read helps nobody.
+            graphs.extend(serde_json::from_slice::<Graph>(&fs::read(entry?.path())?));
+        }
+        Ok(graphs)
+    }
+
     /// Keeps it for later sessions.
     ///
     /// # Errors

@@ -203,6 +203,14 @@ pub(crate) fn bring(from: &Path, to: &Path, state: &State) -> anyhow::Result<boo
     {
         return Ok(true);
     }
+    if fs::hard_link(from, to).is_ok() {
+        // Another file may have come into the place of the one above.
+        if is_it(&fs::metadata(to)?) {
+            return Ok(true);
+        }
+        fs::remove_file(to)?;
+        return Ok(false);
+    }
     // Beside its place, then renamed: a program that has the old file loaded keeps it.
     let folder = to.parent().context("a file without a folder")?;
     let part = tempfile::Builder::new().prefix(".part-").tempdir_in(folder)?;
@@ -217,7 +225,6 @@ pub(crate) fn bring(from: &Path, to: &Path, state: &State) -> anyhow::Result<boo
         let file = fs::File::options().write(true).open(&new)?;
         file.set_modified(source.modified()?)?;
     }
-    // Another file may have come into its place meanwhile.
     if !is_it(&fs::metadata(&new)?) {
         return Ok(false);
     }

@@ -215,8 +215,12 @@ impl Prelinker<'_> {
 
     /// The note about a library that is there, and is what it was.
     fn there(&self, folder: &Path, name: &str) -> Result<Option<Note>, Error> {
+        if !folder.exists() {
+            return Ok(None);
+        }
+        // It came with its folder: one that cannot be read was altered.
         let path = folder.join(NOTE);
-        let Ok(text) = fs::read(&path) else { return Ok(None) };
+        let text = fs::read(&path).unwrap_or_default();
         let note: Option<Note> = serde_json::from_slice(&text).ok();
         let compared = note.as_ref().map(|note| note.library.compare(&folder.join(LIBRARY)));
         match (note, compared) {

@@ -149,16 +149,22 @@ impl Unit {
     fn forget(&self, place: &Place) -> anyhow::Result<()> {
         remove(&self.fingerprint(place))?;
         remove(&self.note(place))?;
-        if self.kind == Kind::ScriptRun {
-            return remove(&self.run_folder(place).join(OUTPUT));
-        }
-        self.remove_files(place)
+        self.outputs(place).iter().try_for_each(|file| remove(file))
     }
 
     /// The same, and removes all that it has made.
     fn discard(&self, place: &Place) -> anyhow::Result<()> {
         self.forget(place)?;
         self.remove_files(place)
+    }
+
+    /// The files by whose time cargo knows when it was made.
+    fn outputs(&self, place: &Place) -> Vec<PathBuf> {
+        if self.kind == Kind::ScriptRun {
+            return vec![self.run_folder(place).join(OUTPUT)];
+        }
+        let target = place.target();
+        self.files.keys().map(|file| target.join(file)).collect()
     }
 
     fn remove_files(&self, place: &Place) -> anyhow::Result<()> {
@@ -190,13 +196,23 @@ pub(crate) fn remove(path: &Path) -> anyhow::Result<()> {
     }
 }
 
+/// What was found before a build.
+#[derive(Debug, Default)]
+pub(crate) struct Settled {
+    /// Units whose files were changed by somebody else; they are gone now.
+    pub altered: Vec<String>,
+    /// Runs of build scripts that cargo would repeat, since a file that they asked for has a newer time
+    /// and the same content: by hash, with that time.
+    pub late: BTreeMap<String, i64>,
+}
+
 /// Before a build: makes cargo go by the content of local sources. A source of another time and the
 /// same content is fresh; one of another content is not, whatever its time says.
 ///
 /// # Errors
 /// A store that cannot be written.
-pub(crate) fn settle(place: &Place) -> anyhow::Result<Vec<String>> {
-    let mut found = Vec::new();
+pub(crate) fn settle(place: &Place) -> anyhow::Result<Settled> {
+    let mut found = Settled::default();
     let entries = fs::read_dir(place.units()).context("the notes of the store cannot be read")?;
     for entry in entries {
         let path = entry?.path();
@@ -215,7 +231,7 @@ pub(crate) fn settle(place: &Place) -> anyhow::Result<Vec<String>> {
         }
         if unit.is_altered(place)? {
             unit.discard(place)?;
-            found.push(unit.described());
+            found.altered.push(unit.described());
             continue;
         }
         match unit.inputs.compare(None) {
@@ -226,15 +242,62 @@ pub(crate) fn settle(place: &Place) -> anyhow::Result<Vec<String>> {
             Change::Times => unit.write(place)?,
             Change::Nothing => {}
         }
-        if unit.kind != Kind::ScriptRun
-            && let Some(newest) = unit.inputs.newest()
-            && let Some(note) = dependency_note(&unit, place)
+        let Some(newest) = unit.inputs.newest() else { continue };
+        if unit.kind == Kind::ScriptRun {
+            if newest > modified(&unit.run_folder(place).join(OUTPUT).metadata()?) {
+                found.late.insert(unit.hash, newest);
+            }
+        } else if let Some(note) = dependency_note(&unit, place)
             && newest > modified(&note.metadata()?)
         {
             set_modified(&note, newest)?;
         }
     }
     Ok(found)
+}
+
+/// Makes cargo take the runs of build scripts that are late for fresh: dates what they have written after
+/// what they asked for. What leans on them must be no older then, so all that is local in their graphs is
+/// dated later, in the order that it has.
+///
+/// The graphs must be whole: each unit as it was when cargo found it fresh among the others. Then nothing
+/// that cargo would find stale is hidden from it.
+///
+/// # Errors
+/// A store that cannot be written.
+pub(crate) fn date_later(
+    place: &Place,
+    late: &BTreeMap<String, i64>,
+    graphs: &[Vec<Unit>],
+) -> anyhow::Result<()> {
+    let target = place.target();
+    let whole = |units: &&Vec<Unit>| {
+        units.iter().all(|unit| {
+            unit.begun(place) == Some(unit.began)
+                && unit
+                    .files
+                    .iter()
+                    .all(|(file, state)| state.compare(&target.join(file)) != Now::Other)
+        })
+    };
+    let graphs =
+        graphs.iter().filter(|units| units.iter().any(|unit| late.contains_key(&unit.hash)));
+    let mut times = BTreeMap::new();
+    let (mut first, mut newest) = (i64::MAX, i64::MIN);
+    for unit in graphs.filter(whole).flatten().filter(|unit| unit.local) {
+        for file in unit.outputs(place) {
+            times.insert(file.clone(), modified(&file.metadata()?));
+        }
+        if let Some(asked_for) = late.get(&unit.hash) {
+            let output = unit.run_folder(place).join(OUTPUT);
+            first = first.min(modified(&output.metadata()?));
+            newest = newest.max(*asked_for);
+        }
+    }
+    for (file, time) in times.into_iter().filter(|(_, time)| *time >= first) {
+        set_modified(&file, newest.saturating_add(time - first))?;
+    }
+    Ok(())
 }
 
 /// Cargo's list of what a unit was made of; its time is what cargo compares sources with.

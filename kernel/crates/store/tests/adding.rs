@@ -4,7 +4,7 @@ mod common;
 
 use std::fs;
 
-use cell_store::Error;
+use cell_store::{Added, Error};
 use common::{World, git};
 
 #[test]
@@ -207,7 +207,7 @@ fn statics_are_there_once_over_two_adds() {
     assert_eq!(third.crates.linked().layers.len(), 1);
     // A change is told, and what was linked with it has new statics.
     world.write("counter", "", &counter.replace("+ 1", "+ 101"));
-    let added = session.add("counter = { path = 'counter' }").unwrap();
+    let added = session.add("").unwrap();
     assert_eq!(added.changed, ["counter", "upper"]);
     assert_eq!(session.run("d", "upper::next()"), 101);
     session.crates.forget().unwrap();
@@ -273,7 +273,8 @@ fn a_file_that_counts_as_part_of_the_compiler_has_everything_compiled_anew() {
 #[test]
 fn a_session_without_crates_costs_nothing() {
     let world = World::new();
-    let session = world.session("session");
+    let mut session = world.session("session");
+    assert_eq!(session.add("").unwrap(), Added::default());
     assert!(session.crates.linked().rustc_arguments().is_empty());
     assert_eq!(session.crates.linked().declarations(), "");
     assert!(!world.path("cache").exists());

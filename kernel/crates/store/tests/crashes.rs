@@ -243,6 +243,13 @@ fn a_disk_that_is_full_is_told_of_and_leaves_nothing_wrong() {
         let told = session.told();
         full += usize::from(told.iter().any(|line| line.contains("for this session alone")));
         assert_eq!(session.run(&format!("full{kilobytes}"), "top::value()"), 42);
+        // What was left half made when the disk was full is not taken when there is room again.
+        disk.enlarge();
+        let mut session = world.session(&format!("enlarged-{kilobytes}"));
+        session.add(line).unwrap();
+        let told = session.told();
+        assert!(!told.iter().any(|line| line.contains("for this session alone")), "{told:?}");
+        assert_eq!(session.run(&format!("enlarged{kilobytes}"), "top::value()"), 42);
         drop(session);
         drop(disk);
     }
@@ -270,6 +277,12 @@ impl Disk {
     /// None where nothing can be mounted.
     fn small(folder: &Path, kilobytes: u32) -> Option<Disk> {
         mount(&["-t", "tmpfs", "-o", &format!("size={kilobytes}k"), "none"], folder)
+    }
+
+    fn enlarge(&self) {
+        let mut again = Command::new("mount");
+        let status = again.args(["-o", "remount,size=256m"]).arg(&self.0).status();
+        assert!(status.unwrap().success());
     }
 
     fn closed(folder: &Path) -> Option<Disk> {

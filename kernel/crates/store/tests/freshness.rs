@@ -127,9 +127,25 @@ fn what_a_build_script_reads_counts_by_content_too() {
     assert_eq!(compiles(&world, ONE), (some("one"), 1));
     touch(&file, SystemTime::now());
     assert_eq!(compiles(&world, ONE), (vec![], 1));
-    fs::write(&file, "2").unwrap();
-    touch(&file, SystemTime::now() - Duration::from_secs(100_000));
-    assert_eq!(compiles(&world, ONE), (some("one"), 2));
+    // The same for sessions that need cargo, with a crate that leans on it, and with a date ahead.
+    let one = "[dependencies]\none = { path = '../one' }\n";
+    world.write("upper", one, "pub fn value() -> i64 { one::value() }");
+    let upper = format!("{ONE}\nupper = {{ path = 'upper' }}");
+    assert_eq!(compiles(&world, &upper), (some("upper"), 1));
+    for (name, time) in [("first", SystemTime::now()), ("second", ahead(100_000))] {
+        touch(&file, time);
+        world.write(name, "", "");
+        let lines = format!("{upper}\n{name} = {{ path = '{name}' }}");
+        assert_eq!(compiles(&world, &lines), (some(name), 1));
+        assert_eq!(compiles(&world, &upper), (vec![], 1));
+    }
+    for (value, time) in [(2, SystemTime::now() - Duration::from_secs(100_000)), (3, ahead(50))] {
+        fs::write(&file, value.to_string()).unwrap();
+        touch(&file, time);
+        let both = vec!["one".to_owned(), "upper".to_owned()];
+        assert_eq!(compiles(&world, &upper), (both, value));
+        assert_eq!(compiles(&world, ONE), (vec![], value));
+    }
 }
 
 #[test]
