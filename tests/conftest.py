@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -83,27 +82,19 @@ def nothing_exported(monkeypatch):
 
 
 @pytest.fixture(scope="session")
-def template(rust_live):
-    """The prepared build directory of the library."""
+def prepared(rust_live):
+    """The library is in the store."""
     subprocess.run([rust_live, "prepare", "--name", "googlenet"], check=True, timeout=900)
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rust-live"
-    keys = cache.glob("*/template/template.json")
-    library = str(ROOT / "googlenet-lib")
-    (folder,) = (key.parent for key in keys if json.loads(key.read_text())["library"] == library)
-    return folder
 
 
 @pytest.fixture(scope="session")
-def build_directory(tmp_path_factory, template):
+def build_directory(tmp_path_factory):
     """A folder for evcxr_jupyter to build in, as a reader may give it by EVCXR_TMPDIR.
 
-    By default it has a new one for every kernel, and builds tch and the library anew: minutes. What
-    differs between the kernels is not the build, so it starts from a copy of the template.
+    By default it has a new one for every kernel, and builds tch and the library anew: minutes. With this
+    one, only the first kernel does.
     """
-    folder = tmp_path_factory.mktemp("evcxr")
-    shutil.copytree(template.parent / ".cargo", folder / ".cargo")
-    subprocess.run(["cp", "-a", template, folder / "build"], check=True)
-    return folder / "build"
+    return tmp_path_factory.mktemp("evcxr")
 
 
 @pytest.fixture(scope="session")
