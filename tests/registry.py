@@ -6,9 +6,11 @@ import json
 import tarfile
 import threading
 from contextlib import contextmanager
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
+@cache
 def package(name, version):
     """A crate as a registry hands it out: a function `name` that returns the name."""
     files = {
@@ -25,10 +27,10 @@ def package(name, version):
 
 
 @contextmanager
-def registry(names, version="1.0.0"):
-    """Serves one version of each crate; gives cargo's configuration and the paths asked for."""
+def registry(names, versions=("1.0.0",)):
+    """Serves versions of each crate, also those that are added to the list meanwhile; gives cargo's
+    configuration and the paths asked for."""
     asked = []
-    packages = {name: package(name, version) for name in names}
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
@@ -48,20 +50,25 @@ def registry(names, version="1.0.0"):
     def answer(path):
         if path == "/index/config.json":
             return json.dumps({"dl": f"{address}/crates"}).encode()
-        for name, packed in packages.items():
+        for name in names:
+            packed = {version: package(name, version) for version in versions}
             # https://doc.rust-lang.org/cargo/reference/registry-index.html
             if path == f"/index/{name[:2]}/{name[2:4]}/{name}":
-                entry = {
-                    "name": name,
-                    "vers": version,
-                    "deps": [],
-                    "features": {},
-                    "cksum": hashlib.sha256(packed).hexdigest(),
-                    "yanked": False,
-                }
-                return json.dumps(entry).encode() + b"\n"
-            if path == f"/crates/{name}/{version}/download":
-                return packed
+                entries = (
+                    {
+                        "name": name,
+                        "vers": version,
+                        "deps": [],
+                        "features": {},
+                        "cksum": hashlib.sha256(content).hexdigest(),
+                        "yanked": False,
+                    }
+                    for version, content in packed.items()
+                )
+                return "".join(json.dumps(entry) + "\n" for entry in entries).encode()
+            for version, content in packed.items():
+                if path == f"/crates/{name}/{version}/download":
+                    return content
         return None
 
     threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -71,7 +71,7 @@ def lab(tmp_path, target, rust_live):
 def test_it_says_what_is_there(lab):
     faults, text = lab.doctor()
     assert faults == {}
-    for said in ("rustc 1.", f"{TORCH}+cpu", "for the CPU alone", "none is prepared"):
+    for said in ("rustc 1.", f"{TORCH}+cpu", "for the CPU alone", "none is known"):
         assert said in text
     assert text.count("cells run on the CPU") == 1
 
@@ -129,10 +129,10 @@ def test_a_fault_of_the_kernel_s_doctor_is_one(lab):
     assert list(faults) == ["environment"] and "cargo xtask setup" in faults["environment"], text
 
 
-def test_it_names_what_cells_will_really_use(cargo, template, kernelspec):
+def test_it_names_what_cells_will_really_use(root, cargo, prepared, kernelspec):
     said = cargo("xtask", "doctor")
     assert kernelspec("googlenet")["env"]["LIBTORCH"] in said
     (gpu,) = (line for line in said.splitlines() if line.split()[1:2] == ["GPU"])
     assert ("cells run on the CPU" in gpu) == (not torch.cuda.is_available()), gpu
-    assert str(template) in said
+    assert f"{root / 'googlenet-lib'} is compiled" in said
     assert "rustc 1." in said

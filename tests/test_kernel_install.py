@@ -1,5 +1,6 @@
-"""The kernel's command line: install, uninstall, doctor, prepare. It needs no front end."""
+"""The kernel's command line: install, uninstall, doctor, prepare, store, export."""
 
+import json
 import os
 import shutil
 import stat
@@ -79,12 +80,13 @@ def test_it_is_installed_where_it_is_told_and_uninstalled_again(call, tmp_path, 
         (["install", "--sys-prefix"], "no environment is active"),
         (["install", "--prefix", "/no/such/place"], "/no/such/place"),
         (["install", "--user", "--sys-prefix"], "cannot be used with"),
-        (["install", "--library", ".", "--fingerprint", "/no/file"], "/no/file"),
         (["install", "--env", "LIBRARY"], "NAME=VALUE"),
         (["install", "--library", "/no/crate"], "/no/crate"),
         (["prepare"], "--library"),
-        (["prepare", "--library", "/no/crate"], "/no/crate is no crate"),
+        (["prepare", "--library", "/no/crate"], "the crate /no/crate cannot be read"),
         (["run", "--connection-file", "/no/file.json"], "/no/file.json"),
+        (["export", "/no/notebook.ipynb", "/no/folder"], "/no/notebook.ipynb"),
+        (["install", "--warm", "1 + 1"], "--warm"),
         (["dance"], "dance"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
@@ -103,9 +105,9 @@ def test_a_kernel_of_another_name_runs(plain):
 
 def test_help_names_every_command(call):
     done = call("--help")
-    for command in ("run", "install", "uninstall", "prepare", "doctor"):
+    for command in ("run", "install", "uninstall", "prepare", "export", "doctor", "store"):
         assert f"\n  {command} " in done.stdout
-    assert "build-template" not in done.stdout
+    assert "remove-session" not in done.stdout
     assert call("--version").stdout.startswith("rust-live ")
 
 
@@ -123,8 +125,11 @@ def examine(call, tmp_path, copy):
     source = tmp_path / "rust/lib/rustlib/src/rust/library/std/src/lib.rs"
     source.parent.mkdir(parents=True)
     source.touch()
-    answers = f"--print) echo {tmp_path}/rust;; *) echo 'rustc 1.95.0 (1234 2026-04-14)'"
-    program(bin, "rustc", f"case $1 in {answers};; esac")
+    answers = (
+        f"--print) echo {tmp_path}/rust; echo {tmp_path}/rust/lib;; -vV) echo 'release: 1.95.0';; "
+        "*) echo 'rustc 1.95.0 (1234 2026-04-14)';;"
+    )
+    program(bin, "rustc", f"case $1 in {answers} esac")
     program(bin, "cargo", "echo 'cargo 1.95.0 (1234 2026-04-14)'")
     program(bin, "cc", "echo 'cc 12.2'")
     crate = tmp_path / "crate"
@@ -164,7 +169,7 @@ def examine(call, tmp_path, copy):
 def test_doctor_says_what_is_there(examine):
     faults, text = examine()
     assert faults == {}
-    for said in ("1.95.0", "0.22", "five are free", "none is prepared"):
+    for said in ("1.95.0", "five are free", "none is known"):
         assert said in text
 
 
@@ -206,26 +211,25 @@ def test_doctor_has_a_remedy_for_the_library(examine):
     examine.install("--library", examine.library)
     faults, text = examine()
     assert list(faults) == ["library"], text
-    assert "is not prepared: run rust-live prepare" in faults["library"]
+    assert "is not compiled as it is now: run rust-live prepare" in faults["library"]
     (examine.library / "Cargo.toml").unlink()
     faults, text = examine()
-    assert "is no crate" in faults["library"] and "--library" in faults["library"]
+    assert "Cargo.toml cannot be read" in faults["library"]
 
 
-def test_doctor_names_what_cells_will_really_use(rust_live, template):
+def test_doctor_names_what_cells_will_really_use(rust_live, prepared, root):
     # Without a name, it is the kernel that has a library.
     for named in ([], ["--name", "googlenet"]):
         doctor = [rust_live, "doctor", *named]
         done = subprocess.run(doctor, capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, done.stdout
-        assert str(template) in done.stdout
+        assert f"{root / 'googlenet-lib'} is compiled" in done.stdout
         assert "rustc 1." in done.stdout
 
 
 @pytest.fixture
 def crate(tmp_path):
-    """A crate that shows in a cell what its build script was told, and a file that stands for what it
-    is built on."""
+    """A crate that shows in a cell what its build script was told."""
     folder = tmp_path / "told"
     (folder / "src").mkdir(parents=True)
     (folder / "Cargo.toml").write_text('[package]\nname = "told"\nedition = "2024"\n')
@@ -234,12 +238,11 @@ def crate(tmp_path):
         'fn main() { println!("cargo::rerun-if-env-changed=TOLD"); '
         'println!("cargo::rustc-env=TOLD={}", std::env::var("TOLD").unwrap()); }\n'
     )
-    (tmp_path / "version").write_text("1")
     return folder
 
 
 @pytest.mark.timeout(300)
-def test_variables_and_a_fingerprint_reach_preparation_and_cells(
+def test_variables_reach_preparation_and_cells(
     rust_live, crate, tmp_path, own_state, monkeypatch
 ):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -254,19 +257,99 @@ def test_variables_and_a_fingerprint_reach_preparation_and_cells(
         return done.stdout + done.stderr
 
     told = ["--env", "TOLD=by the kernelspec, not by ${TOLD}", "--env", "OTHER=a=b"]
-    built_on = ["--library", crate, "--fingerprint", tmp_path / "version"]
-    call("install", "--prefix", tmp_path / "environment", *told, *built_on)
-    assert "not prepared yet" in call("prepare")
-    assert call("prepare") == call("prepare", *told, *built_on) == ""
-    assert "is prepared" in call("doctor")
+    call("install", "--prefix", tmp_path / "environment", *told, "--library", crate)
+    assert "Compiling told" in call("prepare")
+    assert call("prepare") == call("prepare", *told, "--library", crate) == ""
+    assert "is compiled" in call("doctor")
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "environment/share/jupyter"))
     with running("rust") as kernel:
         cell = kernel.run("told::BUILT", timeout=120)
         assert cell.result == '"by the kernelspec, not by the reader"'
         assert cell.text("stderr") == "", "nothing was compiled but the cell"
         assert kernel.run('std::env::var("OTHER").unwrap()').result == '"a=b"'
-    # A newer time is no change, another content is one.
-    os.utime(tmp_path / "version")
-    assert call("prepare") == ""
-    (tmp_path / "version").write_text("2")
-    assert f"Preparing told ({tmp_path / 'version'} is another)" in call("prepare")
+
+
+@pytest.mark.timeout(300)
+def test_the_store_says_what_is_in_it_and_is_cleared(call, crate):
+    def store(*words):
+        done = call("store", *words, TOLD="")
+        assert done.returncode == 0, done.stderr
+        return done.stdout + done.stderr
+
+    assert store("size").split() == ["0.0", "MB"]
+    prepared = call("prepare", "--library", crate, TOLD="")
+    assert "Compiling told" in prepared.stderr
+    listed = store("list")
+    assert "told 0.0.0 (today)" in listed and listed.splitlines()[-1].endswith("MB in all")
+    assert store() == listed
+    store("clear")
+    assert "told" not in store("list")
+    assert "Compiling told" in call("prepare", "--library", crate, TOLD="").stderr
+
+
+NOTEBOOK = [
+    ("markdown", "# Squares\nIn *two* cells."),
+    ("code", ':dep told = { path = "told" }'),
+    (
+        "code",
+        "use std::collections::BTreeMap;\nfn square(n: i64) -> i64 { n }\n"
+        "#[derive(Debug, Clone)]\nstruct Row { n: i64 }\nlet mut squares = BTreeMap::new();",
+    ),
+    (
+        "code",
+        "fn square(n: i64) -> i64 { n * n }\n"
+        "for n in 1..4 { squares.insert(n, Row { n: square(n) }); }\nsquares",
+    ),
+    ("code", '!true\n:vars\nlet text = "a\n    b";\nprintln!("{text}");\ntold::BUILT.len()'),
+    ("code", 'let n: i64 = "12".parse()?;\nimpl Row { fn twice(&self) -> i64 { 2 * self.n } }'),
+    ("code", "struct Silent;\nSilent"),
+    ("code", "let row = squares[&3].clone(); row.twice() + n"),
+    ("code", "async fn later() -> i64 { 7 }\nprintln!(\"{}\", later().await)"),
+    ("code", "#[cfg(test)] mod tests { #[test] fn four() { assert_eq!(super::square(2), 4); } }"),
+    ("code", 'include_str!("note.txt").trim()'),
+]
+
+
+@pytest.mark.timeout(600)
+def test_an_exported_notebook_prints_what_the_kernel_showed(
+    rust_live, crate, tmp_path, own_state, monkeypatch, plain
+):
+    monkeypatch.setenv("TOLD", "something")
+    (tmp_path / "note.txt").write_text("a note\n")
+    cells = [
+        {"cell_type": kind, "source": source.splitlines(keepends=True), "metadata": {}}
+        for kind, source in NOTEBOOK
+    ]
+    file = tmp_path / "Squares of 3.ipynb"
+    file.write_text(json.dumps({"cells": cells, "nbformat": 4, "nbformat_minor": 5}))
+    shown = []
+    with running(plain, cwd=tmp_path) as kernel:
+        for kind, source in NOTEBOOK:
+            if kind == "code":
+                cell = kernel.run(source, timeout=200)
+                assert cell.status == "ok", (source, cell.reply)
+                # What a command shows is no output of the program.
+                results = [] if ":vars" in source else cell.of("execute_result")
+                texts = [result["data"]["text/plain"] + "\n" for result in results]
+                shown += [cell.text(), *texts]
+                if ":vars" in source:
+                    shown.append("9\n")
+    project = tmp_path / "out" / "project"
+
+    def run(*command):
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=400)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    run(rust_live, "export", file, project)
+    manifest = project / "Cargo.toml"
+    assert 'path = "../../told"' in manifest.read_text()
+    assert 'name = "squares-of-3"' in manifest.read_text()
+    text = (project / "src/main.rs").read_text()
+    for line in ("// # Squares", "// !true", "// :vars"):
+        assert line in text
+    offline = ["--offline", "--manifest-path", manifest]
+    assert run("cargo", "run", "--quiet", *offline) == "".join(shown)
+    assert "1 passed" in run("cargo", "test", "--quiet", *offline)
+    again = subprocess.run([rust_live, "export", file, project], capture_output=True, text=True)
+    assert again.returncode != 0 and "is there already" in again.stderr

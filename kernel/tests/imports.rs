@@ -33,6 +33,19 @@ fn no_module_imports_one_above_it() {
 }
 
 #[test]
+fn nothing_but_upstream_s_own_program_stands_on_evcxr() {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("crates");
+    let files = [sources(&source_folder()), sources(&crates)].concat();
+    assert!(files.iter().any(|file| file.ends_with("crates/store/src/lib.rs")));
+    for file in files.iter().filter(|file| !file.starts_with(source_folder().join("upstream"))) {
+        let text = fs::read_to_string(file).unwrap();
+        for name in ["evcxr::", "evcxr_jupyter::"] {
+            assert!(!text.contains(name), "{} names evcxr's crate", file.display());
+        }
+    }
+}
+
+#[test]
 fn the_protocol_knows_nothing_of_what_evaluates_cells() {
     for folder in ["protocol", "engine"] {
         let files = sources(&source_folder().join(folder));

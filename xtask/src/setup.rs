@@ -1,5 +1,5 @@
-//! `cargo xtask setup`: environment, link to libtorch, kernels, kernelspecs. Done again, it
-//! changes nothing; interrupted, it goes on.
+//! `cargo xtask setup`: environment, link to libtorch, kernels, kernelspecs, the library in the store.
+//! Done again, it changes nothing; interrupted, it goes on.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -77,7 +77,7 @@ fn link_libtorch(root: &Path, environment: &Environment) -> Result<()> {
     }
 }
 
-/// The kernels read in it what types a cell's variables have.
+/// The kernels complete and explain from it.
 fn add_source_of_the_standard_library() -> Result<()> {
     let sysroot = output(Command::new("rustc").args(["--print", "sysroot"]));
     let sysroot = sysroot.context("rustc --print sysroot failed")?;
@@ -117,14 +117,12 @@ fn install_kernels(root: &Path, environment: &Environment) -> Result<()> {
     let [libtorch, library_path] = libtorch_environment(environment.torch())?;
     run(Command::new(&kernel)
         .args(["install", "--name", KERNEL_NAME, "--display-name", "Rust (GoogLeNet lab)"])
-        .args(["--with-evcxr", "--warm", WARM, "--env", &libtorch, "--env", &library_path])
+        .args(["--with-evcxr", "--env", &libtorch, "--env", &library_path])
         .arg("--prefix")
         .arg(&environment.prefix)
-        // The kernel compiles the library anew where this file is another.
-        .arg("--fingerprint")
-        .arg(environment.torch().join("version.py"))
         .arg("--library")
         .arg(root.join("googlenet-lib")))?;
+    // Into the store, so that no session has to compile the library.
     run(Command::new(&kernel).args(["prepare", "--name", KERNEL_NAME]))
 }
 
@@ -149,12 +147,6 @@ fn libtorch_environment(torch: &Path) -> Result<[String; 2]> {
     let path = format!("{LIBRARY_PATH}={torch}/lib:${{{LIBRARY_PATH}}}");
     Ok([format!("LIBTORCH={torch}"), path])
 }
-
-/// What a first lesson uses: rust-analyzer has read it before the reader runs it.
-const WARM: &str = "use googlenet_lib::prelude::*; \
-                    let net = GoogLeNet::new(&spec::COMPACT, best_device())?; \
-                    let images = Tensor::randn([2, 3, 32, 32], (Kind::Float, net.device())); \
-                    let logits = net.forward_t(&images, false)?; logits";
 
 fn index_url(text: &str) -> Result<String, String> {
     if ["https://", "http://", "file://"].iter().any(|scheme| text.starts_with(scheme)) {

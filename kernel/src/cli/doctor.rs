@@ -1,10 +1,10 @@
 //! Says whether everything is there that cells need.
 
 use std::net::{Ipv4Addr, TcpListener};
-use std::path::Path;
 use std::process::{Command, ExitCode};
 
-use super::kernelspec::{Installed, Prepared};
+use super::kernelspec::Installed;
+use super::store;
 use crate::home::{Home, Toolchain};
 
 const RUST: &str = env!("CARGO_PKG_RUST_VERSION");
@@ -77,8 +77,7 @@ fn new_enough(line: String) -> Result<String, String> {
 /// Without the source of the standard library, nothing can be completed or explained.
 fn with_source(line: String) -> Result<String, String> {
     let toolchain = Toolchain::find(None).map_err(|error| format!("{error:#}"))?;
-    let sysroot = toolchain.rustc.ancestors().nth(2).unwrap_or(Path::new("/"));
-    let library = sysroot.join("lib/rustlib/src/rust/library");
+    let library = toolchain.sysroot.join("lib/rustlib/src/rust/library");
     if library.join("std/src/lib.rs").is_file() {
         return Ok(line);
     }
@@ -104,18 +103,17 @@ fn kernelspec(installed: Option<&Installed>) -> Result<String, String> {
 }
 
 fn library(installed: Option<&Installed>) -> Result<String, String> {
-    let prepared = installed.map(Installed::prepared);
-    let Some(Prepared { library: Some(library), .. }) = prepared else {
+    let Some(library) = installed.and_then(Installed::library) else {
         return Ok("none is known".to_owned());
     };
     let home = Home::find().map_err(|error| error.to_string())?;
-    match super::store::is_prepared(&home, &library) {
+    match store::is_prepared(&home, &library) {
         Ok(true) => Ok(format!("{} is compiled", library.display())),
         Ok(false) => Err(format!(
             "{} is not compiled as it is now: run rust-live prepare, or wait for it in the first cell",
             library.display()
         )),
-        Err(error) => Err(format!("{}: {error:#}", library.display())),
+        Err(error) => Err(format!("{error:#}")),
     }
 }
 

@@ -15,6 +15,23 @@ pub(crate) const NAME: &str = "rust";
 /// Upstream's kernel.
 const UPSTREAM: &str = "evcxr_jupyter";
 
+/// Pictures that front ends show for a kernel, by the names of their files.
+type Logos = &'static [(&'static str, &'static [u8])];
+
+/// A spark between the brackets of a cell.
+const OURS: Logos = &[
+    ("logo-svg.svg", include_bytes!("logos/rust-live.svg")),
+    ("logo-32x32.png", include_bytes!("logos/rust-live-32.png")),
+    ("logo-64x64.png", include_bytes!("logos/rust-live-64.png")),
+];
+
+/// A prompt between them.
+const UPSTREAMS: Logos = &[
+    ("logo-svg.svg", include_bytes!("logos/evcxr.svg")),
+    ("logo-32x32.png", include_bytes!("logos/evcxr-32.png")),
+    ("logo-64x64.png", include_bytes!("logos/evcxr-64.png")),
+];
+
 /// Where a kernel is installed.
 #[derive(Debug, Args)]
 #[group(multiple = false)]
@@ -108,40 +125,21 @@ pub(crate) struct Choices {
     /// value that Jupyter has is put in. May be given again
     #[arg(long, value_name = "NAME=VALUE", value_parser = Variable::parse)]
     env: Vec<Variable>,
-    #[command(flatten)]
-    prepared: Prepared,
+    /// The folder of a crate that cells may name without a `:dep`
+    #[arg(long, value_name = "DIR")]
+    library: Option<PathBuf>,
     /// Install upstream's evcxr_jupyter too, which must lie beside this program
     #[arg(long)]
     with_evcxr: bool,
 }
 
-/// A crate that is there from the first cell on, as `install` and `run` are told of it.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct Prepared {
-    /// The folder of a crate to be there from the first cell on
-    #[arg(long, value_name = "DIR")]
-    pub library: Option<PathBuf>,
-    /// Code to analyse, not to run, while the reader reads
-    #[arg(long, value_name = "CODE", requires = "library")]
-    pub warm: Option<String>,
-    /// A small file that changes with what the crate is built on, such as one that names the version
-    /// of a C library: with another content, the crate is compiled anew. May be given again
-    #[arg(long, value_name = "FILE", requires = "library")]
-    pub fingerprint: Vec<PathBuf>,
-}
-
 /// Writes the kernelspecs.
 pub(crate) fn install(choices: &Choices) -> Result<()> {
     let kernels = choices.location.kernels()?;
-    let Prepared { library, warm, fingerprint } = &choices.prepared;
-    let prepared = Prepared {
-        library: library.as_ref().map(|folder| whole("crate", folder)).transpose()?,
-        warm: warm.clone(),
-        fingerprint: fingerprint.iter().map(|file| whole("file", file)).collect::<Result<_>>()?,
-    };
+    let library = choices.library.as_deref().map(|folder| whole("crate", folder)).transpose()?;
     let exe = std::env::current_exe().context("this executable cannot be found")?;
     let bin = exe.parent().context("this executable lies in no folder")?;
-    let mut specs = vec![KernelSpec::ours(&exe, &prepared, choices)?];
+    let mut specs = vec![KernelSpec::ours(&exe, library.as_deref(), choices)?];
     if choices.with_evcxr {
         specs.push(KernelSpec::evcxr(bin, &choices.env, &kernels)?);
     }
@@ -174,6 +172,8 @@ pub(crate) fn uninstall(location: &InstallLocation, name: &str) -> Result<()> {
 pub(crate) struct KernelSpec {
     #[serde(skip)]
     name: String,
+    #[serde(skip)]
+    logos: Logos,
     argv: Vec<String>,
     /// The name a reader chooses in JupyterLab.
     pub display_name: String,
@@ -184,21 +184,13 @@ pub(crate) struct KernelSpec {
 
 impl KernelSpec {
     /// This kernel.
-    fn ours(exe: &Path, prepared: &Prepared, choices: &Choices) -> Result<Self> {
+    fn ours(exe: &Path, library: Option<&Path>, choices: &Choices) -> Result<Self> {
         let mut argv =
             vec![text(exe)?, "run".into(), "--connection-file".into(), "{connection_file}".into()];
-        if let Some(library) = &prepared.library {
+        if let Some(library) = library {
             argv.extend(["--library".into(), text(library)?]);
         }
-        if let Some(warm) = &prepared.warm {
-            // Jupyter would take braces for names of its own.
-            ensure!(!warm.contains(['{', '}']), "the code of --warm holds braces: leave them out");
-            argv.extend(["--warm".into(), warm.clone()]);
-        }
-        for file in &prepared.fingerprint {
-            argv.extend(["--fingerprint".into(), text(file)?]);
-        }
-        Ok(Self::new(&choices.name, &choices.display_name, argv, environment(&choices.env)))
+        Ok(Self::new(&choices.name, &choices.display_name, OURS, argv, environment(&choices.env)))
     }
 
     /// Upstream's kernel.
@@ -211,12 +203,19 @@ impl KernelSpec {
         env.insert("JUPYTER_PATH".into(), text(&kernels.join(name))?);
         let argv =
             vec![text(&bin.join(UPSTREAM))?, "--control_file".into(), "{connection_file}".into()];
-        Ok(Self::new(name, "Rust (evcxr)", argv, env))
+        Ok(Self::new(name, "Rust (evcxr, upstream)", UPSTREAMS, argv, env))
     }
 
-    fn new(name: &str, shown: &str, argv: Vec<String>, env: BTreeMap<String, String>) -> Self {
+    fn new(
+        name: &str,
+        shown: &str,
+        logos: Logos,
+        argv: Vec<String>,
+        env: BTreeMap<String, String>,
+    ) -> Self {
         Self {
             name: name.into(),
+            logos,
             argv,
             display_name: shown.into(),
             language: "rust".into(),
@@ -230,12 +229,15 @@ impl KernelSpec {
         kernels.join(&self.name).join("kernel.json")
     }
 
-    /// Writes the kernel.json unless it is there already; says whether it wrote.
+    /// Writes the kernel.json and the logos, unless they are there already; says whether it wrote.
     fn write(&self, kernels: &Path) -> Result<bool> {
         let file = self.file(kernels);
         let content = serde_json::to_string_pretty(self)? + "\n";
         let present = fs::read_to_string(&file).unwrap_or_default();
-        if present == content {
+        let logos = self.logos.iter().map(|(name, picture)| (file.with_file_name(name), *picture));
+        let mut missing =
+            logos.filter(|(logo, picture)| fs::read(logo).ok().as_deref() != Some(picture)).peekable();
+        if present == content && missing.peek().is_none() {
             return Ok(false);
         }
         let starts_upstream = |spec: &KernelSpec| {
@@ -247,7 +249,9 @@ impl KernelSpec {
             "{} starts {UPSTREAM}: choose another name with --name, or remove it first",
             file.display()
         );
-        files::replace(&file, content.as_bytes()).context("the kernelspec cannot be written")?;
+        for (path, content) in missing.chain([(file.clone(), content.as_bytes())]) {
+            files::replace(&path, content).context("the kernelspec cannot be written")?;
+        }
         Ok(true)
     }
 }
@@ -297,7 +301,7 @@ impl Installed {
                 installed.starts(&exe).then_some(installed)
             }));
         }
-        let best = found.iter().position(|installed| installed.prepared().library.is_some());
+        let best = found.iter().position(|installed| installed.library().is_some());
         (!found.is_empty()).then(|| found.swap_remove(best.unwrap_or(0)))
     }
 
@@ -314,17 +318,11 @@ impl Installed {
         })
     }
 
-    /// The crate that is there from the first cell on.
-    pub(crate) fn prepared(&self) -> Prepared {
-        let after = |option: &'static str| {
-            let pairs = self.spec.argv.iter().zip(self.spec.argv.iter().skip(1));
-            pairs.filter(move |(found, _)| *found == option).map(|(_, value)| value)
-        };
-        Prepared {
-            library: after("--library").next().map(PathBuf::from),
-            warm: after("--warm").next().cloned(),
-            fingerprint: after("--fingerprint").map(PathBuf::from).collect(),
-        }
+    /// The folder of the crate that cells may name without a `:dep`.
+    pub(crate) fn library(&self) -> Option<PathBuf> {
+        let mut words = self.spec.argv.iter();
+        words.find(|word| *word == "--library")?;
+        words.next().map(PathBuf::from)
     }
 
     /// Gives this process the environment that cells will have.
@@ -355,7 +353,7 @@ mod tests {
         let (library, path) =
             (format!("C_LIB={library}"), format!("LD_PATH={library}/lib:${{LD_PATH}}"));
         let choices = choices(&["--env", &library, "--env", &path]);
-        KernelSpec::ours(&Path::new(bin).join("rust-live"), &choices.prepared, &choices)
+        KernelSpec::ours(&Path::new(bin).join("rust-live"), None, &choices)
     }
 
     fn json(spec: &KernelSpec) -> serde_json::Value {
@@ -383,21 +381,18 @@ mod tests {
 
     #[test]
     fn a_library_is_named_in_the_command_and_found_there_again() {
-        let arguments = ["--library", "/lib", "--warm", "use lib as _;", "--fingerprint", "/a/b"];
-        let choices = choices(&arguments);
-        let spec = KernelSpec::ours(Path::new("/bin/k"), &choices.prepared, &choices).unwrap();
-        assert_eq!(spec.argv[4..], arguments);
+        let choices = choices(&["--library", "/lib"]);
+        let library = choices.library.as_deref();
+        let spec = KernelSpec::ours(Path::new("/bin/k"), library, &choices).unwrap();
+        assert_eq!(spec.argv[4..], ["--library", "/lib"]);
         let installed = Installed { file: PathBuf::new(), spec };
-        let Prepared { library, warm, fingerprint } = installed.prepared();
-        assert_eq!(library, Some(PathBuf::from("/lib")));
-        assert_eq!(warm.as_deref(), Some("use lib as _;"));
-        assert_eq!(fingerprint, [PathBuf::from("/a/b")]);
+        assert_eq!(installed.library(), Some(PathBuf::from("/lib")));
     }
 
     #[test]
     fn names_are_chosen_and_a_variable_has_a_name() {
         let choices = choices(&["--name", "lab", "--display-name", "Rust (lab)", "--env", "A=b=c"]);
-        let spec = KernelSpec::ours(Path::new("/bin/k"), &choices.prepared, &choices).unwrap();
+        let spec = KernelSpec::ours(Path::new("/bin/k"), None, &choices).unwrap();
         assert_eq!((&*spec.name, &*spec.display_name), ("lab", "Rust (lab)"));
         assert_eq!(spec.env["A"], "b=c");
         for wrong in ["A", "=b", ""] {
@@ -426,8 +421,27 @@ mod tests {
         let written = fs::metadata(spec.file(kernels.path())).unwrap().modified().unwrap();
         assert!(!spec.write(kernels.path()).unwrap());
         assert_eq!(written, fs::metadata(spec.file(kernels.path())).unwrap().modified().unwrap());
-        let files = fs::read_dir(kernels.path().join(NAME)).unwrap().count();
-        assert_eq!(files, 1);
+        let entries = fs::read_dir(kernels.path().join(NAME)).unwrap();
+        let mut files: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+        files.sort();
+        assert_eq!(files, ["kernel.json", "logo-32x32.png", "logo-64x64.png", "logo-svg.svg"]);
+    }
+
+    #[test]
+    fn a_logo_that_is_missing_or_another_is_written_again_and_the_kernels_differ_in_theirs() {
+        let kernels = tempfile::tempdir().unwrap();
+        let spec = ours("/env/bin", "/c").unwrap();
+        spec.write(kernels.path()).unwrap();
+        let logo = kernels.path().join(NAME).join("logo-64x64.png");
+        fs::write(&logo, "an older one").unwrap();
+        assert!(spec.write(kernels.path()).unwrap());
+        assert_eq!(fs::read(&logo).unwrap(), OURS[2].1);
+        fs::remove_file(&logo).unwrap();
+        assert!(spec.write(kernels.path()).unwrap());
+        assert!(!spec.write(kernels.path()).unwrap());
+        for ((name, ours), (same, theirs)) in OURS.iter().zip(UPSTREAMS) {
+            assert!(name == same && ours != theirs, "{name}");
+        }
     }
 
     #[test]

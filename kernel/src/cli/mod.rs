@@ -1,8 +1,9 @@
 //! The command line.
 
 mod doctor;
-mod store;
+mod export;
 pub(crate) mod kernelspec;
+mod store;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -19,7 +20,7 @@ use crate::protocol::iopub::Event;
 use crate::protocol::{self, Parts, Sockets};
 use crate::session::{Session, Setup, processes};
 use crate::home::{Home, SessionFolder, remove_session};
-use kernelspec::{Choices, InstallLocation, Installed, Prepared, Variable};
+use kernelspec::{Choices, InstallLocation, Installed, Variable};
 
 /// A Jupyter kernel for Rust: live output, a stop button that keeps variables, an instant first cell.
 #[derive(Debug, Parser)]
@@ -36,8 +37,9 @@ enum Action {
         /// The connection file that Jupyter wrote for this session
         #[arg(long, value_name = "FILE")]
         connection_file: PathBuf,
-        #[command(flatten)]
-        prepared: Prepared,
+        /// The folder of a crate that cells may name without a `:dep`
+        #[arg(long, value_name = "DIR")]
+        library: Option<PathBuf>,
     },
     /// Tell Jupyter about this kernel
     Install(Choices),
@@ -49,10 +51,10 @@ enum Action {
         #[arg(long, default_value = kernelspec::NAME)]
         name: String,
     },
-    /// Compile the library once, so that every session starts from it
+    /// Compile a crate, so that every session finds it in the store
     Prepare {
-        /// The name of the installed kernel whose library, variables and files are meant, where no
-        /// library is named; by default, the one that has a library
+        /// The name of the installed kernel whose library and variables are meant, where no library is
+        /// named; by default, the one that has a library
         #[arg(long)]
         name: Option<String>,
         /// The folder of the crate
@@ -61,9 +63,15 @@ enum Action {
         /// A variable of the environment in which it is compiled. May be given again
         #[arg(long, value_name = "NAME=VALUE", value_parser = Variable::parse)]
         env: Vec<Variable>,
-        /// A small file: with another content, the crate is compiled anew. May be given again
-        #[arg(long, value_name = "FILE", requires = "library")]
-        fingerprint: Vec<PathBuf>,
+    },
+    /// Make a Cargo project of a notebook: `cargo run` in it writes what the notebook's cells show
+    Export {
+        /// The file of the notebook
+        #[arg(value_name = "NOTEBOOK")]
+        notebook: PathBuf,
+        /// The folder of the project, which is made
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
     },
     /// Say whether everything is there that cells need, and what to do about what is not
     Doctor {
@@ -99,20 +107,20 @@ fn act(action: Action) -> Result<ExitCode> {
     find_rust();
     let say = |line: &str| eprintln!("{line}");
     match action {
-        Action::Run { connection_file, prepared } => run(&connection_file, prepared)?,
+        Action::Run { connection_file, library } => run(&connection_file, library)?,
         Action::Install(choices) => kernelspec::install(&choices)?,
         Action::Uninstall { location, name } => kernelspec::uninstall(&location, &name)?,
-        Action::Prepare { name, library, env, fingerprint } => {
+        Action::Prepare { name, library, env } => {
             let installed = Installed::find(name.as_deref()).filter(|_| library.is_none());
             if let Some(installed) = &installed {
                 installed.apply_environment();
             }
             env.iter().for_each(Variable::apply);
-            let library = library.or_else(|| installed.as_ref()?.prepared().library);
+            let library = library.or_else(|| installed.as_ref()?.library());
             let library = library.context("no library is known: name its folder with --library")?;
-            let _ = fingerprint;
             store::prepare(&Home::find()?, &library, &say)?;
         }
+        Action::Export { notebook, folder } => export::export(&notebook, &folder, &say)?,
         Action::Store { action } => store::act(&Home::find()?, action.as_ref(), &say)?,
         Action::Doctor { name } => return Ok(doctor::examine(name.as_deref())),
         Action::RemoveSession { folder } => {
@@ -154,7 +162,7 @@ pub(crate) fn set_variable(name: &str, value: impl Into<OsString>) {
 }
 
 /// Serves one notebook.
-fn run(connection_file: &Path, prepared: Prepared) -> Result<()> {
+fn run(connection_file: &Path, library: Option<PathBuf>) -> Result<()> {
     // Looked at first: Jupyter may end while this starts.
     let parent = std::os::unix::process::parent_id();
     // Jupyter asks for an interrupt by a message; Ctrl-C in a terminal is not meant for this process.
@@ -166,7 +174,7 @@ fn run(connection_file: &Path, prepared: Prepared) -> Result<()> {
         .worker_threads(2)
         .enable_all()
         .build()?
-        .block_on(serve(connection_file, prepared, &home, &folder, parent))?;
+        .block_on(serve(connection_file, library, &home, &folder, parent))?;
     end(&folder)
 }
 
@@ -181,7 +189,7 @@ fn end(folder: &SessionFolder) -> Result<()> {
 
 async fn serve(
     connection_file: &Path,
-    prepared: Prepared,
+    library: Option<PathBuf>,
     home: &Home,
     folder: &Arc<SessionFolder>,
     parent: u32,
@@ -191,8 +199,7 @@ async fn serve(
     let history = History::open(&home.state)
         .inspect_err(|error| log::warn!("cells are not kept in the history: {error:#}"))
         .ok();
-    let setup =
-        Setup { home: home.clone(), folder: Arc::clone(folder), library: prepared.library };
+    let setup = Setup { home: home.clone(), folder: Arc::clone(folder), library };
     let output: Output = Arc::new({
         let events = events.clone();
         move |event| events.blocking_send(Event::Engine(event)).is_ok()

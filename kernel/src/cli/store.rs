@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use anyhow::{Context as _, Result};
 use cell_store::{Crates, Dependency, LINKER, Store};
 
-use crate::home::{Home, SessionFolder};
+use crate::home::{Home, SessionFolder, Toolchain};
 
 /// What can be done with the store.
 #[derive(Debug, clap::Subcommand)]
@@ -52,26 +52,44 @@ fn megabytes(bytes: u64) -> String {
     format!("{:.1} MB", bytes as f64 / 1e6)
 }
 
-/// Whether a crate is in the store as it is now.
+/// Whether a crate is in the store as it is now. Nothing is compiled to find out.
 pub(super) fn is_prepared(home: &Home, library: &Path) -> Result<bool> {
-    let compiles = std::cell::Cell::new(false);
-    // A session that would compile it ends as soon as it says so.
-    prepare(home, library, &|line| compiles.set(compiles.get() || line.contains("Compiling")))?;
-    Ok(!compiles.get())
+    let mut session = Compiling::of(home, library)?;
+    Ok(session.crates.has(&[session.wanted])?)
 }
 
 /// Compiles a crate, so that sessions find it in the store.
 pub(super) fn prepare(home: &Home, library: &Path, say: &dyn Fn(&str)) -> Result<()> {
-    let library = library
-        .canonicalize()
-        .with_context(|| format!("the crate {} cannot be read", library.display()))?;
-    let folder = SessionFolder::new(home)?;
-    let linker = folder.path().join(LINKER);
-    std::os::unix::fs::symlink(std::env::current_exe()?, &linker)?;
-    let wanted: Dependency =
-        crate::session::local_crate(&library.to_string_lossy(), Path::new("/"))?;
-    let mut crates = Crates::new(Store::open(&home.cache), folder.path(), Path::new("/"), linker);
-    crates.add(&[wanted], say)?;
-    say(&format!("{} is ready", library.display()));
+    // What cells share, for the first session's sake.
+    let toolchain = Toolchain::find(None)?;
+    cell_compiler::build_support(&toolchain.rustc, &toolchain.version, &home.cache)?;
+    let mut session = Compiling::of(home, library)?;
+    let added = session.crates.add(&[session.wanted], say)?;
+    if added.compiled {
+        say(&format!("{} is compiled for all sessions", library.display()));
+    }
     Ok(())
+}
+
+/// A session without cells.
+struct Compiling {
+    crates: Crates,
+    wanted: Dependency,
+    /// Is removed with it.
+    _folder: SessionFolder,
+}
+
+impl Compiling {
+    fn of(home: &Home, library: &Path) -> Result<Compiling> {
+        let library = library
+            .canonicalize()
+            .with_context(|| format!("the crate {} cannot be read", library.display()))?;
+        let wanted = crate::session::local_crate(&library.to_string_lossy(), Path::new("/"))?;
+        let folder = SessionFolder::new(home)?;
+        let linker = folder.path().join(LINKER);
+        std::os::unix::fs::symlink(std::env::current_exe()?, &linker)?;
+        let store = Store::open(&home.cache);
+        let crates = Crates::new(store, folder.path(), Path::new("/"), linker);
+        Ok(Compiling { crates, wanted, _folder: folder })
+    }
 }

@@ -9,6 +9,9 @@ use shared::files;
 
 use super::Home;
 
+/// How the directory is called that holds that of a session whose cache cannot be written.
+const PRIVATE: &str = "rust-live-";
+
 /// A session's private directory; it is removed at the end.
 #[derive(Debug)]
 pub(crate) struct SessionFolder {
@@ -18,15 +21,26 @@ pub(crate) struct SessionFolder {
 }
 
 impl SessionFolder {
-    /// A new directory, empty.
+    /// A new directory, empty: in the cache or, where that cannot be written, beside other temporary files.
     ///
     /// # Errors
-    /// A cache that cannot be written.
+    /// Neither can be written.
     pub(crate) fn new(home: &Home) -> Result<SessionFolder> {
         let sessions = home.cache.join("sessions");
-        fs::create_dir_all(&sessions)
+        let why = match SessionFolder::within(&sessions) {
+            Ok(folder) => return Ok(folder),
+            Err(why) => why,
+        };
+        log::warn!("{why:#}: the session keeps its files in {}", std::env::temp_dir().display());
+        let private = tempfile::Builder::new().prefix(PRIVATE).tempdir();
+        let private = private.with_context(|| format!("{why:#}, and no temporary one either"))?;
+        SessionFolder::within(&private.keep())
+    }
+
+    fn within(sessions: &Path) -> Result<SessionFolder> {
+        fs::create_dir_all(sessions)
             .with_context(|| format!("{} cannot be made", sessions.display()))?;
-        remove_left_behind(&sessions);
+        remove_left_behind(sessions);
         let name = uuid::Uuid::new_v4().simple().to_string();
         let folder = sessions.join(&name[..12]);
         let lock_file = folder.with_extension("lock");
@@ -60,6 +74,11 @@ pub(crate) fn remove_session(folder: &Path) {
         let gone = fs::remove_dir_all(folder);
         if gone.is_ok() || !folder.exists() {
             let _ = fs::remove_file(folder.with_extension("lock"));
+            let above = folder.parent().filter(|above| {
+                above.file_name().is_some_and(|name| name.to_string_lossy().starts_with(PRIVATE))
+            });
+            // It holds nothing else.
+            let _ = above.map(fs::remove_dir);
             return;
         }
         std::thread::sleep(Duration::from_millis(25));
@@ -116,6 +135,19 @@ mod tests {
         drop(session);
         assert!(!path.exists());
         assert_eq!(fs::read_dir(home.cache.join("sessions")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_session_whose_cache_cannot_be_written_has_a_temporary_folder_and_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = home(folder.path());
+        fs::write(&home.cache, "a file in its place").unwrap();
+        let session = SessionFolder::new(&home).unwrap();
+        let path = session.path().to_path_buf();
+        assert!(path.starts_with(std::env::temp_dir()) && !path.starts_with(folder.path()));
+        fs::write(path.join("file"), "").unwrap();
+        drop(session);
+        assert!(!path.parent().unwrap().exists());
     }
 
     #[test]

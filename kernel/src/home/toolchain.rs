@@ -14,6 +14,8 @@ pub(crate) struct Toolchain {
     pub cargo: PathBuf,
     /// `rustc -Vv`.
     pub version: String,
+    /// Where all of it is installed.
+    pub sysroot: PathBuf,
     /// The folder of the standard library.
     pub libraries: PathBuf,
 }
@@ -45,7 +47,8 @@ impl Toolchain {
             if path.is_file() { path } else { PathBuf::from(name) }
         };
         let rustc = program("rustc");
+        let cargo = program("cargo");
         let version = of(rustc.to_str().filter(|_| name.is_none()).unwrap_or("rustc"), &["-Vv"])?;
-        Ok(Toolchain { cargo: program("cargo"), rustc, version, libraries })
+        Ok(Toolchain { cargo, rustc, version, sysroot, libraries })
     }
 }

@@ -7,7 +7,7 @@ use cell_store::Dependency;
 use toml::Value;
 
 /// What a line names, and what its reader should know about how it is written.
-pub(super) fn parse(line: &str, base: &Path) -> Result<(Vec<Dependency>, Vec<String>)> {
+pub(crate) fn parse(line: &str, base: &Path) -> Result<(Vec<Dependency>, Vec<String>)> {
     let mut hints = Vec::new();
     let line = today(line, &mut hints);
     let mut found = Vec::new();

@@ -85,7 +85,7 @@ struct CratesOfSession {
 impl Evaluator {
     pub(super) fn new(setup: Setup, shared: Arc<Shared>, output: Output) -> Result<Evaluator> {
         let toolchain = Toolchain::find(None)?;
-        let support = build_support(&toolchain.rustc, &toolchain.version, &setup.home.cache)?;
+        let support = support(&toolchain, &setup)?;
         let folder = std::env::current_dir().context("this folder is not there any more")?;
         let notices = Notices::new(Arc::clone(&shared), Arc::clone(&output));
         let library = setup.library.as_deref().map(Library::of);
@@ -491,8 +491,7 @@ impl Evaluator {
     /// Another toolchain compiles the cells from now on; all variables are lost.
     pub(super) fn set_toolchain(&mut self, name: &str) -> Result<()> {
         let toolchain = Toolchain::find(Some(name))?;
-        self.rustc.support =
-            build_support(&toolchain.rustc, &toolchain.version, &self.setup.home.cache)?;
+        self.rustc.support = support(&toolchain, &self.setup)?;
         self.rustc.program.clone_from(&toolchain.rustc);
         self.toolchain = toolchain;
         self.crates.crates.set_env("RUSTUP_TOOLCHAIN", name);
@@ -608,6 +607,15 @@ impl Evaluator {
         }
         Ok(())
     }
+}
+
+/// What cells share, from the cache. Where that cannot be written, the session has its own.
+fn support(toolchain: &Toolchain, setup: &Setup) -> Result<PathBuf> {
+    let Toolchain { rustc, version, .. } = toolchain;
+    build_support(rustc, version, &setup.home.cache).or_else(|error| {
+        log::warn!("what cells share cannot be kept for other sessions: {error:#}");
+        build_support(rustc, version, setup.folder.path())
+    })
 }
 
 /// Several commands of a cell may show something.

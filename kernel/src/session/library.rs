@@ -13,16 +13,16 @@ const NOTEBOOK: &str = "JPY_SESSION_NAME";
 
 /// A crate that cells may name without a `:dep`.
 #[derive(Debug, Clone)]
-pub(super) struct Library {
+pub(crate) struct Library {
     /// Where its sources are.
     pub(super) folder: PathBuf,
     /// Its package's name, with hyphens.
-    pub(super) package: String,
+    pub(crate) package: String,
 }
 
 impl Library {
     /// The crate in this folder.
-    pub(super) fn of(folder: &Path) -> Library {
+    pub(crate) fn of(folder: &Path) -> Library {
         let of_folder = || folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let name = || -> Option<String> {
             let manifest = fs::read_to_string(folder.join("Cargo.toml")).ok()?;
@@ -33,7 +33,7 @@ impl Library {
     }
 
     /// Whether a cell names it: in a `:dep`, or its code in the way in which Rust writes it.
-    pub(super) fn is_named_in(&self, code: &str) -> bool {
+    pub(crate) fn is_named_in(&self, code: &str) -> bool {
         code.lines().any(|line| match line.trim_start().strip_prefix(":dep") {
             Some(crates) => has_word(crates, &self.package),
             None => has_word(line, &self.package.replace('-', "_")),
@@ -63,7 +63,7 @@ fn code_cells(notebook: &[u8]) -> Vec<String> {
 }
 
 /// A cell's source: text, or a list of lines.
-fn source(source: &Value) -> String {
+pub(crate) fn source(source: &Value) -> String {
     match source {
         Value::Array(lines) => lines.iter().filter_map(Value::as_str).collect(),
         other => other.as_str().unwrap_or_default().to_owned(),

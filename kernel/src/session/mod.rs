@@ -3,7 +3,7 @@
 mod commands;
 mod dependencies;
 mod evaluator;
-mod library;
+pub(crate) mod library;
 mod notices;
 mod places;
 mod process;
@@ -12,7 +12,7 @@ mod questions;
 mod shell;
 mod values;
 
-pub(crate) use dependencies::local as local_crate;
+pub(crate) use dependencies::{local as local_crate, parse as parse_crates};
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -373,6 +373,25 @@ impl Cell {
         (rendered(&self.text, &kept, &edits), edits)
     }
 
+    /// The statements as the reader wrote them, with nothing of the kernel's among them; the expression at
+    /// the end stands between the two texts of `show`.
+    pub fn plain_statements(&self, show: Option<(&str, &str)>, folder: &Path) -> String {
+        let kept = without(0..self.text.len(), &self.holes);
+        let mut edits: Vec<Edit> =
+            self.edits.iter().filter(|edit| edit.text == ";").cloned().collect();
+        edits.extend(crate::paths::absolute(&self.text, folder));
+        if let (Some(closing), Some((before, after))) = (&self.closing, show) {
+            edits.insert(0, Edit::insert(closing.range.start, before));
+            edits.push(Edit::insert(closing.range.end, after));
+        }
+        rendered(&self.text, &kept, &edits)
+    }
+
+    /// Some ranges of it as the reader wrote them.
+    pub(crate) fn plain(&self, kept: &[Range<usize>], folder: &Path) -> String {
+        rendered(&self.text, kept, &crate::paths::absolute(&self.text, folder))
+    }
+
     /// Some of its items on their lines.
     pub(crate) fn items_text(&self, kept: &[Range<usize>], more: &[Edit]) -> (String, Vec<Edit>) {
         let mut edits = self.edits.clone();

@@ -33,8 +33,13 @@ impl Leaf {
     }
 
     fn plain(&self) -> String {
+        format!("pub(crate) {}", self.written())
+    }
+
+    /// As it stands in the root of a crate.
+    pub(crate) fn written(&self) -> String {
         let renamed = self.renamed.as_ref().map(|name| format!(" as {name}")).unwrap_or_default();
-        format!("pub(crate) use {}{renamed};", self.path)
+        format!("use {}{renamed};", self.path)
     }
 }
 

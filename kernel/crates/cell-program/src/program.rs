@@ -233,6 +233,26 @@ impl Program {
             .collect()
     }
 
+    /// The items that are there as the reader wrote them, but for imports, in their order, without what later
+    /// cells have replaced of them. Relative paths in them mean a folder.
+    pub fn plain_items(&self, folder: &Path) -> Vec<(&Item, String)> {
+        let mut found = Vec::new();
+        for left in self.cells.values() {
+            for item in left.cell.items.iter().filter(|item| !item.is_use) {
+                let kept = without(item.range.clone(), &left.holes);
+                if !kept.is_empty() {
+                    found.push((item, left.cell.plain(&kept, folder).trim().to_owned()));
+                }
+            }
+        }
+        found
+    }
+
+    /// What is imported, as statements of the root of a crate.
+    pub fn plain_imports(&self) -> Vec<String> {
+        self.imports.iter().map(Leaf::written).collect()
+    }
+
     /// The text of an earlier cell.
     pub fn cell_text(&self, number: usize) -> Option<&str> {
         self.cells.get(&number).map(|left| left.cell.text.as_str())

@@ -187,11 +187,7 @@ impl Crates {
     /// Crates that cannot be had or do not compile. Nothing of the session has changed then.
     pub fn add(&mut self, new: &[Dependency], say: &dyn Fn(&str)) -> Result<Added, Error> {
         self.interrupter.reset();
-        let mut dependencies = self.dependencies.clone();
-        for dependency in new {
-            let Dependency { name, spec } = dependency.clone().below(&self.base);
-            dependencies.insert(name, spec);
-        }
+        let dependencies = self.with(new);
         if dependencies.is_empty() {
             return Ok(Added::default());
         }
@@ -215,6 +211,31 @@ impl Crates {
             }
         }
         Ok(added)
+    }
+
+    /// Whether the store holds all that an `add` of these would bring, as it is now: then nothing has to be
+    /// compiled. Cargo is not asked, so that a set of crates that no session has added as it is counts as
+    /// missing, whatever is there of it.
+    ///
+    /// # Errors
+    /// A compiler that does not run; a folder that cannot be written.
+    pub fn has(&mut self, new: &[Dependency]) -> Result<bool, Error> {
+        let dependencies = self.with(new);
+        fs::create_dir_all(&self.folder)
+            .with_context(|| format!("{} cannot be made", self.folder.display()))?;
+        let wanted = self.wanted(&dependencies)?;
+        let place = Place::new(self.store.root(), &wanted.toolchain);
+        Ok(self.kept(&place, &wanted)?.is_some())
+    }
+
+    /// The crates that there are, and these.
+    fn with(&self, new: &[Dependency]) -> BTreeMap<String, Value> {
+        let mut dependencies = self.dependencies.clone();
+        for dependency in new {
+            let Dependency { name, spec } = dependency.clone().below(&self.base);
+            dependencies.insert(name, spec);
+        }
+        dependencies
     }
 
     /// Puts the package where rust-analyzer and the next `add` find it.
