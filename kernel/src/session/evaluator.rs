@@ -61,8 +61,8 @@ pub(super) struct Evaluator {
     pub(super) folder: PathBuf,
     /// Variables of the environment of cells.
     pub(super) environment: Vec<(String, String)>,
-    /// How values are shown that have no way of their own.
-    pub(super) format: Option<String>,
+    /// Whether values are shown over several lines.
+    pub(super) is_pretty: bool,
     /// Whether each cell says how long it took.
     pub(super) shows_times: bool,
     /// The numbers of the last errors of the compiler.
@@ -123,7 +123,7 @@ impl Evaluator {
             library,
             folder,
             environment: Vec::new(),
-            format: None,
+            is_pretty: false,
             shows_times: false,
             last_errors: BTreeSet::new(),
             hidden: 0,
@@ -308,8 +308,8 @@ impl Evaluator {
         let direct = |name: &str| linked.externs.iter().any(|(known, _)| known == name);
         let session = cell_program::Session {
             has_tokio: direct("tokio"),
-            declarations: linked.declarations(),
-            format: self.format.clone(),
+            declarations: linked.declarations() + shows_images(linked),
+            is_pretty: self.is_pretty,
         };
         self.rustc.crates = linked.rustc_arguments();
         let compiled = match compile(&self.rustc, &self.program, cell, &session) {
@@ -626,4 +626,25 @@ fn merge(shown: &mut Map<String, Value>, more: String) {
     let before = shown.get("text/plain").and_then(Value::as_str).map(|text| format!("{text}\n"));
     let text = before.unwrap_or_default() + more.trim_end();
     shown.insert("text/plain".to_owned(), value_of("text/plain", &text));
+}
+
+/// How pictures of the crate `image` are shown, where cells can name it and it writes PNG.
+fn shows_images(linked: &cell_store::Linked) -> &'static str {
+    const SHOWS: &str = "trait __RustLiveImage { fn evcxr_display(&self); } \
+        impl __RustLiveImage for ::image::DynamicImage { fn evcxr_display(&self) { \
+            let mut png = ::std::io::Cursor::new(::std::vec::Vec::new()); \
+            let text = ::std::format!(\"{} x {} pixels, {:?}\", self.width(), self.height(), self.color()); \
+            match self.write_to(&mut png, ::image::ImageFormat::Png) { \
+                ::std::result::Result::Ok(()) => ::rust_live::show_png(png.get_ref(), &text), \
+                ::std::result::Result::Err(_) => ::rust_live::show_as(\"text/plain\", &text), } } } \
+        macro_rules! __rust_live_images { ($($buffer:ident)*) => { \
+            $(impl __RustLiveImage for ::image::$buffer { fn evcxr_display(&self) { \
+                __RustLiveImage::evcxr_display(&::image::DynamicImage::from(self.clone())) } })* } } \
+        __rust_live_images! { GrayImage RgbImage RgbaImage } ";
+    let is_direct = linked.externs.iter().any(|(name, _)| name == "image");
+    let writes_png = |package: &cell_store::Package| package.features.iter().any(|on| on == "png");
+    match linked.package("image") {
+        Some(package) if is_direct && writes_png(package) => SHOWS,
+        _ => "",
+    }
 }

@@ -85,8 +85,8 @@ pub struct Session {
     pub has_tokio: bool,
     /// What stands before all items, for the crates of the session.
     pub declarations: String,
-    /// How values are shown where they have no way of their own: as in `{:#?}`.
-    pub format: Option<String>,
+    /// Whether values are shown over several lines, as by `{:#?}`.
+    pub is_pretty: bool,
 }
 
 /// The program of a cell.
@@ -324,6 +324,9 @@ impl Program {
 
         let mut prefix = format!("#![allow({ALLOWED})] {attributes} {}{heads}{lints}{of_body}fn __rust_live_body() -> ::rust_live::Ended {{ ", session.declarations);
         let allowed = if lints.is_empty() { "" } else { "#[allow(warnings, unsafe_code, unused_results)] " };
+        if session.is_pretty {
+            prefix.push_str("::rust_live::set_pretty(true); ");
+        }
         for name in &loaded {
             let is_mut = self.variables.get(*name).is_some_and(|variable| variable.is_mut);
             let word = if is_mut { "mut " } else { "" };
