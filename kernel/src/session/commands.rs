@@ -39,6 +39,10 @@ const KNOWN: &[Known] = &[
         e.notices.say("crates are kept for all sessions by themselves: `rust-live store` says what is there");
         Ok(String::new())
     } },
+    Known { names: &["doc"], argument: "", help: "", run: |e, _| {
+        e.notices.say("with the cursor on a name, Shift-Tab shows its documentation");
+        Ok(String::new())
+    } },
     Known { names: &["efmt", "types", "linker", "load_config", "preserve_vars_on_panic", "allow_static_linking", "internal_debug", "quit"], argument: "", help: "", run: |e, _| {
         e.notices.say("this command of evcxr has no effect here");
         Ok(String::new())

@@ -82,6 +82,23 @@ struct CratesOfSession {
     ready: Vec<Dependency>,
 }
 
+impl CratesOfSession {
+    /// How rustc is called: what the notebook names further down cannot be named yet.
+    fn arguments(&self) -> Vec<String> {
+        let is_ahead = |value: &String| {
+            let name = value.split('=').next().unwrap_or_default();
+            self.ready.iter().any(|one| one.name.replace('-', "_") == name)
+        };
+        let mut arguments = Vec::new();
+        let mut all = self.crates.linked().rustc_arguments().into_iter();
+        while let Some(option) = all.next() {
+            let value = all.next().filter(|value| option != "--extern" || !is_ahead(value));
+            arguments.extend(value.map(|value| [option, value]).into_iter().flatten());
+        }
+        arguments
+    }
+}
+
 impl Evaluator {
     pub(super) fn new(setup: Setup, shared: Arc<Shared>, output: Output) -> Result<Evaluator> {
         let toolchain = Toolchain::find(None)?;
@@ -305,13 +322,16 @@ impl Evaluator {
             self.add_tokio().map_err(fault)?;
         }
         let linked = self.crates.crates.linked();
-        let direct = |name: &str| linked.externs.iter().any(|(known, _)| known == name);
+        let direct = |name: &str| {
+            let is_ahead = self.crates.ready.iter().any(|one| one.name == name);
+            !is_ahead && linked.externs.iter().any(|(known, _)| known == name)
+        };
         let session = cell_program::Session {
             has_tokio: direct("tokio"),
-            declarations: linked.declarations() + shows_images(linked),
+            declarations: linked.declarations() + if direct("image") { shows_images(linked) } else { "" },
             is_pretty: self.is_pretty,
         };
-        self.rustc.crates = linked.rustc_arguments();
+        self.rustc.crates = self.crates.arguments();
         let compiled = match compile(&self.rustc, &self.program, cell, &session) {
             Ok(Ok(compiled)) => compiled,
             Ok(Err(refused)) => {
@@ -628,7 +648,7 @@ fn merge(shown: &mut Map<String, Value>, more: String) {
     shown.insert("text/plain".to_owned(), value_of("text/plain", &text));
 }
 
-/// How pictures of the crate `image` are shown, where cells can name it and it writes PNG.
+/// How pictures of the crate `image` are shown, if it writes PNG.
 fn shows_images(linked: &cell_store::Linked) -> &'static str {
     const SHOWS: &str = "trait __RustLiveImage { fn evcxr_display(&self); } \
         impl __RustLiveImage for ::image::DynamicImage { fn evcxr_display(&self) { \
@@ -641,10 +661,9 @@ fn shows_images(linked: &cell_store::Linked) -> &'static str {
             $(impl __RustLiveImage for ::image::$buffer { fn evcxr_display(&self) { \
                 __RustLiveImage::evcxr_display(&::image::DynamicImage::from(self.clone())) } })* } } \
         __rust_live_images! { GrayImage RgbImage RgbaImage } ";
-    let is_direct = linked.externs.iter().any(|(name, _)| name == "image");
     let writes_png = |package: &cell_store::Package| package.features.iter().any(|on| on == "png");
     match linked.package("image") {
-        Some(package) if is_direct && writes_png(package) => SHOWS,
+        Some(package) if writes_png(package) => SHOWS,
         _ => "",
     }
 }
