@@ -8,7 +8,7 @@ from running import running
 
 
 @pytest.fixture(scope="module")
-def kernel(own_state, template):
+def kernel(own_state, prepared):
     with running() as kernel:
         done = kernel.run(
             "use googlenet_lib::prelude::*;\nuse googlenet_lib::notebook::{self, Html, Progress, display};\n"

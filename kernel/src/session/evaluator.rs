@@ -312,7 +312,8 @@ impl Evaluator {
             Outcome::Done => Ok(()),
             Outcome::Failed => Err(CellError::Returned(error.unwrap_or_default())),
             Outcome::Panicked => {
-                Err(CellError::Panic(panic.map(|panic| lock(&self.shared.places).panic(panic))))
+                let placed = |panic| Box::new(lock(&self.shared.places).panic(panic));
+                Err(CellError::Panic(panic.map(placed)))
             },
             Outcome::Interrupted => Err(CellError::Interrupted),
             Outcome::NotRun(why) => Err(CellError::Other(why)),
@@ -482,7 +483,10 @@ impl Evaluator {
 
     /// Makes crates known to the cells, from this one on.
     pub(super) fn add(&mut self, wanted: Vec<Dependency>) -> Result<(), CellError> {
-        let new = |known: &BTreeMap<String, Dependency>, one: &Dependency| known.get(&one.name) != Some(one);
+        // The sources of one on this machine may have changed since.
+        let new = |known: &BTreeMap<String, Dependency>, one: &Dependency| {
+            known.get(&one.name) != Some(one) || one.spec.get("path").is_some()
+        };
         let wanted: Vec<_> =
             wanted.into_iter().filter(|one| new(&self.crates.named, one)).collect();
         if wanted.is_empty() {
