@@ -403,7 +403,8 @@ impl Evaluator {
             Outcome::Done => Ok(()),
             Outcome::Failed => Err(CellError::Returned(error.unwrap_or_default())),
             Outcome::Panicked => {
-                Err(CellError::Panic(panic.map(|panic| lock(&self.shared.places).panic(panic))))
+                let placed = |panic| Box::new(lock(&self.shared.places).panic(panic));
+                Err(CellError::Panic(panic.map(placed)))
             },
             Outcome::Interrupted => Err(CellError::Interrupted),
             Outcome::NotRun(why) => Err(CellError::Other(why)),
