@@ -268,7 +268,8 @@ def test_a_library_that_does_not_compile_fails_the_cells_that_name_it_until_it_d
         assert kernel.run("let kept = 3;").status == "ok"
         failed = kernel.run("small::value()", timeout=200)
         assert failed.status == "error"
-        assert "small" in failed.error["evalue"] and "error" in failed.error["evalue"]
+        assert "small" in failed.error["evalue"]
+        assert "does not compile" in failed.error["evalue"]
         assert kernel.run("kept + 1").result == "4"
         source.write_text(whole)
         assert kernel.run("small::value()", timeout=200).result == "42"
@@ -381,6 +382,7 @@ def test_a_lock_beside_the_notebook_says_which_versions(plain, served, cache, tm
         assert refused.status == "error" and "notes.lock" in refused.error["evalue"]
         assert kernel.run("unmet_one::name()").result == '"unmet-one"'
     shutil.rmtree(cache)
+    shutil.rmtree(tmp_path / "cargo" / "registry")
     with running(plain) as kernel:
         assert kernel.run(ONE, timeout=200).result == '"unmet-one"'
         assert version_in(kernel) == ["1.1.0"]
