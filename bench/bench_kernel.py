@@ -1,17 +1,19 @@
-"""`cargo xtask bench kernel`: this kernel and evcxr_jupyter side by side, in one run.
+"""`cargo xtask bench kernel`: this kernel beside evcxr_jupyter, without and with its `:cache`.
 
-Writes docs/results/kernel.md. Nothing else should run meanwhile.
+All are measured in one run. Writes docs/results/kernel.md. Nothing else should run meanwhile.
 """
 
-import json
+import argparse
 import os
 import re
 import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from unittest import mock
@@ -24,34 +26,91 @@ from running import running  # noqa: E402
 from without_cuda import kernel_without_cuda  # noqa: E402
 
 REPORT = ROOT / "docs" / "results" / "kernel.md"
-LOAD = (
-    f':dep googlenet-lib = {{ path = "{ROOT / "googlenet-lib"}" }}\nuse googlenet_lib::prelude::*;'
-)
-USE = "let t = Tensor::randn([2, 3], (Kind::Float, Device::Cpu));"
+LIBRARY = f':dep googlenet-lib = {{ path = "{ROOT / "googlenet-lib"}" }}'
 # A reader reads for as long before a cell.
 READING = 20
 SMALL = 15
-# Pairs of starts: one whose first cell is sent at once, one whose reader reads before it. One of
-# evcxr_jupyter takes minutes.
-PAIRS = {"ours": 3, "evcxr_jupyter": 1}
-# Starts with libtorch's CUDA half, and as many without it.
-CUDA_STARTS = 7
-KERNELS = {"ours": "googlenet", "evcxr_jupyter": "evcxr"}
+# Starts of which the median is taken.
+STARTS = 3
+CUDA_STARTS = 5
+# Sessions that begin at once on crates that nobody has compiled.
+AT_ONCE = 4
+PATIENCE = 3600
 
 
-def timed(action):
-    began = time.perf_counter()
-    result = action()
-    return time.perf_counter() - began, result
+@dataclass(frozen=True)
+class Side:
+    """A kernel, and what its notebooks begin with."""
+
+    title: str
+    kernel: str
+    begin: str = ""
 
 
-def cell(kernel, code, result=None):
+SIDES = (
+    Side("this kernel", "googlenet"),
+    Side("evcxr_jupyter", "evcxr"),
+    Side("evcxr_jupyter, `:cache`", "evcxr", ":cache 2000\n"),
+)
+OURS, EVCXR, CACHED = SIDES
+
+
+PLOTTERS = (
+    ':dep plotters = { version = "0.3", default-features = false, features = ["evcxr", "FEATURE"] }'
+)
+
+
+@dataclass(frozen=True)
+class Crates:
+    """A notebook that names crates: its first cell, one that uses them, other features."""
+
+    title: str
+    load: str
+    use: str
+    other: str
+
+
+CRATES = (
+    Crates(
+        "plotters",
+        PLOTTERS.replace("FEATURE", "all_series"),
+        "use plotters::prelude::*;\nlet colour = RED.mix(0.5);",
+        PLOTTERS.replace("FEATURE", "line_series"),
+    ),
+    Crates(
+        "ndarray, ndarray-rand",
+        ':dep ndarray = "0.16"\n:dep ndarray-rand = "0.15"',
+        "use ndarray::prelude::*;\nlet a = Array2::<f64>::zeros((3, 3)); let s = a.sum();",
+        ':dep ndarray = { version = "0.16", features = ["approx"] }\n:dep ndarray-rand = "0.15"',
+    ),
+    Crates(
+        "serde, derive",
+        ':dep serde = { version = "1", features = ["derive"] }\n:dep serde_json = "1"',
+        "#[derive(serde::Serialize)] struct P { x: u8 }\n"
+        "let text = serde_json::to_string(&P { x: 1 })?;",
+        ':dep serde = { version = "1", features = ["derive", "rc"] }\n:dep serde_json = "1"',
+    ),
+    Crates(
+        "tokio",
+        ':dep tokio = { version = "1", features = ["full"] }',
+        "let runtime = tokio::runtime::Runtime::new()?; let n = runtime.block_on(async { 5 });",
+        ':dep tokio = { version = "1", features = ["rt-multi-thread", "time"] }',
+    ),
+)
+POLARS = Crates(
+    "polars, lazy",
+    ':dep polars = { version = "0.51", features = ["lazy"] }',
+    'use polars::prelude::*;\nlet frame = df!("a" => [1, 2, 3])?; let n = frame.height();',
+    ':dep polars = { version = "0.51", features = ["lazy", "strings"] }',
+)
+
+
+def cell(kernel, code, good=True):
     """Seconds from sending a cell to its reply and the end of its output."""
-    seconds, done = timed(lambda: kernel.run(code, timeout=900))
-    assert done.status == "ok", f"{code}: {done.reply}"
-    if result is not None:
-        assert done.result == result, f"{code} gave {done.result}"
-    return seconds
+    began = time.perf_counter()
+    done = kernel.run(code, timeout=PATIENCE)
+    assert (done.status == "ok") == good, f"{code}: {done.reply}"
+    return time.perf_counter() - began
 
 
 def family(kernel):
@@ -64,77 +123,203 @@ def memory(kernel):
     return sum(info.rss for info in infos), sum(info.uss for info in infos)
 
 
-def folder_of(name, kernel, temporary):
-    if name == "ours":
-        return kernel.folder()
-    (folder,) = (path.parent for path in Path(temporary).glob("*/Cargo.toml"))
-    return folder
+class Bench:
+    """Kernels whose caches are their own: what was compiled before the run does not count."""
 
+    def __init__(self, folder):
+        self.folder = Path(folder)
+        self.medians = {}
 
-def begin(stack, name):
-    """A new kernel, the seconds until it answered, and where it puts temporary files."""
-    temporary = stack.enter_context(tempfile.TemporaryDirectory())
-    environment = {"TMPDIR": temporary}
-    seconds, kernel = timed(
-        lambda: stack.enter_context(running(KERNELS[name], environment, cwd=ROOT / "notebooks"))
-    )
-    return seconds, kernel, temporary
+    def begin(self, stack, side, cache):
+        """A new kernel, and the seconds until it answered."""
+        place = self.folder / cache
+        temporary = self.folder / f"tmp-{time.monotonic_ns()}"
+        for folder in (place, temporary):
+            folder.mkdir(parents=True, exist_ok=True)
+        environment = {"XDG_CACHE_HOME": str(place), "TMPDIR": str(temporary)}
+        began = time.perf_counter()
+        kernel = stack.enter_context(running(side.kernel, environment, cwd=ROOT / "notebooks"))
+        if side.begin:
+            cell(kernel, side.begin)
+        return time.perf_counter() - began, kernel, temporary
 
-
-def measure(name):
-    """All figures of one kernel, by name."""
-    times = {"ready": [], "load": [], "use": [], "load, after reading": [], "use, at once": []}
-    figures = {}
-    for pair in range(PAIRS[name]):
+    def session(self, side, cache, cells, wait=0.0):
+        """Seconds of each of some cells in a new session, and of its start before them."""
         with ExitStack() as stack:
-            seconds, kernel, temporary = begin(stack, name)
-            times["ready"].append(seconds)
-            times["load"].append(cell(kernel, LOAD))
-            time.sleep(READING)
-            times["use"].append(cell(kernel, USE))
-            if pair == 0:
-                figures |= small_cells(kernel)
-                figures["memory"], _ = memory(kernel)
-                if name == "ours":
-                    figures["floor"] = floor(kernel.folder())
+            ready, kernel, _ = self.begin(stack, side, cache)
+            time.sleep(wait)
+            return [ready, *(cell(kernel, code, good) for code, good in cells)]
 
-            seconds, further, temporary = begin(stack, name)
-            times["ready"].append(seconds)
-            time.sleep(READING)
-            times["load, after reading"].append(cell(further, LOAD))
-            times["use, at once"].append(cell(further, USE))
-            if pair == 0:
-                _, figures["further memory"] = memory(further)
-                figures["further disk"] = unshared(folder_of(name, further, temporary))
-        print(name, {key: [round(value, 2) for value in all] for key, all in times.items()})
-    return figures | {key: statistics.median(values) for key, values in times.items()}
+    def starts(self, side, cache, cells, wait=0.0, count=STARTS):
+        runs = [self.session(side, cache, cells, wait) for _ in range(count)]
+        return [statistics.median(times) for times in zip(*runs, strict=True)]
 
 
-def small_cells(kernel):
-    times = {"let": [], "expression": [], "print": []}
+def empty(bench, side):
+    """An empty notebook: ready, the first `let`, a slip, a small cell."""
+    first, slip = ("let x = 5;", True), ("let v = Default::default();", False)
+    ready, at_once = bench.starts(side, "empty", [first])
+    _, later = bench.starts(side, "empty", [first], wait=5)
+    _, error, again = bench.starts(side, "empty", [slip, slip], wait=5)
+    return {
+        "ready": ready,
+        "first `let`, at once": at_once,
+        "first `let`, after 5 s": later,
+        "first compile error, of a type that is not known": error,
+        "the second": again,
+    }
+
+
+def small(kernel):
+    """Medians of cells with little in them."""
+    times = {"let x = 1 + 1;": [], "x + 1": [], 'println!("{x}");': []}
     for i in range(SMALL):
-        times["let"].append(cell(kernel, f"let x{i} = {i} + 1;"))
-        times["expression"].append(cell(kernel, f"x{i} + 1", str(i + 2)))
-        times["print"].append(cell(kernel, f'println!("{{x{i}}}");'))
-    return {kind: statistics.median(values) for kind, values in times.items()}
+        times["let x = 1 + 1;"].append(cell(kernel, f"let x{i} = {i} + 1;"))
+        times["x + 1"].append(cell(kernel, f"x{i} + 1"))
+        times['println!("{x}");'].append(cell(kernel, f'println!("{{x{i}}}");'))
+    return {f"`{kind}`": statistics.median(values) for kind, values in times.items()}
+
+
+def small_cells(bench, side, load):
+    with ExitStack() as stack:
+        _, kernel, _ = bench.begin(stack, side, "small")
+        if load:
+            cell(kernel, load)
+        cell(kernel, "let warm = 1;")
+        return small(kernel)
+
+
+def library(bench, side):
+    """The lab's own: from a store that set-up has filled."""
+    use = "let t = Tensor::randn([2, 3], (Kind::Float, Device::Cpu));"
+    load = LIBRARY + "\nuse googlenet_lib::prelude::*;"
+    count = STARTS if side is OURS else 1
+    figures = {}
+    _, figures["first cell, at once"], figures["first tensor, right after it"] = bench.starts(
+        side, "library", [(load, True), (use, True)], count=count
+    )
+    if side is not OURS:
+        return figures
+    _, figures[f"first cell, after {READING} s"], _ = bench.starts(
+        side, "library", [(load, True), (use, True)], wait=READING
+    )
+    with ExitStack() as stack:
+        _, kernel, _ = bench.begin(stack, side, "library")
+        cell(kernel, load)
+        cell(kernel, use)
+        figures["memory"] = memory(kernel)[0]
+        _, further, _ = bench.begin(stack, side, "library")
+        cell(further, load)
+        cell(further, use)
+        figures["memory of a further session, not shared"] = memory(further)[1]
+        figures["disk of a further session, not shared"] = unshared(further.folder())
+    return figures
+
+
+def prepared(bench):
+    """Fills the store with the library, as set-up does; seconds."""
+    program = Path(sys.prefix) / "bin" / "rust-live"
+    spec = Path(sys.prefix) / "share/jupyter/kernels/googlenet/kernel.json"
+    assert spec.is_file(), f"{spec} is missing: cargo xtask setup"
+    place = bench.folder / "library"
+    place.mkdir(parents=True, exist_ok=True)
+    command = [str(program), "prepare", "--name", "googlenet"]
+    began = time.perf_counter()
+    environment = {**os.environ, "XDG_CACHE_HOME": str(place), "JUPYTER_PATH": str(spec.parents[2])}
+    subprocess.run(command, env=environment, check=True)
+    return time.perf_counter() - began
+
+
+def crates(bench, side, one):
+    """Seconds of a notebook's `:dep` cells and the first that uses them, in three sessions."""
+    cache = f"{one.title}-{SIDES.index(side)}"
+    figures = {}
+    for name, load in (("first", one.load), ("second", one.load), ("other features", one.other)):
+        _, loaded, used = bench.session(side, cache, [(load, True), (one.use, True)])
+        figures[name] = (loaded, used)
+    return figures
+
+
+def at_once(bench):
+    """Sessions that name the same new crates at once: seconds until the last is ready."""
+    one = CRATES[2]
+    with ExitStack() as stack:
+        kernels = [bench.begin(stack, OURS, "at-once")[1] for _ in range(AT_ONCE)]
+        began = time.perf_counter()
+        threads = [threading.Thread(target=cell, args=(k, one.load)) for k in kernels]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        seconds = time.perf_counter() - began
+        for kernel in kernels:
+            cell(kernel, one.use)
+    alone = bench.session(OURS, "alone", [(one.load, True)])[1]
+    return seconds, alone
+
+
+def store_size(bench, cache):
+    place = bench.folder / cache / "rust-live" / "store"
+    return sum(f.lstat().st_blocks * 512 for f in place.rglob("*") if f.is_file())
+
+
+def parts():
+    """What a small cell is made of: rustc by hand, on the same source."""
+    source = '#[unsafe(no_mangle)] pub extern "C" fn cell() -> u8 { let x = 1 + 1; x }\n'
+    times = {}
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "cell.rs").write_text(source)
+        usual = [
+            "--crate-type",
+            "cdylib",
+            "--edition",
+            "2024",
+            "-C",
+            "prefer-dynamic",
+            "-C",
+            "opt-level=2",
+        ]
+        kinds = {
+            "rustc starts": ["rustc", "-V"],
+            "to metadata": ["rustc", "cell.rs", *usual, "--emit", "metadata"],
+            "to an object": ["rustc", "cell.rs", *usual, "--emit", "obj"],
+            "linked": ["rustc", "cell.rs", *usual, "--emit", "link"],
+            "linked, with the MIR that tells the types": [
+                "rustc",
+                "cell.rs",
+                *usual,
+                "--emit",
+                "link,mir",
+            ],
+        }
+        sysroot = subprocess.run(["rustc", "--print", "sysroot"], capture_output=True, text=True)
+        rustc = Path(sysroot.stdout.strip()) / "bin" / "rustc"
+        for kind, command in kinds.items():
+            runs = []
+            for _ in range(SMALL):
+                began = time.perf_counter()
+                subprocess.run([rustc, *command[1:]], cwd=folder, check=True, capture_output=True)
+                runs.append(time.perf_counter() - began)
+            times[kind] = statistics.median(runs)
+    return times
 
 
 def cuda_half():
     """The first value of libtorch's, and the memory of the process that runs the cells, with and
     without libtorch's CUDA half: medians of starts in turns."""
-    code = f"{LOAD}\nTensor::from_slice(&[1i64, 2]).numel()"
+    code = f"{LIBRARY}\nuse googlenet_lib::prelude::*;\nTensor::from_slice(&[1i64, 2]).numel()"
     figures = {}
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         # What is read from files is shared with another session.
-        cell(stack.enter_context(running(KERNELS["ours"], cwd=ROOT / "notebooks")), code, "2")
+        cell(stack.enter_context(running(OURS.kernel, cwd=ROOT / "notebooks")), code)
         name, path = kernel_without_cuda(Path(sys.prefix), Path(folder))
         # The kernels of this environment are found without it.
         stack.enter_context(mock.patch.dict(os.environ, JUPYTER_PATH=path))
         for _ in range(CUDA_STARTS):
-            for kind, kernel_name in (("with", KERNELS["ours"]), ("without", name)):
+            for kind, kernel_name in (("with", OURS.kernel), ("without", name)):
                 began = time.perf_counter()
                 with running(kernel_name, cwd=ROOT / "notebooks") as kernel:
-                    cell(kernel, code, "2")
+                    cell(kernel, code)
                     seconds = time.perf_counter() - began
                     own = kernel.cells().memory_full_info().uss
                 figures.setdefault(kind, []).append((seconds, own))
@@ -144,182 +329,156 @@ def cuda_half():
     }
 
 
-def floor(folder):
-    """What a small cell is made of: programs run by hand in the directory of a session."""
-    call = json.loads((folder / "rustc-call.json").read_text())
-    source = folder / "src" / "lib.rs"
-    text = source.read_text()
-    environment = dict(call["environment"])
-    all_crates = [call["rustc"], *call["arguments"]]
-    library, stand_ins = call["prelinked"]["library"], call["prelinked"]["stand_ins"]
-    name = Path(library).name.removeprefix("lib").split("-")[0]
-    rustc = [
-        *[call["rustc"], "-L", f"native={stand_ins}", "--extern", f"{name}={library}"],
-        *["-C", f"link-arg=-Wl,-rpath,{Path(library).parent}"],
-        *call["arguments"],
-    ]
-    target = Path(call["target"]).parent.parent.name
-
-    def median(command, variable, good=True):
-        times = []
-        for i in range(SMALL):
-            # Another function each time, as cells are.
-            source.write_text(re.sub(r"run_user_code_\d+", f"run_user_code_{1000 + i}", variable))
-            seconds, done = timed(
-                lambda: subprocess.run(command, cwd=folder, env=environment, capture_output=True)
-            )
-            assert (done.returncode == 0) == good, done.stderr
-            times.append(seconds)
-        return statistics.median(times)
-
-    without = text.replace(f"extern crate {name} as _;", "")
-    wrong = text + "\nconst WRONG: i32 = ().evcxr_display();\n"
-    no_link = [a.replace("dep-info,link", "dep-info,metadata") for a in rustc]
-    cargo = [environment["CARGO"], "build", "--target", target, "--message-format=json"]
-    parts = {
-        "rustc, in all": median(rustc, text),
-        "the same with all crates linked anew": median(all_crates, without),
-        "rustc, checking only": median(no_link, text),
-        "rustc, with an error of type": median(rustc, wrong, good=False),
-    }
-    environment = before_cargo(environment, folder)
-    parts["the same by cargo"] = median(cargo, without)
-    source.write_text(text)
-    return parts
-
-
-def before_cargo(environment, folder):
-    """The environment that cargo was called in, out of the one that it called rustc in."""
-    added = ("CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_CRATE_", "CARGO_PRIMARY_", "CARGO_RUSTC_")
-    kept = {name: value for name, value in environment.items() if not name.startswith(added)}
-    sysroot = Path(kept["RUSTC"]).parent.parent
-    paths = kept.get("LD_LIBRARY_PATH", "").split(":")
-    own = [path for path in paths if not path.startswith(str(folder))]
-    kept["LD_LIBRARY_PATH"] = ":".join(path for path in own if path != str(sysroot / "lib"))
-    return kept | {"CARGO_TARGET_DIR": "target"}
-
-
-def versions(prefix):
+def versions():
     def first_line(*command):
         return subprocess.run(command, capture_output=True, text=True).stdout.splitlines()[0]
 
     lock = (ROOT / "Cargo.lock").read_text()
     evcxr = re.search(r'name = "evcxr"\nversion = "(.+)"', lock)[1]
-    torch = (ROOT / ".libtorch" / "version.py").read_text()
-    torch = re.search(r"__version__ = '(.+)'", torch)[1]
-    return ", ".join(
-        [
-            first_line("rustc", "--version"),
-            f"evcxr {evcxr}",
-            first_line(str(prefix / "bin" / "rust-live"), "--version"),
-            f"PyTorch {torch}",
-        ]
-    )
+    program = str(Path(sys.prefix) / "bin" / "rust-live")
+    return f"{first_line('rustc', '--version')}, {first_line(program, '--version')}, evcxr {evcxr}"
 
 
-def seconds(value):
+def shown(value):
+    if value is None:
+        return ""
+    if value > 1e5:
+        return f"{value / 2**20:.0f} MiB"
     return f"{value:.1f} s" if value >= 10 else f"{value:.2f} s"
 
 
-def mebibytes(value):
-    return f"{value / 2**20:.0f} MiB"
-
-
-def report(ours, theirs, cuda):
-    rows = [
-        ("kernel ready", "ready", seconds),
-        ("first cell, sent at once: load the library", "load", seconds),
-        (f"first cell that uses tch, {READING} s later", "use", seconds),
-        (
-            f"first cell, after {READING} s of reading: load the library",
-            "load, after reading",
-            seconds,
-        ),
-        ("first cell that uses tch, right after it", "use, at once", seconds),
-        ("small cell: `let x = 1 + 1;`", "let", seconds),
-        ("small cell: `x + 1`", "expression", seconds),
-        ('small cell: `println!("{x}");`', "print", seconds),
-        ("memory of a session", "memory", mebibytes),
-        ("memory of a further session, not shared", "further memory", mebibytes),
-        ("disk of a further session, not shared", "further disk", mebibytes),
+def table(figures, sides):
+    """One row for each figure, one column for each side."""
+    names = list(figures[sides[0].title])
+    lines = [
+        f"| | {' | '.join(side.title for side in sides)} |",
+        f"| --- |{' ---: |' * len(sides)}",
     ]
+    for name in names:
+        values = (shown(figures[side.title].get(name)) for side in sides)
+        lines.append(f"| {name} | {' | '.join(values)} |")
+    return lines
+
+
+def crates_table(figures):
+    lines = [
+        "| | | first session | second session | other features |",
+        "| --- | --- | ---: | ---: | ---: |",
+    ]
+    for title, of_sides in figures.items():
+        for side, times in of_sides.items():
+            row = " | ".join(f"{shown(load)} + {shown(use)}" for load, use in times.values())
+            lines.append(f"| {title} | {side} | {row} |")
+    return lines
+
+
+def section(title, *lines):
+    return ["", f"## {title}", "", *lines]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--polars", action="store_true", help="polars as well: half an hour more")
+    parser.add_argument("--without-cuda-half", action="store_true", help="leave its cost out")
+    options = parser.parse_args()
+    began = time.monotonic()
+    load = os.getloadavg()[0]
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(folder)
+        plain = {side.title: empty(bench, side) for side in SIDES[:2]}
+        print(plain)
+        cells = {}
+        for title, before in (
+            ("without crates", ""),
+            ("plotters", CRATES[0].load),
+            ("ndarray", CRATES[1].load),
+        ):
+            cells[title] = {side.title: small_cells(bench, side, before) for side in SIDES[:2]}
+            print(title, cells[title])
+        filled = prepared(bench)
+        of_library = {side.title: library(bench, side) for side in SIDES[:2]}
+        print(of_library)
+        many = {}
+        for one in (*CRATES, *((POLARS,) if options.polars else ())):
+            many[one.title] = {side.title: crates(bench, side, one) for side in SIDES}
+            print(one.title, many[one.title])
+        together, alone = at_once(bench)
+        size = store_size(bench, "library")
+        made_of = parts()
     lines = [
         "# The kernel beside evcxr_jupyter",
         "",
-        f"Measured on {date.today()} by `cargo xtask bench kernel`, both kernels in one run.",
+        f"Measured on {date.today()} by `cargo xtask bench kernel`, all kernels in one run of "
+        f"{(time.monotonic() - began) / 60:.0f} minutes, each with caches of its own, empty at first. "
+        f"Load average before it: {load:.2f}.",
         "",
         f"- Machine: {machine()}",
-        f"- Versions: {versions(Path(sys.prefix))}",
-        "",
-        "| | this kernel | evcxr_jupyter | ratio |",
-        "| --- | ---: | ---: | ---: |",
+        f"- Versions: {versions()}",
+        *section("An empty notebook", f"Medians of {STARTS} starts.", "", *table(plain, SIDES[:2])),
+        *section(
+            "Small cells",
+            f"Medians of {SMALL}, in a session that has run cells before.",
+            "",
+            *(
+                line
+                for title, figures in cells.items()
+                for line in (f"{title.capitalize()}:", "", *table(figures, SIDES[:2]), "")
+            ),
+        ),
+        *section(
+            "googlenet-lib",
+            f"Set-up has filled the store in {shown(filled)}; it takes {shown(size)}. "
+            "evcxr_jupyter compiles the library in each session.",
+            "",
+            *table(of_library, SIDES[:2]),
+        ),
+        *section(
+            "Other crates",
+            "Seconds of the `:dep` cell, and of the first cell that uses them. The third session asks "
+            "for other features.",
+            "",
+            *crates_table(many),
+            "",
+            f"{AT_ONCE} sessions of this kernel that name serde at the same moment, compiled by nobody "
+            f"before: the last was ready after {shown(together)}; one alone takes {shown(alone)}.",
+        ),
+        *section(
+            "What a small cell is made of",
+            "rustc by hand, on a cell of one line, medians:",
+            "",
+            "| | |",
+            "| --- | ---: |",
+            *(f"| {part} | {value * 1000:.0f} ms |" for part, value in made_of.items()),
+        ),
     ]
-    for title, key, shown in rows:
-        ratio = theirs[key] / ours[key]
-        lines.append(f"| {title} | {shown(ours[key])} | {shown(theirs[key])} | {ratio:.1f} |")
-    lines += [
-        "",
-        "Times run from sending a cell to its reply and its last output. Small cells are medians "
-        f"of {SMALL}; what concerns starts is the median of {PAIRS['ours']} starts here and one "
-        "start there, where each takes minutes (ready: of twice as many). Memory is what is "
-        "resident of the kernel and the process that runs the cells; of a further session, beside "
-        "one that lives, what no other process has. Its disk is what it does not share by hard "
-        "links.",
-        "",
-        "## What a small cell is made of",
-        "",
-        "Medians of the compiler called by hand in the directory of a session, with the library "
-        "loaded:",
-        "",
-        "| | |",
-        "| --- | ---: |",
-    ]
-    lines += [f"| {part} | {seconds(value)} |" for part, value in ours["floor"].items()]
-    lines += [
-        "",
-        "An expression is compiled twice where its type neither has `evcxr_display` nor is the "
-        "standard library's: the first attempt ends with an error of type. What is left of a "
-        "cell's time is rust-analyzer, loading and running the cell, and the messages. The floor "
-        "is rustc's time in all.",
-        "",
-        *cuda_lines(cuda),
-    ]
-    return "\n".join(lines)
+    if not options.without_cuda_half:
+        lines += cuda_lines(cuda_half())
+    REPORT.parent.mkdir(parents=True, exist_ok=True)
+    REPORT.write_text("\n".join(lines).rstrip() + "\n")
+    print(REPORT.read_text())
 
 
 def cuda_lines(cuda):
     (time_with, memory_with), (time_without, memory_without) = cuda["with"], cuda["without"]
-    return [
-        "## What libtorch's CUDA half costs at start",
-        "",
+    return section(
+        "What libtorch's CUDA half costs at start",
         "It is loaded together with the library, whether there is a GPU or not: libtorch looks for "
-        "it once in the life of a process. Here it is measured on a machine "
-        f"{'with' if gpu() else 'without'} a GPU, beside the same libtorch with that half left "
-        "out. PyTorch's build for the CPU alone has none. Medians of "
-        f"{CUDA_STARTS} starts each, in turns, beside another session:",
+        f"it once in the life of a process. Medians of {CUDA_STARTS} starts each, in turns, beside "
+        f"another session; this machine has {'a' if gpu() else 'no'} GPU:",
         "",
-        "| | with | without | difference |",
-        "| --- | ---: | ---: | ---: |",
-        "| from the start of the kernel to the first value of libtorch's, cell sent at once "
-        f"| {seconds(time_with)} | {seconds(time_without)} | {time_with - time_without:.2f} s |",
+        "| | with | without |",
+        "| --- | ---: | ---: |",
+        "| from the start of the kernel to the first value of libtorch's "
+        f"| {shown(time_with)} | {shown(time_without)} |",
         "| memory of the process of the cells that no other process has "
-        f"| {mebibytes(memory_with)} | {mebibytes(memory_without)} "
-        f"| {mebibytes(memory_with - memory_without)} |",
-        "",
-    ]
+        f"| {shown(memory_with)} | {shown(memory_without)} |",
+    )
 
 
 def gpu():
     import torch
 
     return torch.cuda.is_available()
-
-
-def main():
-    figures = {name: measure(name) for name in KERNELS}
-    REPORT.parent.mkdir(parents=True, exist_ok=True)
-    REPORT.write_text(report(*figures.values(), cuda_half()))
-    print(REPORT.read_text())
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from jupyter_client.kernelspec import KernelSpecManager
 
 ROOT = Path(__file__).resolve().parent.parent
 KERNELS = ["evcxr", "googlenet"]
@@ -83,7 +84,7 @@ def nothing_exported(monkeypatch):
 
 @pytest.fixture(scope="session")
 def prepared(rust_live):
-    """The library is in the store."""
+    """The library is compiled: no test waits for it."""
     subprocess.run([rust_live, "prepare", "--name", "googlenet"], check=True, timeout=900)
 
 
@@ -91,8 +92,7 @@ def prepared(rust_live):
 def build_directory(tmp_path_factory):
     """A folder for evcxr_jupyter to build in, as a reader may give it by EVCXR_TMPDIR.
 
-    By default it has a new one for every kernel, and builds tch and the library anew: minutes. With this
-    one, only the first kernel does.
+    By default it has a new one for every kernel, and builds tch and the library anew: minutes.
     """
     return tmp_path_factory.mktemp("evcxr")
 
@@ -126,9 +126,9 @@ def driver(programs):
 
 
 @pytest.fixture(scope="session")
-def rust_live(prefix):
-    """The installed program."""
-    return prefix / "bin/rust-live"
+def rust_live():
+    """The installed program, as Jupyter starts it."""
+    return Path(KernelSpecManager().get_kernel_spec("googlenet").argv[0])
 
 
 @pytest.fixture(scope="module")

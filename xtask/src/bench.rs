@@ -51,6 +51,20 @@ pub(crate) enum Bench {
         #[arg(long, default_value_t = 3)]
         seeds: u32,
     },
+    /// Examples of the standard library's documentation as cells, under this kernel and
+    /// evcxr_jupyter; writes docs/results/examples.md. Takes minutes, needs rustup's component
+    /// rust-src, and nothing else should run meanwhile
+    Examples {
+        /// How many
+        #[arg(long, default_value_t = 100)]
+        count: u32,
+        /// Which: another seed draws others
+        #[arg(long, default_value_t = 1)]
+        seed: u32,
+        /// A kernel's name; several are allowed [default: googlenet evcxr]
+        #[arg(long, value_name = "NAME")]
+        kernel: Vec<String>,
+    },
     /// Tests, training benchmark and training, packed for a machine with PyTorch and without Rust
     Bundle {
         /// A new folder, or a new file that ends in .tar.gz
@@ -102,6 +116,12 @@ impl Bench {
                 let options = options.map(|(name, value)| vec![name.to_owned(), value.clone()]);
                 ("accuracy", options.to_vec())
             }
+            Bench::Examples { count, seed, kernel } => {
+                let numbers = [("--count", count), ("--seed", seed)];
+                let numbers = numbers.map(|(name, number)| vec![name.into(), number.to_string()]);
+                let kernels = kernel.iter().map(|name| vec!["--kernel".into(), name.clone()]);
+                ("examples", numbers.into_iter().chain(kernels).collect())
+            }
             Bench::Bundle { out, profile } => {
                 ("bundle", vec![vec![out.clone(), "--profile".into(), profile.clone()]])
             }
@@ -134,6 +154,9 @@ mod tests {
             Bench::Accuracy { data: "d".into(), network: "cifar".into(), epochs: 2, seeds: 3 };
         let options = ["--data", "d", "--network", "cifar", "--epochs", "2", "--seeds", "3"];
         assert_eq!(accuracy.program()[1..], options);
+        let examples = Bench::Examples { count: 50, seed: 2, kernel: vec!["k".into()] };
+        let options = ["--count", "50", "--seed", "2", "--kernel", "k"];
+        assert_eq!(examples.program()[1..], options);
         let class = Bench::Class { students: vec![1, 2], evcxr: Vec::new() };
         assert_eq!(class.program(), ["bench/bench_class.py", "--students", "1", "2"]);
         let upstreams = Bench::Class { students: Vec::new(), evcxr: vec![4] };

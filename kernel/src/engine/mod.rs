@@ -3,6 +3,7 @@
 
 mod state;
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +31,8 @@ pub(crate) enum Signal {
     StopCompiling,
     /// The cell is asked to stop.
     Interrupt,
+    /// The reader is told that the cell does not stop by being asked.
+    SayHowToKill,
     /// The process that runs it is killed.
     Kill,
     /// Everything that the engine has started ends.
@@ -55,6 +58,8 @@ pub(crate) enum EngineEvent {
         /// The content.
         body: Vec<u8>,
     },
+    /// What comes next is nothing that belongs to what was shown last.
+    Apart,
 }
 
 /// Asks the reader for a line: the prompt, and whether the answer is hidden. None where nobody answers.
@@ -121,6 +126,8 @@ pub(crate) enum CellError {
     Panic(Option<Panic>),
     /// An error that `?` returned ended it.
     Returned(String),
+    /// It was interrupted where it was.
+    Interrupted,
     /// The process that ran it has ended.
     ProcessEnded {
         /// How, as the end of a sentence.
@@ -135,16 +142,31 @@ pub(crate) enum CellError {
 /// A panic, as the hook told it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Panic {
+    /// Where it was.
+    pub place: Place,
+    /// The call in a cell that led to it, where it was not in one itself.
+    pub called_at: Option<Place>,
+    /// What it said.
+    pub message: String,
+    /// The calls that led to it, where the reader wants to see them.
+    pub backtrace: Option<String>,
+}
+
+/// A place in a source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Place {
     /// The file: `cell 7` is a cell's.
     pub file: String,
     /// Line in that file, from 1.
     pub line: usize,
     /// Column in that line, from 1.
     pub column: usize,
-    /// What it said.
-    pub message: String,
-    /// The calls that led to it, where the reader wants to see them.
-    pub backtrace: Option<String>,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.file, self.line, self.column)
+    }
 }
 
 /// What the compiler says about a cell.
@@ -185,16 +207,27 @@ pub(crate) struct Documentation {
     pub html: String,
 }
 
+/// How long a cell may take to stop before the reader is told what else to do.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// Interrupts a cell: the compiler is stopped; a running cell is asked to stop, and killed when asked
-/// again. A cell that does not listen ends at once.
+/// again.
 pub(crate) async fn interrupt(engine: &dyn Engine, interrupt: &Interrupt) {
     let is = |phase| engine.state().is(phase, interrupt);
     while is(Phase::Compiling) {
         engine.signal(Signal::StopCompiling);
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+    if !is(Phase::Running) {
+        return;
+    }
+    if interrupt.is_again() {
+        return engine.signal(Signal::Kill);
+    }
+    engine.signal(Signal::Interrupt);
+    tokio::time::sleep(PATIENCE).await;
     if is(Phase::Running) {
-        engine.signal(if interrupt.is_again() { Signal::Kill } else { Signal::Interrupt });
+        engine.signal(Signal::SayHowToKill);
     }
 }
 

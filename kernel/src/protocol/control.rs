@@ -3,20 +3,21 @@
 use std::sync::Arc;
 
 use jupyter_protocol::{
-    InterruptReply, JupyterMessage, JupyterMessageContent as Content, ShutdownReply, Status,
+    InterruptReply, JupyterMessageContent as Content, ShutdownReply,
 };
 use jupyter_zmq_client::KernelControlConnection;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 
 use super::info::kernel_info;
 use super::sockets::is_fatal;
+use super::status::Statuses;
 use super::wire;
 use crate::engine::{self, Engine};
 
 /// The control channel: it is answered while a cell runs.
 pub(super) struct Control {
     pub(super) socket: KernelControlConnection,
-    pub(super) publish: mpsc::Sender<JupyterMessage>,
+    pub(super) statuses: Statuses,
     pub(super) engine: Arc<dyn Engine>,
     pub(super) stop: Arc<Notify>,
 }
@@ -33,7 +34,7 @@ impl Control {
                     continue;
                 }
             };
-            self.status(Status::busy(), &message).await;
+            self.statuses.begin(&message).await;
             let mut last = false;
             let reply = match &message.content {
                 Content::KernelInfoRequest(_) => Some(kernel_info().as_child_of(&message)),
@@ -60,15 +61,10 @@ impl Control {
             {
                 log::warn!("a reply on the control channel could not be sent: {error}");
             }
-            self.status(Status::idle(), &message).await;
+            self.statuses.end(&message).await;
             if last {
                 return;
             }
         }
-    }
-
-    async fn status(&self, status: Status, message: &JupyterMessage) {
-        // The publisher ends after this task.
-        let _ = self.publish.send(status.as_child_of(message)).await;
     }
 }

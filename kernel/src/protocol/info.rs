@@ -1,12 +1,22 @@
 //! What the kernel says of itself.
 
-use jupyter_protocol::{CodeMirrorMode, HelpLink, KernelInfoReply, LanguageInfo, ReplyStatus};
+use jupyter_protocol::{
+    CodeMirrorMode, HelpLink, KernelInfoReply, LanguageInfo, ReplyStatus, UnknownMessage,
+};
+use serde_json::{Value, json};
 
 /// The version of the protocol that is spoken.
 const PROTOCOL: &str = "5.4";
 
 /// What this kernel is.
-pub(super) fn kernel_info() -> KernelInfoReply {
+pub(super) fn kernel_info() -> UnknownMessage {
+    let mut content = json!(about());
+    // Of what front ends may ask for: no debugger, no subshells.
+    content["supported_features"] = Value::Array(Vec::new());
+    UnknownMessage { msg_type: "kernel_info_reply".to_owned(), content }
+}
+
+fn about() -> KernelInfoReply {
     let rust = env!("CARGO_PKG_RUST_VERSION");
     KernelInfoReply {
         status: ReplyStatus::Ok,

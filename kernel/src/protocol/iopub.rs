@@ -133,7 +133,7 @@ impl IoPub {
 
     /// Sends what is left of a cell, and adds to its outcome what its process has shown last.
     async fn finish(&mut self, mut outcome: CellOutcome) -> CellOutcome {
-        outcome.value = self.content.take().map(|(data, _)| data).unwrap_or_default();
+        outcome.value = self.content.take().map(|(data, _)| with_text(data)).unwrap_or_default();
         self.flush().await;
         if let Some(CellError::ProcessEnded { last_words, .. }) = &mut outcome.error {
             *last_words = std::mem::take(&mut self.last_words);
@@ -147,6 +147,7 @@ impl IoPub {
             EngineEvent::Stderr(bytes) => self.write(Stream::Err, &bytes).await,
             EngineEvent::Message(json) => self.message(&json).await,
             EngineEvent::Content { kind, body } => self.content(&kind, &lossy(&body)).await,
+            EngineEvent::Apart => self.flush_content().await,
         }
     }
 
@@ -284,11 +285,14 @@ impl IoPub {
 
     async fn flush_content(&mut self) {
         if let Some((data, _)) = self.content.take() {
-            self.send(DisplayData::new(media(data)).into()).await;
+            self.send(DisplayData::new(media(with_text(data))).into()).await;
         }
     }
 
-    async fn raw(&mut self, kind: &str, content: Value) {
+    async fn raw(&mut self, kind: &str, mut content: Value) {
+        if let Some(Value::Object(data)) = content.get_mut("data") {
+            *data = with_text(std::mem::take(data));
+        }
         let message = UnknownMessage { msg_type: kind.to_owned(), content };
         self.send(message.into()).await;
     }
@@ -318,6 +322,52 @@ pub(crate) fn media(data: Map<String, Value>) -> Media {
         serde_json::from_value(json!({ "text/plain": Value::Object(data).to_string() }))
             .unwrap_or_default()
     })
+}
+
+/// Content with a text beside it, for front ends that show nothing else: consoles and editors.
+fn with_text(mut data: Map<String, Value>) -> Map<String, Value> {
+    const TEXT: &str = "text/plain";
+    let body = |kind: &str| data.get(kind).and_then(Value::as_str);
+    if data.contains_key(TEXT) || data.is_empty() {
+        return data;
+    }
+    let text = body("text/markdown").or(body("text/latex")).map(str::to_owned);
+    let text = text.or_else(|| body("text/html").map(text_of_html));
+    let text = text.filter(|text| !text.is_empty()).unwrap_or_else(|| {
+        let kinds: Vec<_> = data.keys().map(String::as_str).collect();
+        format!("<{}>", kinds.join(", "))
+    });
+    data.insert(TEXT.to_owned(), Value::from(text));
+    data
+}
+
+/// What a page says, without its tags, styles and scripts; the cells of a table stand apart.
+fn text_of_html(html: &str) -> String {
+    const LINES: [&str; 8] = ["br", "p", "div", "tr", "li", "h1", "h2", "h3"];
+    let mut text = String::new();
+    let mut rest = html;
+    while let Some((before, tag)) = rest.split_once('<') {
+        text.push_str(before);
+        let (tag, behind) = tag.split_once('>').unwrap_or((tag, ""));
+        rest = behind;
+        let name: String = tag.chars().take_while(char::is_ascii_alphanumeric).collect();
+        match name.to_ascii_lowercase().as_str() {
+            hidden @ ("style" | "script" | "svg") => {
+                rest = rest.split_once(&format!("</{hidden}>")).map_or("", |(_, behind)| behind);
+            }
+            "td" | "th" if !text.ends_with(['\n', ' ']) => text.push(' '),
+            name if LINES.contains(&name) => text.push('\n'),
+            _ => {}
+        }
+    }
+    text.push_str(rest);
+    for (entity, meant) in
+        [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#39;", "'"), ("&nbsp;", " "), ("&amp;", "&")]
+    {
+        text = text.replace(entity, meant);
+    }
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// Sends what is published, and welcomes everybody who subscribes.
@@ -364,7 +414,7 @@ mod tests {
     use super::*;
 
     /// What is sent for these frames, each as its type and what matters of its content.
-    async fn sent(frames: Vec<Frame>) -> (Vec<(String, Value)>, CellOutcome) {
+    async fn sent(frames: Vec<EngineEvent>) -> (Vec<(String, Value)>, CellOutcome) {
         let (events, from_cells) = mpsc::channel(1000);
         let (iopub, mut messages) = mpsc::channel(1000);
         let task = tokio::spawn(IoPub::new(from_cells, iopub).run());
@@ -372,7 +422,7 @@ mod tests {
         let request = Request { parent, mute: false };
         assert!(events.send(Event::Request(Box::new(request))).await.is_ok());
         for frame in frames {
-            assert!(events.send(Event::Engine(EngineEvent::Frame(frame))).await.is_ok());
+            assert!(events.send(Event::Engine(frame)).await.is_ok());
         }
         let (complete, answer) = oneshot::channel();
         let outcome = CellOutcome::default();
@@ -388,19 +438,23 @@ mod tests {
         (sent, outcome)
     }
 
-    fn out(text: &str) -> Frame {
-        Frame::Stdout(text.into())
+    fn out(text: &str) -> EngineEvent {
+        EngineEvent::Stdout(text.into())
     }
 
-    fn err(text: &str) -> Frame {
-        Frame::Stderr(text.into())
+    fn err(text: &str) -> EngineEvent {
+        EngineEvent::Stderr(text.into())
     }
 
-    fn message(kind: &str, content: Value) -> Frame {
-        Frame::Message(json!({ "type": kind, "content": content }).to_string().into_bytes())
+    fn shown(kind: &str, body: &str) -> EngineEvent {
+        EngineEvent::Content { kind: kind.into(), body: body.into() }
     }
 
-    fn update(value: usize) -> Frame {
+    fn message(kind: &str, content: Value) -> EngineEvent {
+        EngineEvent::Message(json!({ "type": kind, "content": content }).to_string().into_bytes())
+    }
+
+    fn update(value: usize) -> EngineEvent {
         message(
             "update_display_data",
             json!({ "data": { "text/plain": value.to_string() },
@@ -423,7 +477,8 @@ mod tests {
     async fn a_character_cut_in_two_is_sent_whole() {
         let text = "é".as_bytes();
         let (sent, _) =
-            sent(vec![Frame::Stdout(text[..1].into()), Frame::Stdout(text[1..].into())]).await;
+            sent(vec![EngineEvent::Stdout(text[..1].into()), EngineEvent::Stdout(text[1..].into())])
+                .await;
         assert_eq!(sent[0].1["text"], "é");
     }
 
@@ -434,7 +489,7 @@ mod tests {
             sent(vec![out("before"), message("display_data", picture.clone()), out("after")]).await;
         let kinds: Vec<_> = sent.iter().map(|(kind, _)| kind.as_str()).collect();
         assert_eq!(kinds, ["stream", "display_data", "stream"]);
-        assert_eq!(sent[1].1, picture);
+        assert_eq!(sent[1].1["data"]["text/html"], "<b>");
     }
 
     #[tokio::test]
@@ -448,72 +503,67 @@ mod tests {
 
     #[tokio::test]
     async fn the_last_content_is_the_result_and_the_earlier_ones_are_displays() {
-        let content = |text: &str| Frame::Content(text.as_bytes().to_vec());
         let (sent, outcome) = sent(vec![
-            content("text/html\nfirst"),
-            content("text/html\nsecond"),
-            content("text/plain\nsecond as text"),
+            shown("text/html", "first"),
+            shown("text/html", "second"),
+            shown("text/plain", "second as text"),
         ])
         .await;
         assert_eq!(sent.len(), 1);
         assert_eq!(sent[0].0, "display_data");
-        assert_eq!(sent[0].1["data"]["text/html"], "first");
+        assert_eq!(sent[0].1["data"], json!({ "text/html": "first", "text/plain": "first" }));
         let expected = json!({ "text/html": "second", "text/plain": "second as text" });
         assert_eq!(Value::Object(outcome.value), expected);
     }
 
     #[tokio::test]
-    async fn a_cell_that_ends_in_nothing_shows_nothing() {
-        for (content, shown) in
-            [("text/plain\n()", 0), ("text/plain\n((),)", 1), ("text/html\n()", 1)]
-        {
-            let (sent, outcome) = sent(vec![Frame::Content(content.as_bytes().to_vec())]).await;
-            assert_eq!((sent.len(), outcome.value.len()), (0, shown), "{content}");
+    async fn a_value_is_no_text_for_the_picture_before_it() {
+        let (sent, outcome) = sent(vec![
+            shown("image/svg+xml", "<svg/>"),
+            EngineEvent::Apart,
+            shown("text/plain", "42"),
+        ])
+        .await;
+        let picture = json!({ "image/svg+xml": "<svg/>", "text/plain": "<image/svg+xml>" });
+        assert_eq!(sent[0].1["data"], picture);
+        assert_eq!(Value::Object(outcome.value), json!({ "text/plain": "42" }));
+    }
+
+    #[test]
+    fn text_stands_beside_everything() {
+        for (kind, body, text) in [
+            ("text/plain", "a", "a"),
+            ("text/html", "<p class=\"a\">a &lt; b</p><style>p { x }</style><br>c", "a < b\nc"),
+            ("text/html", "<table><tr><td>1</td><td>2</td></tr><tr><td>3</td></tr>", "1 2\n3"),
+            ("text/html", "<svg><text>a</text></svg>", "<text/html>"),
+            ("text/html", "1 < 2", "1"),
+            ("text/markdown", "*a*", "*a*"),
+            ("image/png", "aGk=", "<image/png>"),
+        ] {
+            let data = with_text(Map::from_iter([(kind.to_owned(), Value::from(body))]));
+            assert_eq!(data["text/plain"], text, "{kind} {body}");
         }
+        assert!(with_text(Map::new()).is_empty());
     }
 
     #[tokio::test]
-    async fn an_error_of_the_question_mark_is_no_text_on_standard_error() {
-        let (sent, outcome) = sent(vec![out("x"), err("no such file\n"), Frame::Failed]).await;
-        assert_eq!(sent.len(), 1);
-        let Some(CellError::Returned(said)) = outcome.error else { panic!("{outcome:?}") };
-        assert_eq!(said, "no such file");
-    }
-
-    #[tokio::test]
-    async fn the_end_of_a_process_is_known_though_the_next_one_has_begun() {
+    async fn the_last_words_of_a_process_that_ended_are_known() {
         let (events, from_cells) = mpsc::channel(1000);
         let (iopub, _messages) = mpsc::channel(1000);
         tokio::spawn(IoPub::new(from_cells, iopub).run());
         let parent: JupyterMessage = ExecuteRequest::new(String::new()).into();
-        let start = Instant::now();
-        let (hello, begin) = (Frame::Hello(1), Frame::Begin);
         for event in [
-            Event::Engine(EngineEvent::Frame(hello.clone())),
             Event::Request(Box::new(Request { parent, mute: false })),
-            Event::Engine(EngineEvent::Frame(begin)),
-            Event::Engine(EngineEvent::Gone),
-            Event::Engine(EngineEvent::Frame(hello)),
+            Event::Engine(err("has overflowed its stack\n")),
         ] {
             assert!(events.send(event).await.is_ok());
         }
         let (complete, answer) = oneshot::channel();
-        let ended = CellError::ProcessEnded { status: String::new(), last_words: String::new() };
+        let ended = CellError::ProcessEnded { how: String::new(), last_words: String::new() };
         let outcome = CellOutcome { error: Some(ended), ..CellOutcome::default() };
         assert!(events.send(Event::Finish { outcome, complete }).await.is_ok());
-        answer.await.unwrap();
-        assert!(start.elapsed() < Duration::from_secs(1));
-    }
-
-    #[tokio::test]
-    async fn a_panic_that_was_caught_is_told_on_standard_error() {
-        let panic = Frame::Panic(b"src/lib.rs\x007\x001\0oops".to_vec());
-        let (caught, outcome) = sent(vec![panic.clone()]).await;
-        assert_eq!(caught[0].1["name"], "stderr");
-        assert!(outcome.error.is_none());
-        let (uncaught, outcome) = sent(vec![panic, Frame::Panicked]).await;
-        let Some(CellError::Panic(Some(panic))) = outcome.error else { panic!("{outcome:?}") };
-        assert!(uncaught.is_empty());
-        assert_eq!(panic.line, 7);
+        let error = answer.await.unwrap().error;
+        let Some(CellError::ProcessEnded { last_words, .. }) = error else { panic!("{error:?}") };
+        assert!(last_words.contains("overflowed"));
     }
 }

@@ -1,15 +1,17 @@
 //! Jupyter's side of the kernel: its sockets, and an answer to each message.
 //!
 //! The protocol: <https://jupyter-client.readthedocs.io/en/stable/messaging.html>, version 5.4. What
-//! evaluates the cells is an [`Engine`]: nothing here knows of evcxr or of a compiler.
+//! evaluates the cells is an [`Engine`]: nothing here knows of a compiler.
 
 mod control;
 pub(crate) mod history;
 mod info;
 pub(crate) mod iopub;
+mod questions;
 mod report;
 mod shell;
 mod sockets;
+mod status;
 #[cfg(test)]
 mod tests;
 mod wire;
@@ -18,16 +20,18 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jupyter_protocol::JupyterMessage;
+use jupyter_protocol::{JupyterMessage, JupyterMessageContent as Content};
 use tokio::sync::{Notify, mpsc};
 
 use crate::engine::{Engine, Signal};
 use control::Control;
 use history::History;
 use iopub::{Event, IoPub};
+use questions::Questions;
 use shell::Shell;
 pub(crate) use sockets::Sockets;
 use sockets::is_fatal;
+use status::Statuses;
 
 /// What the protocol works with.
 pub(crate) struct Parts {
@@ -51,14 +55,27 @@ pub(crate) async fn serve(sockets: Sockets, parts: Parts) {
     let publisher = tokio::spawn(iopub::publish_all(iopub, messages));
     let gatherer = tokio::spawn(IoPub::new(published, publish.clone()).run());
 
+    let statuses = Statuses::new(publish.clone());
+    let replies = Arc::new(tokio::sync::Mutex::new(replies));
+    let history = history.map(Arc::new);
+    let questions = Questions {
+        replies: Arc::clone(&replies),
+        publish: publish.clone(),
+        statuses: statuses.clone(),
+        engine: Arc::clone(&engine),
+        history: history.clone(),
+    };
     let (queue, requests) = mpsc::unbounded_channel();
-    tokio::spawn(async move {
+    let reader = tokio::spawn(async move {
         loop {
             match wire::read(&mut shell).await {
-                Ok(message) => {
+                Ok(message) if matches!(message.content, Content::ExecuteRequest(_)) => {
                     if queue.send(message).is_err() {
                         return;
                     }
+                }
+                Ok(message) => {
+                    tokio::spawn(questions.clone().answer(message));
                 }
                 Err(error) if is_fatal(&error) => return,
                 Err(error) => log::warn!("a message on the shell channel was dropped: {error}"),
@@ -68,8 +85,8 @@ pub(crate) async fn serve(sockets: Sockets, parts: Parts) {
     let stop = Arc::new(Notify::new());
     let worker = Shell {
         requests,
-        waiting: VecDeque::new(),
         replies,
+        statuses: statuses.clone(),
         publish: publish.clone(),
         events,
         engine: Arc::clone(&engine),
@@ -81,12 +98,13 @@ pub(crate) async fn serve(sockets: Sockets, parts: Parts) {
     };
     let shell = tokio::spawn(worker.run());
     let control =
-        Control { socket: control, publish: publish.clone(), engine: Arc::clone(&engine), stop };
+        Control { socket: control, statuses, engine: Arc::clone(&engine), stop };
     tokio::select! {
         () = control.run() => {}
         () = ended.notified() => {}
     }
     engine.signal(Signal::End);
+    reader.abort();
     shell.abort();
     gatherer.abort();
     drop(publish);

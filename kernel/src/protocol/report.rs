@@ -37,15 +37,19 @@ impl Report {
     /// A panic that ended the cell. `cells` are all cells so far with their numbers.
     pub(super) fn panic(panic: Option<&Panic>, cells: &VecDeque<(usize, String)>) -> Report {
         let Some(panic) = panic else { return Report::new("panic", "the cell panicked") };
-        let Panic { file, line, column, message, backtrace } = panic;
+        let Panic { place, called_at, message, backtrace } = panic;
         let mut traceback: Vec<String> =
             format!("{RED}panic{RESET}: {message}").lines().map(str::to_owned).collect();
-        traceback.push(format!("{BLUE}  --> {RESET}{file}:{line}:{column}"));
-        let number: Option<usize> =
-            file.strip_prefix("cell ").and_then(|number| number.parse().ok());
-        let cell = cells.iter().rev().find(|(of, _)| Some(*of) == number);
-        if let Some(text) = cell.and_then(|(_, cell)| cell.lines().nth(line.saturating_sub(1))) {
-            traceback.push(format!("{BLUE}{line:4} | {RESET}{text}"));
+        for (place, arrow) in [(Some(place), "  --> "), (called_at.as_ref(), "  called at ")] {
+            let Some(place) = place else { continue };
+            traceback.push(format!("{BLUE}{arrow}{RESET}{place}"));
+            let number: Option<usize> =
+                place.file.strip_prefix("cell ").and_then(|number| number.parse().ok());
+            let cell = cells.iter().rev().find(|(of, _)| Some(*of) == number);
+            let line = place.line;
+            if let Some(text) = cell.and_then(|(_, cell)| cell.lines().nth(line.saturating_sub(1))) {
+                traceback.push(format!("{BLUE}{line:4} | {RESET}{text}"));
+            }
         }
         traceback.extend(backtrace.iter().flat_map(|text| text.lines()).map(str::to_owned));
         Report { name: "panic", value: message.clone(), traceback }
@@ -105,14 +109,15 @@ fn cause_of(how: &str, last_words: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::Place;
 
     #[test]
     fn a_panic_is_shown_with_the_line_of_its_cell() {
         let cells = VecDeque::from([(1, "f()".to_owned()), (2, "let a = 1;\ng();".to_owned())]);
+        let place = |file: &str| Place { file: file.into(), line: 2, column: 1 };
         let panic = |file: &str| Panic {
-            file: file.into(),
-            line: 2,
-            column: 1,
+            place: place(file),
+            called_at: (file == "/lib/x.rs").then(|| place("cell 2")),
             message: "oops".into(),
             backtrace: None,
         };
@@ -120,6 +125,7 @@ mod tests {
         assert!(traceback.contains("cell 2:2:1") && traceback.contains("g();"), "{traceback}");
         let traceback = Report::panic(Some(&panic("/lib/x.rs")), &cells).traceback.join("\n");
         assert!(traceback.contains("/lib/x.rs:2:1"), "{traceback}");
+        assert!(traceback.contains("cell 2:2:1") && traceback.contains("g();"), "{traceback}");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The protocol over real sockets, with a small engine in the place of evcxr: no compiler is called.
+//! The protocol over real sockets, with a small engine: no compiler is called.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Condvar, Mutex};
@@ -22,9 +22,8 @@ use zeromq::{Socket as _, SocketSend as _};
 use super::*;
 use crate::engine::{
     CellError, CellOutcome, Completion, Completions, Diagnostic, Documentation, EngineEvent,
-    EngineRequest, Label, Output, Phase, State, value_of,
+    EngineRequest, Output, Phase, State, value_of,
 };
-use crate::runtime::frame::Frame;
 
 const KEY: &str = "a key";
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -45,7 +44,12 @@ struct Seen {
 
 impl Engine for SmallEngine {
     fn submit(&self, request: EngineRequest) {
-        let _ = self.requests.lock().unwrap().send(request);
+        match request {
+            EngineRequest::Execute { .. } => {
+                let _ = self.requests.lock().unwrap().send(request);
+            }
+            question => answer(question),
+        }
     }
 
     fn signal(&self, signal: Signal) {
@@ -72,28 +76,29 @@ fn engine(output: Output) -> (Arc<SmallEngine>, Arc<Seen>) {
 fn answer_all(queue: &Receiver<EngineRequest>, seen: &Seen, output: &Output) {
     for request in queue {
         match request {
-            EngineRequest::Execute { code, input, done } => {
-                let show = |frame| assert!(output(EngineEvent::Frame(frame)));
-                show(Frame::Begin);
+            EngineRequest::Execute { code, input, done, .. } => {
+                let show = |event| assert!(output(event));
+                let print = |text: &str| show(EngineEvent::Stdout(text.into()));
                 seen.state.set(Phase::Running);
                 let (word, rest) = code.split_once(' ').unwrap_or((&code, ""));
                 let mut outcome = CellOutcome::default();
                 match word {
-                    "print" => show(Frame::Stdout(rest.as_bytes().to_vec())),
-                    "value" => show(Frame::Content(format!("text/plain\n{rest}").into_bytes())),
+                    "print" => print(rest),
+                    "value" => {
+                        show(EngineEvent::Content { kind: "text/plain".into(), body: rest.into() });
+                    }
                     "command" => {
                         let shown = value_of("text/html", rest);
                         outcome.commands = Map::from_iter([("text/html".to_owned(), shown)]);
                     }
                     "wrong" => outcome.error = Some(CellError::Compilation(vec![wrong(rest)])),
                     "gone" => {
-                        assert!(output(EngineEvent::Gone));
-                        let (status, last_words) = ("signal: 6 (SIGABRT)".into(), String::new());
-                        outcome.error = Some(CellError::ProcessEnded { status, last_words });
+                        let (how, last_words) = ("was ended by SIGABRT".into(), String::new());
+                        outcome.error = Some(CellError::ProcessEnded { how, last_words });
                     }
-                    "ask" => show(Frame::Stdout(input(rest, false).into_bytes())),
+                    "ask" => print(&input(rest, false).unwrap_or_else(|| "nobody".into())),
                     "wait" => {
-                        show(Frame::Stdout(b"waiting".to_vec()));
+                        print("waiting");
                         let mut signals = seen.signals.lock().unwrap();
                         let wanted =
                             if rest == "stubborn" { Signal::Kill } else { Signal::Interrupt };
@@ -104,33 +109,35 @@ fn answer_all(queue: &Receiver<EngineRequest>, seen: &Seen, output: &Output) {
                     other => panic!("no such cell: {other}"),
                 }
                 seen.state.set(Phase::Compiling);
-                show(Frame::End);
                 let _ = done.send(outcome);
             }
-            EngineRequest::Complete { code, position, done } => {
-                let completion =
-                    Completion { code: "print".into(), kind: "keyword", label: "print".into() };
-                let found = Completions { replaced: 0..position, items: vec![completion] };
-                let _ = done.send((!code.is_empty()).then_some(found));
-            }
-            EngineRequest::Inspect { code, position, done } => {
-                let plain = code[..position].to_owned();
-                let known = plain.ends_with("print");
-                let _ = done.send(known.then(|| Documentation { plain, html: "<b></b>".into() }));
-            }
+            question => answer(question),
         }
     }
 }
 
-/// An error about the first word behind the code's own.
-fn wrong(message: &str) -> Diagnostic {
-    Diagnostic {
-        message: message.to_owned(),
-        code: Some("E0308".into()),
-        labels: vec![Label { span: [(1, 1), (1, 6)], text: "here".into(), is_primary: true }],
-        help: Vec::new(),
-        note: None,
+/// Answers a question, as a thread of its own does in the real one.
+fn answer(question: EngineRequest) {
+    match question {
+        EngineRequest::Execute { .. } => {}
+        EngineRequest::Complete { code, position, done } => {
+            let (kind, signature) = ("keyword", "print".into());
+            let completion = Completion { code: "print".into(), kind, signature };
+            let found = Completions { replaced: 0..position, items: vec![completion] };
+            let _ = done.send((!code.is_empty()).then_some(found));
+        }
+        EngineRequest::Inspect { code, position, done } => {
+            let plain = code[..position].to_owned();
+            let known = plain.ends_with("print");
+            let _ = done.send(known.then(|| Documentation { plain, html: "<b></b>".into() }));
+        }
     }
+}
+
+/// An error about the first word.
+fn wrong(message: &str) -> Diagnostic {
+    let rendered = vec![format!("error[E0308]: {message}"), " --> cell 1:1:1".to_owned()];
+    Diagnostic { message: message.to_owned(), rendered }
 }
 
 /// Sockets on ports that are free; another test may take one of them first.
@@ -337,7 +344,7 @@ async fn an_error_points_into_its_cell_and_an_end_of_the_process_is_told() {
     };
     let traceback = error.traceback.join("\n");
     assert_eq!((&*error.ename, &*error.evalue), ("compile error", "types"));
-    assert!(traceback.contains("E0308") && traceback.contains("cell:1:1"), "{traceback}");
+    assert!(traceback.contains("E0308") && traceback.contains("cell 1:1:1"), "{traceback}");
     let (reply, _) = front_end.run("gone").await;
     let error = reply.error.unwrap();
     assert_eq!(error.ename, "process ended");
@@ -388,13 +395,31 @@ async fn a_cell_asks_the_reader_where_it_may() {
 
     let (reply, published) =
         front_end.ask(ExecuteRequest { allow_stdin: false, ..cell("ask name: ") }).await;
-    assert_eq!((executed(reply).status, text(&published)), (ReplyStatus::Ok, String::new()));
+    assert_eq!((executed(reply).status, text(&published)), (ReplyStatus::Ok, "nobody".to_owned()));
 
     // An interrupt ends the question.
     let id = front_end.send(ExecuteRequest { allow_stdin: true, ..cell("ask again: ") }).await;
-    timeout(PATIENCE, front_end.stdin.read()).await.unwrap().unwrap();
+    let late = timeout(PATIENCE, front_end.stdin.read()).await.unwrap().unwrap();
     front_end.control(InterruptRequest {}).await;
     assert_eq!(executed(front_end.reply(&id).await).error.unwrap().ename, "interrupted");
+
+    // A late answer is none to the next question, whether it comes before that is asked or behind.
+    for is_late in [true, false] {
+        let answer = |value: &str, asked: &JupyterMessage| {
+            InputReply { value: value.into(), ..Default::default() }.as_child_of(asked)
+        };
+        if is_late {
+            front_end.stdin.send(answer("late", &late)).await.unwrap();
+        }
+        let id = front_end.send(ExecuteRequest { allow_stdin: true, ..cell("ask more: ") }).await;
+        let asked = timeout(PATIENCE, front_end.stdin.read()).await.unwrap().unwrap();
+        if !is_late {
+            front_end.stdin.send(answer("late", &late)).await.unwrap();
+        }
+        front_end.stdin.send(answer("in time", &asked)).await.unwrap();
+        assert_eq!(text(&front_end.published(&id).await), "in time");
+        front_end.reply(&id).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -447,6 +472,8 @@ async fn a_comm_is_closed_and_what_is_unknown_is_refused() {
     let id = front_end.send(open).await;
     let published = front_end.published(&id).await;
     assert_eq!(kinds(&published), ["status", "comm_close", "status"]);
+    let Content::CommClose(close) = &published[1] else { panic!("{published:?}") };
+    assert!(close.data["reason"].as_str().unwrap().contains("\"t\""), "{close:?}");
     let (reply, _) = front_end.ask(CommInfoRequest { target_name: None }).await;
     assert_eq!(serde_json::to_value(&reply).unwrap()["comms"], json!({}));
 
@@ -456,6 +483,41 @@ async fn a_comm_is_closed_and_what_is_unknown_is_refused() {
     assert_eq!(reply["status"], "error");
     let (reply, _) = front_end.ask(KernelInfoRequest {}).await;
     assert_eq!(reply.message_type(), "kernel_info_reply");
+    assert_eq!(info::kernel_info().content["supported_features"], json!([]));
+    let subshell = UnknownMessage { msg_type: "create_subshell_request".into(), content: json!({}) };
+    let reply = serde_json::to_value(front_end.control(Content::UnknownMessage(subshell)).await);
+    let reply = reply.unwrap();
+    assert_eq!(reply["status"], "error");
+    assert!(reply["evalue"].as_str().unwrap().contains("no subshells"), "{reply}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn questions_are_answered_while_a_cell_runs_which_stays_busy() {
+    let mut front_end = FrontEnd::start().await;
+    let cell_id = front_end.send(cell("wait")).await;
+    front_end.waits().await;
+    let questions: [JupyterMessage; 6] = [
+        KernelInfoRequest {}.into(),
+        IsCompleteRequest { code: "1".into() }.into(),
+        CompleteRequest { code: "prin".into(), cursor_pos: 4 }.into(),
+        InspectRequest { code: "print".into(), cursor_pos: 5, detail_level: None }.into(),
+        HistoryRequest::Tail { n: 1, output: false, raw: true }.into(),
+        CommInfoRequest { target_name: None }.into(),
+    ];
+    for question in questions {
+        let kind = question.message_type().replace("request", "reply");
+        let (reply, _) = front_end.ask(question).await;
+        assert_eq!(reply.message_type(), kind);
+        let next = timeout(PATIENCE, front_end.iopub.read()).await.unwrap().unwrap();
+        let Content::Status(status) = &next.content else { panic!("{next:?}") };
+        assert_eq!(status.execution_state, Status::busy().execution_state);
+        assert_eq!(next.parent_header.unwrap().msg_id, cell_id);
+    }
+    front_end.control(InterruptRequest {}).await;
+    assert_eq!(executed(front_end.reply(&cell_id).await).status, ReplyStatus::Error);
+    // Now that none runs, idle is the last that is said.
+    let (_, published) = front_end.ask(KernelInfoRequest {}).await;
+    assert_eq!(kinds(&published), ["status", "status"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

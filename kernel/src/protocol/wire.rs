@@ -91,7 +91,14 @@ pub(super) fn refusal(message: &JupyterMessage) -> Option<JupyterMessage> {
         Content::UnknownMessage(unknown) => unknown.content.get(FAULT).and_then(Value::as_str),
         _ => None,
     };
-    let reason = fault.unwrap_or("this kernel does not answer such requests on this channel");
+    let reason = fault.unwrap_or(match kind {
+        "create_subshell_request" | "delete_subshell_request" | "list_subshell_request" => {
+            "this kernel has no subshells: cells run one after the other, and questions about them are \
+             answered meanwhile"
+        }
+        "debug_request" => "this kernel has no debugger",
+        _ => "this kernel does not answer such requests on this channel",
+    });
     let content = json!({
         "status": "error",
         "ename": "bad request",

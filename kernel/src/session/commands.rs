@@ -63,6 +63,9 @@ pub(super) fn run(evaluator: &mut Evaluator, commands: &[&Command]) -> Result<St
         }
         if command.name == "!" {
             if let Some(failure) = evaluator.run_shell(&command.argument).map_err(other)? {
+                if evaluator.shared.state.interrupted() {
+                    return Err(CellError::Interrupted);
+                }
                 return Err(CellError::Other(failure));
             }
             continue;
@@ -75,6 +78,24 @@ pub(super) fn run(evaluator: &mut Evaluator, commands: &[&Command]) -> Result<St
         }
     }
     Ok(shown.join("\n"))
+}
+
+/// The commands that begin like the line in which the cursor stands, if it is one: where they begin, and
+/// each with what it takes and does.
+pub(super) fn complete(before: &str) -> Option<(usize, Vec<(String, String)>)> {
+    let start = before.rfind('\n').map_or(0, |end| end + 1);
+    let start = start + before[start..].len() - before[start..].trim_start().len();
+    let begun = before[start..].strip_prefix(':')?;
+    if begun.contains(|c: char| !c.is_ascii_alphanumeric() && c != '_') {
+        return None;
+    }
+    let shown = KNOWN.iter().filter(|known| !known.help.is_empty());
+    let fitting = shown.filter(|known| known.names[0].starts_with(begun));
+    let items = fitting.map(|known| {
+        let what = format!(":{} {}: {}", known.names[0], known.argument, known.help);
+        (format!(":{}", known.names[0]), what.replace(" :", ":"))
+    });
+    Some((start, items.collect()))
 }
 
 fn other(error: anyhow::Error) -> CellError {
@@ -197,6 +218,21 @@ mod tests {
         for (typed, meant) in [("dpe", ":dep"), ("hlep", ":help"), ("varz", ":vars")] {
             let CellError::Other(text) = unknown(typed) else { panic!() };
             assert!(text.contains(&format!(":{typed}.")) && text.contains(meant), "{text}");
+        }
+    }
+
+    #[test]
+    fn commands_are_completed_at_the_beginning_of_a_line() {
+        let found = |before: &str| {
+            complete(before)
+                .map(|(start, found)| (start, found.into_iter().map(|(name, _)| name).collect()))
+        };
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        assert_eq!(found(":de"), Some((0, names(&[":dep"]))));
+        assert_eq!(found("let a = 1;\n  :ti"), Some((13, names(&[":timing"]))));
+        assert_eq!(found(":none"), Some((0, Vec::new())));
+        for code in ["de", ":dep a", "a::de", "let a: i32", ""] {
+            assert_eq!(found(code), None, "{code}");
         }
     }
 

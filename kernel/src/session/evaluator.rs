@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::Receiver;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use cell_compiler::{Rustc, build_support, compile};
@@ -21,9 +22,25 @@ use super::notices::Notices;
 use super::process::{Report, Returned, Runner};
 use super::{Setup, Shared, commands, dependencies, lock, shell};
 use crate::engine::{
-    Ask, CellError, CellOutcome, Diagnostic, EngineRequest, Output, Panic, value_of,
+    Ask, CellError, CellOutcome, Diagnostic, EngineRequest, Output, value_of,
 };
 use crate::home::Toolchain;
+
+/// A reader who has sent nothing for this long is taken to be reading.
+const READING: Duration = Duration::from_millis(700);
+
+/// For code of before 2025.
+const EDITION_HINT: &str =
+    "\x1b[1m= help\x1b[0m: this cell is written in an older edition of Rust: write `:edition 2021` in a cell above it";
+
+/// How much was made ready while the reader reads.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Warm {
+    Nothing,
+    /// The compiler, and the process of the cells.
+    Compiler,
+    All,
+}
 
 /// Numbers of what is evaluated and is no cell of the notebook begin here.
 const HIDDEN: usize = 1_000_000;
@@ -52,8 +69,6 @@ pub(super) struct Evaluator {
     pub(super) last_errors: BTreeSet<String>,
     hidden: usize,
     last_number: usize,
-    /// The program of the cell that runs, for the columns of a panic.
-    running: Option<(Cell, cell_program::Source)>,
 }
 
 /// The crates: those that cells have named, and those that the notebook will name.
@@ -113,7 +128,6 @@ impl Evaluator {
             last_errors: BTreeSet::new(),
             hidden: 0,
             last_number: 0,
-            running: None,
         };
         evaluator.read_ahead();
         evaluator.runner = Some(evaluator.started()?);
@@ -166,12 +180,31 @@ impl Evaluator {
         self.crates.ahead = ahead.ok();
     }
 
-    /// Answers requests as they come.
+    /// Answers requests as they come and, while there are none, makes ready what the first cells need.
     pub(super) fn work(&mut self, queue: &Receiver<EngineRequest>) {
-        for request in queue {
+        let mut warm = Warm::Nothing;
+        loop {
+            let request = match warm {
+                Warm::All => queue.recv().map_err(RecvTimeoutError::from),
+                _ => queue.recv_timeout(READING),
+            };
+            let request = match request {
+                Ok(request) => request,
+                Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Timeout) => {
+                    warm = self.warm_up(warm);
+                    continue;
+                }
+            };
             let EngineRequest::Execute { code, number, input, done } = request else { continue };
             self.notices.show();
-            let outcome = self.execute(&code, number, &input);
+            let caught = catch_unwind(AssertUnwindSafe(|| self.execute(&code, number, &input)));
+            let outcome = caught.unwrap_or_else(|_| {
+                CellOutcome::failed(
+                    "the kernel itself has failed at this cell, which is a fault of its own; what \
+                     earlier cells have left is kept",
+                )
+            });
             *lock(&self.shared.program) = Arc::new(self.program.clone());
             if self.shared.shutting_down.load(Ordering::SeqCst) {
                 return;
@@ -179,6 +212,30 @@ impl Evaluator {
             // Nobody waits for the answer of a request whose session has ended.
             let _ = done.send(outcome);
         }
+    }
+
+    /// Runs a cell of nothing, so that compiler and libraries are in memory: first by itself, then with the
+    /// crates of the notebook once they are ready.
+    fn warm_up(&mut self, warm: Warm) -> Warm {
+        let next = match (warm, &self.crates.ahead) {
+            (Warm::Nothing, _) => Warm::Compiler,
+            (_, None) => return Warm::All,
+            (_, Some(ahead)) if !ahead.is_finished() => return warm,
+            _ => {
+                if let Err(error) = self.take_what_is_ready() {
+                    log::warn!("while warming up: {error:?}");
+                }
+                Warm::All
+            }
+        };
+        self.hidden += 1;
+        let cell = self.program.parse(HIDDEN + self.hidden, "{}", &self.folder);
+        self.shared.is_warming.store(true, Ordering::SeqCst);
+        if let Err(error) = self.evaluate_code(&cell, &|_: &str, _: bool| None) {
+            log::warn!("while warming up: {error:?}");
+        }
+        self.shared.is_warming.store(false, Ordering::SeqCst);
+        next
     }
 
     fn execute(&mut self, code: &str, number: Option<usize>, input: &Ask) -> CellOutcome {
@@ -234,7 +291,11 @@ impl Evaluator {
         outcome
     }
 
-    fn evaluate_code(&mut self, cell: &Cell, input: &Ask) -> Result<(), CellError> {
+    fn evaluate_code(
+        &mut self,
+        cell: &Cell,
+        input: &dyn Fn(&str, bool) -> Option<String>,
+    ) -> Result<(), CellError> {
         self.add_what_is_named(cell)?;
         if !cell.has_anything() {
             return Ok(());
@@ -255,7 +316,14 @@ impl Evaluator {
             Ok(Ok(compiled)) => compiled,
             Ok(Err(refused)) => {
                 let found = self.diagnostics(cell, &refused.source, &refused.messages);
-                return Err(self.refusal(found, cell));
+                let mut error = self.refusal(found, cell);
+                if let CellError::Compilation(errors) = &mut error
+                    && self.fits_an_older_edition(cell, &session, &refused.messages)
+                    && let Some(last) = errors.last_mut()
+                {
+                    last.rendered.push(EDITION_HINT.to_owned());
+                }
+                return Err(error);
             }
             Err(error) => return Err(fault(error)),
         };
@@ -275,6 +343,7 @@ impl Evaluator {
             Some(runner) => runner,
             None => self.started().map_err(fault)?,
         };
+        lock(&self.shared.places).add(&cell.text, &compiled.source);
         if let Err(error) = runner.process.run(&compiled.library, &compiled.source.symbol) {
             log::info!("the process of the cells has gone: {error}");
         }
@@ -300,7 +369,6 @@ impl Evaluator {
                 }
             }
         };
-        self.running = Some((cell.clone(), compiled.source));
         let Returned { outcome, panic, error, kept } = returned;
         let mut left = compiled.kept;
         match (&outcome, kept) {
@@ -314,21 +382,12 @@ impl Evaluator {
         match outcome {
             Outcome::Done => Ok(()),
             Outcome::Failed => Err(CellError::Returned(error.unwrap_or_default())),
-            Outcome::Panicked => Err(CellError::Panic(panic.map(|panic| self.placed(panic)))),
-            Outcome::Interrupted if self.shared.state.interrupted() => Ok(()),
-            Outcome::Interrupted => Err(CellError::Other("interrupted".into())),
+            Outcome::Panicked => {
+                Err(CellError::Panic(panic.map(|panic| lock(&self.shared.places).panic(panic))))
+            },
+            Outcome::Interrupted => Err(CellError::Interrupted),
             Outcome::NotRun(why) => Err(CellError::Other(why)),
         }
-    }
-
-    /// A panic with its column as the reader's.
-    fn placed(&self, panic: cell_process::Panic) -> Panic {
-        let cell_process::Panic { file, line, column, message, backtrace, .. } = panic;
-        let (line, mut column) = (line as usize, column as usize);
-        if let Some((cell, source)) = self.running.as_ref().filter(|(_, source)| source.name == file) {
-            column = source.reader_column(&cell.text, line, column);
-        }
-        Panic { file, line, column, message, backtrace }
     }
 
     /// What the compiler has said about a cell.
@@ -401,6 +460,21 @@ impl Evaluator {
             return CellError::Other(text);
         }
         CellError::Compilation(errors)
+    }
+
+    /// Whether a cell was written for an edition before that of 2024.
+    fn fits_an_older_edition(
+        &self,
+        cell: &Cell,
+        session: &cell_program::Session,
+        messages: &str,
+    ) -> bool {
+        let signs = ["2024", "reserved keyword", "must be unsafe", "unsafe attribute", "be `unsafe`"];
+        if self.rustc.edition != "2024" || !signs.iter().any(|sign| messages.contains(sign)) {
+            return false;
+        }
+        let older = Rustc { edition: "2021".into(), ..self.rustc.clone() };
+        matches!(compile(&older, &self.program, cell, session), Ok(Ok(_)))
     }
 
     fn started(&self) -> Result<Runner> {
@@ -491,23 +565,25 @@ impl Evaluator {
         })
     }
 
+    /// Waits for the crates that the notebook names.
+    fn take_what_is_ready(&mut self) -> Result<(), CellError> {
+        let Some(ahead) = self.crates.ahead.take() else { return Ok(()) };
+        let (crates, ready) = ahead
+            .join()
+            .map_err(|_| CellError::Other("the thread that makes crates ready has ended".into()))?;
+        if !ready.is_empty() {
+            (self.crates.crates, self.crates.ready) = (crates, ready);
+        }
+        *lock(&self.shared.crates) = Some(self.crates.crates.interrupter());
+        Ok(())
+    }
+
     /// Makes crates known to the cells, from this one on.
     pub(super) fn add(&mut self, wanted: Vec<Dependency>) -> Result<(), CellError> {
-        let new = |known: &BTreeMap<String, Dependency>, one: &Dependency| known.get(&one.name) != Some(one);
-        let wanted: Vec<_> =
-            wanted.into_iter().filter(|one| new(&self.crates.named, one)).collect();
         if wanted.is_empty() {
             return Ok(());
         }
-        if let Some(ahead) = self.crates.ahead.take() {
-            let (crates, ready) = ahead
-                .join()
-                .map_err(|_| CellError::Other("the thread that makes crates ready has ended".into()))?;
-            if !ready.is_empty() {
-                (self.crates.crates, self.crates.ready) = (crates, ready);
-            }
-            *lock(&self.shared.crates) = Some(self.crates.crates.interrupter());
-        }
+        self.take_what_is_ready()?;
         let missing: Vec<_> = wanted
             .iter()
             .filter(|one| !self.crates.ready.contains(one))

@@ -5,6 +5,7 @@ mod dependencies;
 mod evaluator;
 pub(crate) mod library;
 mod notices;
+mod places;
 mod process;
 pub(crate) mod processes;
 mod questions;
@@ -47,8 +48,12 @@ struct Shared {
     crates: Mutex<Option<cell_store::Interrupter>>,
     /// What breaks off an analysis that nobody waits for.
     analysis: Mutex<Option<cell_analysis::Canceller>>,
+    /// Where in the readers' texts a panic is.
+    places: Mutex<places::Places>,
     /// The program as the last cell has left it.
     program: Mutex<Arc<Program>>,
+    /// Whether what runs is no cell of the reader's.
+    is_warming: AtomicBool,
     shutting_down: AtomicBool,
 }
 
@@ -57,6 +62,7 @@ pub(crate) struct Session {
     cells: Sender<EngineRequest>,
     questions: Sender<EngineRequest>,
     shared: Arc<Shared>,
+    output: Output,
 }
 
 impl Session {
@@ -70,7 +76,7 @@ impl Session {
         let (questions, asked) = channel();
         let folder = Arc::clone(&setup.folder);
         std::thread::Builder::new().name("cells".into()).spawn({
-            let shared = Arc::clone(&shared);
+            let (shared, output) = (Arc::clone(&shared), Arc::clone(&output));
             move || match Evaluator::new(setup, shared, output) {
                 Ok(mut evaluator) => evaluator.work(&queue),
                 Err(error) => refuse(&format!("{error:#}"), &queue),
@@ -80,7 +86,7 @@ impl Session {
             let shared = Arc::clone(&shared);
             move || questions::answer(&folder, &shared, &asked)
         })?;
-        Ok(Session { cells, questions, shared })
+        Ok(Session { cells, questions, shared, output })
     }
 }
 
@@ -111,6 +117,11 @@ impl Engine for Session {
         match signal {
             Signal::StopCompiling => stop_compiling(),
             Signal::Interrupt => current.interrupt(),
+            Signal::SayHowToKill => {
+                let output = Arc::clone(&self.output);
+                // It waits where the front end is slow.
+                std::thread::spawn(move || output(notices::dimmed(KILL)));
+            }
             Signal::Kill => current.kill(),
             Signal::End => {
                 shutting_down.store(true, Ordering::SeqCst);
@@ -124,6 +135,10 @@ impl Engine for Session {
         &self.shared.state
     }
 }
+
+/// What a reader is told whose cell does not stop.
+const KILL: &str = "the cell does not stop by being asked; interrupt it again to stop it by force: \
+                    all variables are lost then, functions, types and imports are kept";
 
 /// Answers every request with the reason for which there is no session.
 fn refuse(reason: &str, queue: &Receiver<EngineRequest>) {

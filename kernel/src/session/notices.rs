@@ -53,7 +53,12 @@ impl Notices {
     }
 
     fn show_one(&self, line: &str) {
-        let lines: String = line.lines().map(|line| format!("{DIM}{line}{RESET}\n")).collect();
-        (self.output)(EngineEvent::Stderr(lines.into_bytes()));
+        (self.output)(dimmed(line));
     }
+}
+
+/// Lines in grey, on standard error.
+pub(super) fn dimmed(text: &str) -> EngineEvent {
+    let line = |line: &str| format!("{DIM}{line}{RESET}\n");
+    EngineEvent::Stderr(text.lines().map(line).collect::<String>().into_bytes())
 }

@@ -1,6 +1,7 @@
 //! The process that runs the cells, and what it tells while it does.
 
 use std::process::Command;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
@@ -9,7 +10,7 @@ use cell_process::host::{self, Event, Process};
 use cell_process::{Outcome, Panic};
 
 use super::{Shared, lock};
-use crate::engine::{EngineEvent, Output, Phase};
+use crate::engine::{EngineEvent, Output, Panic as Panicked, Phase};
 use crate::home::{SessionFolder, Toolchain};
 
 /// The programs that run for a cell now.
@@ -137,9 +138,10 @@ impl Listener {
     fn take(&mut self, event: Event) -> bool {
         let show = |event| (self.output)(event);
         match event {
+            Event::Panic(panic) if !panic.is_on_cells => self.elsewhere(panic),
             Event::Begin => {
                 self.seen = Seen::default();
-                self.shared.state.set(Phase::Running);
+                self.set_phase(Phase::Running);
                 true
             }
             Event::Stdout(bytes) => show(EngineEvent::Stdout(bytes)),
@@ -156,7 +158,7 @@ impl Listener {
             }
             Event::InputOver(_) => true,
             Event::End(outcome) => {
-                self.shared.state.set(Phase::Compiling);
+                self.set_phase(Phase::Compiling);
                 let Seen { mut panic, error, kept } = std::mem::take(&mut self.seen);
                 if outcome == Outcome::Done
                     && let Some(caught) = panic.take()
@@ -167,11 +169,10 @@ impl Listener {
                 self.report(Report::Returned(Returned { outcome, panic, error, kept }))
             }
             Event::Ended(ended) => {
-                self.shared.state.set(Phase::Compiling);
+                self.set_phase(Phase::Compiling);
                 *lock(&self.shared.current.cells) = None;
                 if let Some(panic) = self.seen.panic.take() {
-                    let text = format!("{}:{}: {}\n", panic.file, panic.line, panic.message);
-                    (self.output)(EngineEvent::Stderr(text.into_bytes()));
+                    self.tell("main", panic);
                 }
                 self.report(Report::Ended(ended.words))
             }
@@ -184,6 +185,11 @@ impl Listener {
         match kind.as_str() {
             "application/vnd.rust-live.error" => self.seen.error = Some(text()),
             "application/vnd.rust-live.kept" => self.seen.kept = Some(text()),
+            "application/vnd.rust-live.value" => {
+                let kind = "text/plain".to_owned();
+                return (self.output)(EngineEvent::Apart)
+                    && (self.output)(EngineEvent::Content { kind, body });
+            }
             _ => return (self.output)(EngineEvent::Content { kind, body }),
         }
         true
@@ -191,14 +197,40 @@ impl Listener {
 
     /// A panic that the cell itself has caught is no error, but is not kept silent either.
     fn caught(&self, panic: &Panic) -> bool {
-        let text = format!(
-            "a panic that the cell caught: {} ({}:{})\n",
-            panic.message, panic.file, panic.line
-        );
+        let panic = lock(&self.shared.places).panic(panic.clone());
+        let Panicked { message, place, .. } = &panic;
+        let text = format!("a panic that the cell caught: {message} ({place}{})\n", called(&panic));
         (self.output)(EngineEvent::Stderr(text.into_bytes()))
+    }
+
+    /// A cell that was sent meanwhile has a phase of its own.
+    fn set_phase(&self, phase: Phase) {
+        if !self.shared.is_warming.load(Ordering::SeqCst) {
+            self.shared.state.set(phase);
+        }
+    }
+
+    /// A panic that ends no cell: in the words of the standard library, with the reader's column.
+    fn tell(&self, thread: &str, panic: Panic) -> bool {
+        let panic = lock(&self.shared.places).panic(panic);
+        let Panicked { message, place, backtrace, .. } = &panic;
+        let mut text = format!("thread '{thread}' panicked at {place}{}:\n{message}\n", called(&panic));
+        if let Some(backtrace) = backtrace {
+            text += &format!("stack backtrace:\n{backtrace}");
+        }
+        (self.output)(EngineEvent::Stderr(text.into_bytes()))
+    }
+
+    fn elsewhere(&self, panic: Panic) -> bool {
+        let thread = panic.thread.clone();
+        self.tell(&thread, panic)
     }
 
     fn report(&self, report: Report) -> bool {
         self.reports.send(report).is_ok()
     }
+}
+
+fn called(panic: &Panicked) -> String {
+    panic.called_at.as_ref().map(|place| format!(", called at {place}")).unwrap_or_default()
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Result;
 use cell_analysis::Analysis;
 
-use super::{Shared, lock};
+use super::{Shared, commands, lock};
 use crate::engine::{Completion, Completions, Documentation, EngineRequest, Phase};
 use crate::home::{SessionFolder, Toolchain};
 
@@ -39,12 +39,25 @@ pub(super) fn answer(folder: &SessionFolder, shared: &Shared, asked: &Receiver<E
                 continue;
             }
         };
+        let Some(request) = of_commands(request) else { continue };
         let found = begun(&mut analysis, folder, shared)
             .and_then(|analysis| respond(analysis, shared, request));
         if let Err(error) = found {
             log::warn!("a question was not answered: {error:#}");
         }
     }
+}
+
+/// Answers what is asked of the kernel's own commands; returns what is not.
+fn of_commands(request: EngineRequest) -> Option<EngineRequest> {
+    let EngineRequest::Complete { code, position, done } = request else { return Some(request) };
+    let Some((start, found)) = commands::complete(&code[..position]) else {
+        return Some(EngineRequest::Complete { code, position, done });
+    };
+    let items = found.into_iter().map(|(code, signature)| Completion { code, kind: "keyword", signature });
+    // Nobody waits for the answer of a request whose session has ended.
+    let _ = done.send(Some(Completions { replaced: start..position, items: items.collect() }));
+    None
 }
 
 fn begun<'a>(

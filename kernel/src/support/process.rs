@@ -7,7 +7,7 @@ use std::any::Any;
 use std::cell::Cell;
 use std::io::{Read as _, Write as _};
 use std::panic::{AssertUnwindSafe, PanicHookInfo};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// What a cell's function returns where it ended well.
@@ -28,6 +28,11 @@ static FLAG: AtomicBool = AtomicBool::new(false);
 static CONCERNS: OnceLock<Concerns> = OnceLock::new();
 /// The function of the cell that is running: backtraces end there.
 static SYMBOL: Mutex<String> = Mutex::new(String::new());
+
+/// How many panics of the running cell were followed to the cell's own line.
+static WALKED: AtomicU32 = AtomicU32::new(0);
+/// A cell may catch thousands of panics, and a walk takes milliseconds.
+const WALKS: u32 = 16;
 
 thread_local! {
     static RUNS_CELLS: Cell<bool> = const { Cell::new(false) };
@@ -83,23 +88,18 @@ pub fn run(cell: impl FnOnce() -> bool) -> u8 {
     }
 }
 
-/// Makes the calling thread the one that runs cells, and sets the panic hook. A panic on it goes to
-/// `report`, since whether it ends the cell is known only later: thread, file, line, column, message
-/// and perhaps a backtrace, each behind its length (four bytes, little endian). A panic on another
-/// thread is told at once, in the words of the standard library. `concerns` says whether an interrupt
-/// of the running cell is meant for the thread that calls it.
+/// Makes the calling thread the one that runs cells, and sets the panic hook. A panic goes to `report`,
+/// since only the kernel knows where in the reader's text it is, and whether it ends the cell: the thread,
+/// whether it runs cells, file, line, column, message, the cell's call that led to it, and perhaps a
+/// backtrace, each behind its length (four bytes, little endian). `concerns` says whether an interrupt of
+/// the running cell is meant for the thread that calls it.
 #[unsafe(no_mangle)]
 pub extern "C" fn live_install(report: Report, concerns: Concerns) {
     let _ = CONCERNS.set(concerns);
     RUNS_CELLS.set(true);
-    let tell = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        if RUNS_CELLS.get() {
-            let text = described(panic);
-            report(text.as_ptr(), text.len());
-        } else {
-            tell(panic);
-        }
+        let text = described(panic);
+        report(text.as_ptr(), text.len());
     }));
 }
 
@@ -113,6 +113,7 @@ pub unsafe extern "C" fn live_begin(symbol: *const u8, length: usize) {
     let symbol = unsafe { std::slice::from_raw_parts(symbol, length) };
     *SYMBOL.lock().unwrap_or_else(PoisonError::into_inner) =
         String::from_utf8_lossy(symbol).into_owned();
+    WALKED.store(0, Ordering::Relaxed);
 }
 
 /// Writes what `print!` has held back for want of a newline.
@@ -141,17 +142,44 @@ fn described(panic: &PanicHookInfo<'_>) -> Vec<u8> {
         panic.location().map_or(("", 0, 0), |place| (place.file(), place.line(), place.column()));
     let wished =
         std::env::var_os("RUST_BACKTRACE").is_some_and(|value| !value.is_empty() && value != "0");
+    // In a crate or the standard library: the reader looks for the line that called it.
+    let is_far = !is_of_cell(file) && WALKED.fetch_add(1, Ordering::Relaxed) < WALKS;
     let backtrace =
-        wished.then(|| of_the_cell(&std::backtrace::Backtrace::force_capture().to_string()));
+        (wished || is_far).then(|| std::backtrace::Backtrace::force_capture().to_string());
+    let called_at = backtrace.as_deref().filter(|_| is_far).and_then(place_in_cell);
+    let backtrace = backtrace.as_deref().filter(|_| wished).map(of_the_cell);
     let (line, column) = (line.to_string(), column.to_string());
     let message = panic.payload_as_str().unwrap_or("a value that is no text");
-    let fields = [thread.name().unwrap_or("main"), file, &line, &column, message];
+    // The one that runs cells was started by another standard library.
+    let (is_on_cells, unnamed) = if RUNS_CELLS.get() { ("1", "main") } else { ("0", "<unnamed>") };
+    let name = thread.name().unwrap_or(unnamed);
+    let called_at = called_at.unwrap_or_default();
+    let fields = [name, is_on_cells, file, &line, &column, message, &called_at];
     let mut bytes = Vec::new();
     for field in fields.into_iter().chain(backtrace.as_deref()) {
         bytes.extend_from_slice(&(field.len() as u32).to_le_bytes());
         bytes.extend_from_slice(field.as_bytes());
     }
     bytes
+}
+
+/// Whether this is the file of a cell: `cell 7`, in whichever folder.
+fn is_of_cell(file: &str) -> bool {
+    let name = file.rsplit('/').next().unwrap_or_default();
+    name.strip_prefix("cell ")
+        .is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// The innermost call in a cell: its file without folders, line and column.
+fn place_in_cell(backtrace: &str) -> Option<String> {
+    let places = backtrace.lines().filter_map(|line| line.trim_start().strip_prefix("at "));
+    places
+        .filter(|place| {
+            let file = place.rsplitn(3, ':').nth(2).unwrap_or_default();
+            is_of_cell(file)
+        })
+        .map(|place| place.rsplit('/').next().unwrap_or_default().to_owned())
+        .next()
 }
 
 /// A backtrace without the frames of the panic itself and those below the cell's function.

@@ -27,7 +27,7 @@ fn show_debug(value: &dyn Debug) {
     let mut text = String::new();
     // A Debug that fails has written what it could.
     let _ = write!(text, "{value:?}");
-    show_as("text/plain", &text);
+    show_as("application/vnd.rust-live.value", &text);
 }
 
 /// Shows a value that has no method `evcxr_display` of its own: one of its own goes before this.

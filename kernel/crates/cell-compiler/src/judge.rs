@@ -29,7 +29,13 @@ pub(crate) fn judge(
         return notes;
     }
     for error in errors() {
-        about_items(error, program, cell, choices, &mut notes);
+        about_items(error, program, cell, source, choices, &mut notes);
+    }
+    if *choices != before {
+        return notes;
+    }
+    for error in errors().filter(|error| BORROWS.contains(&error.number())) {
+        about_closures(error, cell, source, choices, &mut notes);
     }
     if *choices != before {
         return notes;
@@ -75,16 +81,15 @@ fn about_variables(error: &Message, source: &Source, choices: &mut Choices, note
         Mark::Keep(name) => {
             let is_borrowed = BORROWS.contains(&number) || number.is_empty() && error.message.contains("lifetime");
             let refused = choices.callables.contains_key(name) && matches!(number, "E0308" | "E0277" | "E0605" | "E0606");
-            let is_known = is_borrowed || refused || matches!(number, "E0382" | "E0381" | "E0277");
+            // `#[cfg(..)] let` may declare nothing.
+            let is_nothing = number == "E0425";
+            let is_known = is_nothing || is_borrowed || refused || matches!(number, "E0382" | "E0381" | "E0277");
             if !is_known || !choices.dropped.insert(name.clone()) {
                 return;
             }
             choices.callables.remove(name);
             if is_borrowed {
-                notes.push(format!(
-                    "`{name}` ends with this cell: it borrows from another variable. To keep it, let it own what it \
-                     holds: `.clone()`, `.to_owned()`, `.to_vec()`, `.collect()`"
-                ));
+                notes.push(borrows(name));
             } else if number == "E0277" || refused {
                 notes.push(format!("`{name}` ends with this cell: a value of its type cannot be kept"));
             }
@@ -100,8 +105,40 @@ fn about_variables(error: &Message, source: &Source, choices: &mut Choices, note
     }
 }
 
+fn borrows(name: &str) -> String {
+    format!(
+        "`{name}` ends with this cell: it borrows from another variable. To keep it, let it own what it holds: \
+         `.clone()`, `.to_owned()`, `.to_vec()`, `.collect()`"
+    )
+}
+
+/// A borrow that has to last, and no line that keeps a variable is named: that the variable is to be kept has
+/// reached a closure in the statement that declares it.
+fn about_closures(error: &Message, cell: &Cell, source: &Source, choices: &mut Choices, notes: &mut Vec<String>) {
+    let lasts = |place: &&Span| {
+        let said = place.label.as_ref().is_some_and(|label| label.contains("'static"));
+        said && place.file_name == source.name
+    };
+    for place in error.spans.iter().filter(lasts) {
+        let at = source.reader_offset(&cell.text, place.line_start, place.column_start);
+        for binding in at.into_iter().flat_map(|at| cell.declared_at(at)) {
+            if choices.dropped.insert(binding.name.clone()) {
+                choices.callables.remove(&binding.name);
+                notes.push(borrows(&binding.name));
+            }
+        }
+    }
+}
+
 /// An error about items of earlier cells, which this one has changed.
-fn about_items(error: &Message, program: &Program, cell: &Cell, choices: &mut Choices, notes: &mut Vec<String>) {
+fn about_items(
+    error: &Message,
+    program: &Program,
+    cell: &Cell,
+    source: &Source,
+    choices: &mut Choices,
+    notes: &mut Vec<String>,
+) {
     let number = error.number();
     let is_twice = TWICE.contains(&number);
     if matches!(number, "E0255" | "E0252" | "E0254" | "E0260") {
@@ -112,14 +149,10 @@ fn about_items(error: &Message, program: &Program, cell: &Cell, choices: &mut Ch
         return;
     }
     for place in error.spans.iter().filter(|place| place.is_primary || is_twice) {
-        let Some(of) = place.file_name.rsplit("/cell ").next().and_then(|number| number.parse().ok()) else {
-            continue;
-        };
-        let is_included = place.file_name.contains('/');
-        if !is_included || of == cell.number {
-            continue;
-        }
-        if let Some((item, name)) = program.item_at(of, place.line_start)
+        let file = source.files.iter().find(|file| file.path == place.file_name);
+        let Some(file) = file.filter(|file| file.cell != cell.number) else { continue };
+        let of = file.cell;
+        if let Some((item, name)) = program.item_at(file, place.line_start, place.column_start)
             && choices.put_aside.insert(item)
             && !is_twice
         {

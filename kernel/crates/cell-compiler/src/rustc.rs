@@ -59,6 +59,8 @@ impl Rustc {
             .args(["--remap-path-prefix", "items/=", "--remap-path-prefix", "macros/=", "--remap-path-scope", "macro"])
             .args(["-C", "prefer-dynamic", "-C", &format!("opt-level={}", self.level)])
             .args(["-C", "codegen-units=1", "-C", &format!("extra-filename=-{suffix}")])
+            // A panic in a crate names the line of the cell that called it.
+            .args(["-C", "debuginfo=line-tables-only"])
             .arg("--extern")
             .arg(format!("rust_live={}", self.support.display()))
             .args(&self.crates)

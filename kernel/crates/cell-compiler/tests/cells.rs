@@ -151,7 +151,20 @@ cells! {
     a_trait_and_its_objects: "trait Speak { fn say(&self) -> String; } struct Dog; impl Speak for Dog { fn say(&self) -> String { \"woof\".into() } }\nlet all: Vec<Box<dyn Speak>> = vec![Box::new(Dog)];", "assert_eq!(all[0].say(), \"woof\");";
     a_number_takes_the_type_of_its_use: "let kept = 1; let half = 0.5;", "let guess: u32 = 42; let f: f32 = 1.0;", "assert_eq!(guess + kept, 43); assert_eq!(f + half, 1.5);", "let sum: u32 = kept; assert_eq!(sum, 1);";
     a_failed_cell_leaves_what_it_would_have_renewed: "let x = 5; let v = vec![1];", "let x = x + 1; let v = v.len(); assert_eq!((x, v), (6, 1));";
-    raw_names: "let r#type = 3;", "assert_eq!(r#type, 3);";
+    raw_names: "let r#type = 3; let r#fn = 4; fn r#in(r#as: i32) -> i32 { r#as }", "assert_eq!(r#in(r#type + r#fn), 7);";
+    items_without_blanks_between: "struct A;struct B;fn f()->i32{1}static Q:i32=2;const Z:i32=3;macro_rules! m{()=>{4}}fn g()->i32{m!()}", "let all = (A, B); assert_eq!(f() + g() + Q + Z, 10);";
+    statics_with_references: "static G: &str = \"a\"; static C: std::borrow::Cow<str> = std::borrow::Cow::Borrowed(\"b\"); static L: [&str; 1] = [\"c\"]; static F: fn(&str) -> &str = |x| x;",
+        "assert_eq!(format!(\"{G}{C}{}{}\", L[0], F(\"d\")), \"abcd\");";
+    lints_of_a_cell_are_its_own: "fn earlier() { let unused = 4; }", "#![deny(warnings)]\n#![forbid(unsafe_code)]\nlet mut v = vec![5];\nfn later() {}", "#![deny(unused_results)]\nv.push(1);", "earlier(); later(); assert_eq!(v, [5, 1]);";
+    an_attribute_leaves_out_the_end: "#[cfg(unix)] {\n    assert!(true);\n}\n#[cfg(windows)] {\n    nothing();\n}";
+    an_attribute_leaves_out_a_variable: "#[cfg(any())] let x = never();\n#[cfg(all())] let x = 4;\n#[cfg(any())] let y = 5;", "assert_eq!(x, 4);";
+    an_exported_macro: "#[macro_export]\nmacro_rules! count { () => { 0 }; ($h:tt $($t:tt)*) => { 1 + $crate::count!($($t)*) } }\nassert_eq!(count!(a b c), 3);", "assert_eq!(count!(a b), 2);";
+    a_closure_borrows_what_ends: "let rows = [[\"a\"], [\"b\"]];\nlet one = rows.get(0).and_then(|row| row.get(0));\nassert_eq!(one, Some(&\"a\"));", "assert_eq!(rows[1], [\"b\"]);";
+    a_variable_in_capitals: "let N = 3; let (A, b) = (1, 2);", "assert_eq!(N + A + b, 6);";
+    a_script: "#!/usr/bin/env program\nlet x = 1;", "assert_eq!(x, 1);";
+    documents_within: "//! about\n/*! and\n more */\nlet x = 1;", "/// x\nlet y = x; assert_eq!(y, 1);";
+    constants_are_not_asked: "let a = [0_u8; { let mut i = 0; while i < 3 { i += 1; } i }];\nenum E { A = { let mut i = 0; while i < 5 { i += 1; } i } }\nassert_eq!(a.len() + E::A as usize, 8);";
+    other_blanks_and_letters: "let\tgröße\t=\t\"ü\";\r\n\tlet 数 = /* a /* b */ */ 3;\r\nfor _ in 0..2 {\tassert_eq!(größe.len(), 2);\t}\r\n", "assert_eq!(größe.len() + 数, 5);\r\n";
 }
 
 #[test]

@@ -27,8 +27,10 @@ pub enum Outcome {
 /// A panic, as it was when the hook saw it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Panic {
-    /// The thread's name; `main` is the one that runs the cells.
+    /// The thread's name.
     pub thread: String,
+    /// Whether that thread runs the cells: the panic may end one.
+    pub is_on_cells: bool,
     /// The file as the compiler was told it.
     pub file: String,
     /// Line in that file, from 1.
@@ -37,6 +39,9 @@ pub struct Panic {
     pub column: u32,
     /// What it said.
     pub message: String,
+    /// Where it is not in a cell itself: the file, line and column of the call in a cell that led to
+    /// it, as far as that is known, with colons between.
+    pub called_at: Option<String>,
     /// The calls that led to it, if the reader has asked for them.
     pub backtrace: Option<String>,
 }
@@ -54,7 +59,7 @@ pub(crate) enum Frame {
     Stdout(Vec<u8>),
     /// Bytes on standard error.
     Stderr(Vec<u8>),
-    /// A panic on the thread that runs the cells, caught or not.
+    /// A panic, caught or not.
     Panic(Panic),
     /// A cell waits for a line; the number of the question.
     Input(u32),
@@ -115,7 +120,10 @@ impl Outcome {
 impl Panic {
     fn encode(&self) -> Vec<u8> {
         let (line, column) = (self.line.to_string(), self.column.to_string());
-        let fields = [&self.thread, &self.file, &line, &column, &self.message];
+        let is_on_cells = u8::from(self.is_on_cells).to_string();
+        let called_at = self.called_at.clone().unwrap_or_default();
+        let fields =
+            [&self.thread, &is_on_cells, &self.file, &line, &column, &self.message, &called_at];
         let mut bytes = Vec::new();
         for field in fields.into_iter().chain(&self.backtrace) {
             bytes.extend_from_slice(&(field.len() as u32).to_le_bytes());
@@ -133,13 +141,15 @@ impl Panic {
         }
         let mut fields = fields.into_iter();
         let mut next = || fields.next().ok_or_else(malformed);
-        let number = |text: String| text.parse().map_err(|_| malformed());
+        let number = |text: String| text.parse::<u32>().map_err(|_| malformed());
         let panic = Panic {
             thread: next()?,
+            is_on_cells: number(next()?)? == 1,
             file: next()?,
             line: number(next()?)?,
             column: number(next()?)?,
             message: next()?,
+            called_at: Some(next()?).filter(|place| !place.is_empty()),
             backtrace: fields.next(),
         };
         if fields.next().is_some() { Err(malformed()) } else { Ok(panic) }
@@ -287,13 +297,16 @@ mod tests {
 
     fn a_panic() -> impl Strategy<Value = Panic> {
         let texts = any::<(String, String, String, Option<String>)>();
-        (texts, any::<(u32, u32)>()).prop_map(
-            |((thread, file, message, backtrace), (line, column))| Panic {
+        let called_at = proptest::option::of("[a-z]{1,4}:1:2");
+        (texts, called_at, any::<(bool, u32, u32)>()).prop_map(
+            |((thread, file, message, backtrace), called_at, (is_on_cells, line, column))| Panic {
                 thread,
+                is_on_cells,
                 file,
                 line,
                 column,
                 message,
+                called_at,
                 backtrace,
             },
         )

@@ -65,8 +65,7 @@ pub enum Event {
         /// The content.
         body: Vec<u8>,
     },
-    /// A panic on the thread that runs the cells; whether it ends the cell is said by
-    /// [`Event::End`].
+    /// A panic. Whether one on the thread that runs the cells ends the cell is said by [`Event::End`].
     Panic(Panic),
     /// A cell waits for a line, until [`Process::answer`].
     Input {

@@ -44,6 +44,8 @@ pub struct Cell {
     /// `return` without a value, outside of functions and closures.
     returns: Vec<Return>,
     edits: Vec<Edit>,
+    /// Those that concern the statements alone.
+    edits_of_statements: Vec<Edit>,
     /// What of the text is no statement.
     holes: Vec<Range<usize>>,
 }
@@ -57,8 +59,8 @@ pub struct Binding {
     pub is_mut: bool,
     /// Whether its value is a number without a type, as in `let n = 5;`.
     pub is_number: bool,
-    /// The end of the statement that declares it.
-    end: usize,
+    /// The statement that declares it.
+    range: Range<usize>,
 }
 
 /// The expression at the end of a cell.
@@ -92,12 +94,14 @@ const BEFORE: &str = "fn cell() {\n";
 impl Cell {
     /// Takes a cell apart. A text that is no Rust is taken as statements: the compiler says what is wrong.
     pub fn parse(number: usize, text: &str, surroundings: &Surroundings<'_>) -> Cell {
-        let (commands, code) = commands::taken_out(text, surroundings.is_name);
+        let (commands, mut code) = commands::taken_out(text, surroundings.is_name);
+        let script = script_line(&code);
+        code.replace_range(script.clone(), &" ".repeat(script.len()));
         let parse = SourceFile::parse(&format!("{BEFORE}{code}\n}}"), Edition::Edition2024);
         let mut cell = Cell {
             number,
             text: text.to_owned(),
-            holes: commands.iter().map(|command| command.range.clone()).collect(),
+            holes: commands.iter().map(|command| command.range.clone()).chain([script]).collect(),
             commands,
             attributes: Vec::new(),
             items: Vec::new(),
@@ -111,6 +115,7 @@ impl Cell {
             names: Vec::new(),
             returns: Vec::new(),
             edits: Vec::new(),
+            edits_of_statements: Vec::new(),
         };
         let tree = parse.tree();
         let mut functions = tree.items();
@@ -175,14 +180,15 @@ impl Cell {
         self.has_statements = true;
         if let Some(let_statement) = ast::LetStmt::cast(node.clone()) {
             let is_number = let_statement.ty().is_none() && is_plain_number(let_statement.initializer());
+            let may_fail = let_statement.let_else().is_some();
             for pattern in let_statement.pat().iter() {
                 let found = pattern.syntax().descendants().filter_map(ast::IdentPat::cast);
                 self.bindings.extend(found.filter_map(|pattern| {
                     let name = pattern.name()?.text().trim_start_matches("r#").to_owned();
                     let is_mut = pattern.mut_token().is_some();
-                    // A pattern may name a constant or a variant: `None`.
-                    let is_variable = !name.starts_with(char::is_uppercase);
-                    is_variable.then_some(Binding { name, is_mut, is_number, end: range.end })
+                    // A pattern that may fail may name a constant or a variant: `None`.
+                    let is_variable = !may_fail || !name.starts_with(char::is_uppercase);
+                    is_variable.then_some(Binding { name, is_mut, is_number, range: range.clone() })
                 }));
             }
         }
@@ -223,7 +229,10 @@ impl Cell {
     fn take_item(&mut self, item: Item) {
         self.edits.extend(item.edits.iter().cloned());
         // A macro may name variables that stand before it: it stays among the statements, too.
-        if !item.is_macro {
+        if item.is_macro {
+            let exported = item.exported.iter().cloned();
+            self.edits_of_statements.extend(exported.map(|range| Edit::replace(range, "")));
+        } else {
             self.holes.push(item.range.clone());
         }
         self.items.push(item);
@@ -254,7 +263,7 @@ impl Cell {
         }
         // Documentation of the file; there is none.
         for token in list.syntax().children_with_tokens().filter_map(|element| element.into_token()) {
-            if token.kind() == SyntaxKind::COMMENT && token.text().starts_with("//!") {
+            if token.kind() == SyntaxKind::COMMENT && ["//!", "/*!"].iter().any(|begin| token.text().starts_with(begin)) {
                 let range = token.text_range();
                 let start = usize::from(range.start()) - BEFORE.len();
                 self.holes.push(start..usize::from(range.end()) - BEFORE.len());
@@ -278,7 +287,7 @@ impl Cell {
     pub fn uses<'a>(&'a self, known: &'a dyn Fn(&str) -> bool) -> BTreeSet<&'a str> {
         let used = self.names.iter().filter(|(name, at)| {
             let declared = self.bindings.iter().find(|binding| binding.name == *name);
-            known(name) && declared.is_none_or(|binding| *at < binding.end)
+            known(name) && declared.is_none_or(|binding| *at < binding.range.end)
         });
         used.map(|(name, _)| name.as_str()).collect()
     }
@@ -332,6 +341,11 @@ impl Cell {
         last
     }
 
+    /// The variables that the statement declares which stands at a place of the text.
+    pub fn declared_at(&self, at: usize) -> impl Iterator<Item = &Binding> {
+        self.bindings.iter().filter(move |binding| binding.range.contains(&at))
+    }
+
     /// Whether it is nothing but items, with a function `main` among them.
     pub fn main(&self) -> Option<&Item> {
         let alone = !self.has_statements && !self.is_broken;
@@ -343,11 +357,12 @@ impl Cell {
     pub(crate) fn statements(&self, show: Option<(&str, &str)>, leave: &dyn Fn(&[&Binding]) -> String) -> (String, Vec<Edit>) {
         let kept = without(0..self.text.len(), &self.holes);
         let mut edits = self.edits.clone();
+        edits.extend(self.edits_of_statements.iter().cloned());
         for exit in &self.returns {
             let declared: Vec<&Binding> = self
                 .variables()
                 .into_iter()
-                .filter(|binding| binding.end <= exit.range.start && !exit.hidden.contains(&binding.name))
+                .filter(|binding| binding.range.end <= exit.range.start && !exit.hidden.contains(&binding.name))
                 .collect();
             edits.push(Edit::replace(exit.range.clone(), leave(&declared)));
         }
@@ -400,6 +415,12 @@ impl Macros<'_> {
     }
 }
 
+/// The first line, where it names the program that runs a script.
+fn script_line(code: &str) -> Range<usize> {
+    let is_script = code.strip_prefix("#!").is_some_and(|rest| !rest.trim_start().starts_with('['));
+    0..if is_script { code.find('\n').unwrap_or(code.len()) } else { 0 }
+}
+
 /// Whether an expression is a number of which Rust knows the type by its use alone.
 fn is_plain_number(expression: Option<ast::Expr>) -> bool {
     let literal = match expression {
@@ -421,6 +442,8 @@ fn is_plain_number(expression: Option<ast::Expr>) -> bool {
 fn closing(expression: &ast::Expr, is_macro: bool) -> Option<Closing> {
     use ast::Expr::{BreakExpr, ContinueExpr, ForExpr, IfExpr, LetExpr, ReturnExpr, WhileExpr};
     match expression {
+        // `#[cfg(unix)] { .. }` may be left out.
+        _ if expression.attrs().next().is_some() => None,
         ForExpr(_) | WhileExpr(_) | ReturnExpr(_) | BreakExpr(_) | ContinueExpr(_) | LetExpr(_) => None,
         IfExpr(branches) if branches.else_branch().is_none() => None,
         _ => {

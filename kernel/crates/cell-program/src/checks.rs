@@ -64,11 +64,15 @@ fn is_constant(node: &SyntaxNode) -> bool {
         let by_function = ast::Fn::cast(outer.clone())
             .is_some_and(|function| function.const_token().is_some() || function.abi().is_some());
         let by_block = ast::BlockExpr::cast(outer.clone()).is_some_and(|block| block.const_token().is_some());
+        let by_length = ast::ArrayExpr::cast(outer.clone())
+            .and_then(|array| array.semicolon_token())
+            .is_some_and(|semicolon| semicolon.text_range().end() <= node.text_range().start());
         by_function
             || by_block
+            || by_length
             || matches!(
                 outer.kind(),
-                SyntaxKind::CONST | SyntaxKind::STATIC | SyntaxKind::CONST_ARG | SyntaxKind::ARRAY_TYPE
+                SyntaxKind::CONST | SyntaxKind::VARIANT | SyntaxKind::STATIC | SyntaxKind::CONST_ARG | SyntaxKind::ARRAY_TYPE
             )
     })
 }

@@ -28,9 +28,7 @@ pub(crate) fn rendered(text: &str, kept: &[Range<usize>], edits: &[Edit]) -> Str
     // Of two at one place, the one that was written down first comes first.
     edits.sort_by_key(|edit| (edit.range.start, edit.range.end));
     let mut edits = edits.into_iter().peekable();
-    let mut kept: Vec<&Range<usize>> = kept.iter().collect();
-    kept.sort_by_key(|range| range.start);
-    let mut kept = kept.into_iter().peekable();
+    let mut kept = joined(kept).into_iter().peekable();
     let mut out = String::with_capacity(text.len() + 64);
     let mut at = 0;
     let is_boundary = |at: usize| text.is_char_boundary(at);
@@ -58,6 +56,20 @@ pub(crate) fn rendered(text: &str, kept: &[Range<usize>], edits: &[Edit]) -> Str
         }
     }
     out
+}
+
+/// Ranges in their order, those as one between which nothing stands.
+fn joined(ranges: &[Range<usize>]) -> Vec<Range<usize>> {
+    let mut sorted: Vec<_> = ranges.iter().filter(|range| !range.is_empty()).cloned().collect();
+    sorted.sort_by_key(|range| range.start);
+    let mut all = Vec::<Range<usize>>::with_capacity(sorted.len());
+    for range in sorted {
+        match all.last_mut() {
+            Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
+            _ => all.push(range),
+        }
+    }
+    all
 }
 
 /// What remains of a range when others are taken out of it.
@@ -94,6 +106,11 @@ mod tests {
         assert_eq!(&text[22..25], "a()");
         assert_eq!(rendered(text, &[10..25], &edits), "         \nlet é = 1; (a())\n");
         assert_eq!(rendered(text, &[0..9], &edits), "xx a() {}\n              \n");
+    }
+
+    #[test]
+    fn nothing_is_lost_between_neighbours() {
+        assert_eq!(rendered("abcdef", &[0..2, 2..4], &[Edit::insert(2, "x")]), "abxcd  ");
     }
 
     #[test]

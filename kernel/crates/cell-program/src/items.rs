@@ -70,6 +70,8 @@ pub struct Item {
     /// Whether it is the function `main`.
     pub main: Option<Main>,
     pub(crate) edits: Vec<Edit>,
+    /// Where `#[macro_export]` stands: among statements it would define the macro once more.
+    pub(crate) exported: Vec<Range<usize>>,
 }
 
 /// A static in an item, or in a function of it.
@@ -116,6 +118,7 @@ impl Item {
             is_use: false,
             main: None,
             edits: Vec::new(),
+            exported: Vec::new(),
         }
     }
 
@@ -161,6 +164,8 @@ impl Item {
             ast::Item::MacroRules(item) => {
                 made.is_macro = true;
                 made.is_head = true;
+                let exports = item.attrs().filter(|attribute| attribute.syntax().text().to_string().contains("macro_export"));
+                made.exported = exports.map(|attribute| range_of(attribute.syntax())).collect();
                 made.makes = item.token_tree().map(|tree| expansion(&tree));
             }
             ast::Item::ExternCrate(_) => made.is_head = true,

@@ -116,27 +116,44 @@ impl Source {
         let begin = line_start(text, line);
         let end = line_start(text, line + 1);
         let before = if line == 1 { self.text[..self.prefix].chars().count() } else { 0 };
-        let Some(mut left) = column.checked_sub(before + 1) else { return column };
-        let mut edits: Vec<&Edit> =
-            self.edits.iter().filter(|edit| edit.range.start >= begin && edit.range.end <= end).collect();
-        edits.sort_by_key(|edit| (edit.range.start, edit.range.end));
-        let mut at = begin;
-        for edit in edits {
-            let kept = text[at..edit.range.start.max(at)].chars().count();
-            if left < kept {
-                break;
-            }
-            left -= kept;
-            at = edit.range.end.max(at);
-            let new = edit.text.chars().count();
-            if left < new {
-                left = 0;
-                break;
-            }
-            left -= new;
-        }
-        text[begin..at].chars().count() + left + 1
+        let Some(left) = column.checked_sub(before + 1) else { return column };
+        text[begin..place(text, &self.edits, begin..end, left)].chars().count() + 1
     }
+
+    /// The offset in the reader's text of a place in this program, by line and column from 1. None for what
+    /// is not the reader's.
+    pub fn reader_offset(&self, text: &str, line: usize, column: usize) -> Option<usize> {
+        let begin = line_start(text, line);
+        let before = if line == 1 { self.text[..self.prefix].chars().count() } else { 0 };
+        let left = column.checked_sub(before + 1)?;
+        let is_readers = line > 0 && line <= text.matches('\n').count() + 1;
+        is_readers.then(|| place(text, &self.edits, begin..line_start(text, line + 1), left))
+    }
+}
+
+/// Where in a line of the reader's text the character stands that is so many behind the line's beginning
+/// once the edits are made.
+fn place(text: &str, edits: &[Edit], line: Range<usize>, mut left: usize) -> usize {
+    let within = |edit: &&Edit| edit.range.start >= line.start && edit.range.end <= line.end;
+    let mut edits: Vec<&Edit> = edits.iter().filter(within).collect();
+    edits.sort_by_key(|edit| (edit.range.start, edit.range.end));
+    let mut at = line.start;
+    for edit in edits {
+        let kept = text[at..edit.range.start.max(at)].chars().count();
+        if left < kept {
+            break;
+        }
+        left -= kept;
+        at = edit.range.end.max(at);
+        let new = edit.text.chars().count();
+        if left < new {
+            left = 0;
+            break;
+        }
+        left -= new;
+    }
+    let rest = &text[at..line.end];
+    at + rest.char_indices().nth(left).map_or(rest.len(), |(at, _)| at)
 }
 
 /// A file that the program includes.
@@ -167,6 +184,10 @@ pub enum Mark {
 const ALLOWED: &str = "dead_code, unused_imports, unused_macros, unused_parens, unused_braces, unused_labels, \
     redundant_semicolons, improper_ctypes, static_mut_refs, unreachable_code, \
     non_local_definitions, special_module_name, macro_expanded_macro_exports_accessed_by_absolute_paths";
+
+/// Those of them that are of one item.
+const ALLOWED_IN_CELL: &str = "dead_code, unused_imports, unused_macros, unused_parens, unused_braces, unused_labels, \
+    unused_attributes, redundant_semicolons, improper_ctypes, static_mut_refs, unreachable_code";
 
 impl Program {
     /// Takes a cell apart, as one of this session.
@@ -243,12 +264,15 @@ impl Program {
         })
     }
 
-    /// The item of an earlier cell that stands on a line of it, from 1, with its place and a name for it.
-    pub fn item_at(&self, number: usize, line: usize) -> Option<((usize, usize), String)> {
+    /// The item of an earlier cell that stands at a place of one of a program's files, by line and column
+    /// from 1: its place, and a name for it.
+    pub fn item_at(&self, file: &File, line: usize, column: usize) -> Option<((usize, usize), String)> {
+        let number = file.cell;
+        let text = &self.cells.get(&number)?.cell.text;
+        let line = line_start(text, line)..line_start(text, line + 1);
+        let at = place(text, &file.edits, line, column.saturating_sub(1));
         let left = self.cells.get(&number)?;
-        let start = line_start(&left.cell.text, line);
-        let end = line_start(&left.cell.text, line + 1);
-        let item = left.cell.items.iter().find(|item| item.range.start < end && item.range.end > start)?;
+        let item = left.cell.items.iter().find(|item| item.range.contains(&at))?;
         let name = item.keys.first().map(|(_, name)| name.clone()).unwrap_or_default();
         Some(((number, item.range.start), name))
     }
@@ -266,6 +290,9 @@ impl Program {
         let gone = self.variables_of_other_types(cell);
         let loaded = self.loaded(cell, choices, &gone);
         let number = cell.number;
+        let (attributes, lints) = attributes(cell);
+        // What a later cell uses is not unused.
+        let of_body = if lints.is_empty() { "" } else { "#[allow(unused_mut, unused_variables, unused_assignments)] " };
         let mut files = Vec::new();
         let mut defines = BTreeSet::new();
         let (mut heads, mut items) = (String::new(), String::new());
@@ -273,13 +300,19 @@ impl Program {
         let all = older.iter().map(|(older, holes)| (*older, holes.as_slice())).chain([(cell, &[][..])]);
         for (of, holes) in all {
             let is_this = of.number == number;
-            let mut more = Vec::new();
-            for item in &of.items {
-                more.extend(self.statics(of.number, item, is_this, &mut defines));
-            }
             for (folder, is_head, list) in [("macros", true, &mut heads), ("items", false, &mut items)] {
                 let wanted = of.items.iter().filter(|item| item.is_head == is_head && (is_this || !item.is_use));
-                let kept: Vec<_> = wanted.flat_map(|item| without(item.range.clone(), holes)).collect();
+                let mut more = Vec::new();
+                let mut kept = Vec::new();
+                for item in wanted {
+                    let left = without(item.range.clone(), holes);
+                    if left.is_empty() {
+                        continue;
+                    }
+                    kept.extend(left);
+                    more.extend(self.statics(of.number, item, is_this, &mut defines));
+                    more.extend((is_this && !lints.is_empty() && !item.is_use).then(|| Edit::insert(item.range.start, lints.as_str())));
+                }
                 if !kept.is_empty() {
                     let path = format!("{folder}/cell {}", of.number);
                     let _ = write!(list, "include!(\"{path}\"); ");
@@ -289,11 +322,8 @@ impl Program {
             }
         }
 
-        let mut attributes = cell.attributes.join(" ");
-        if cell.attributes.iter().any(|attribute| attribute.contains("no_std") || attribute.contains("no_main")) {
-            attributes.clear();
-        }
-        let mut prefix = format!("#![allow({ALLOWED})] {attributes} {}{heads}fn __rust_live_body() -> ::rust_live::Ended {{ ", session.declarations);
+        let mut prefix = format!("#![allow({ALLOWED})] {attributes} {}{heads}{lints}{of_body}fn __rust_live_body() -> ::rust_live::Ended {{ ", session.declarations);
+        let allowed = if lints.is_empty() { "" } else { "#[allow(warnings, unsafe_code, unused_results)] " };
         for name in &loaded {
             let is_mut = self.variables.get(*name).is_some_and(|variable| variable.is_mut);
             let word = if is_mut { "mut " } else { "" };
@@ -306,7 +336,7 @@ impl Program {
             } else {
                 take
             };
-            let _ = write!(prefix, "let {word}{} = {take}; ", raw(name));
+            let _ = write!(prefix, "{allowed}let {word}{} = {take}; ", raw(name));
         }
         let failure = if choices.errors_by_debug { "FailureByDebug" } else { "Failure" };
         let ok = format!("::std::result::Result::<(), ::rust_live::{failure}>::Ok(())");
@@ -331,7 +361,7 @@ impl Program {
                 Some(Callable::Pointer(kind)) => format!("{{ let kept: {kind} = {variable}; kept }}"),
                 Some(Callable::Boxed(kind)) => format!("{{ let kept: {kind} = ::std::boxed::Box::new({variable}); kept }}"),
             };
-            Some(format!("::rust_live::keep({name:?}, {value});"))
+            Some(format!("{allowed}::rust_live::keep({name:?}, {value});"))
         };
         let leave = |declared: &[&Binding]| {
             let kept: Vec<String> = if choices.returns_plainly {
@@ -376,7 +406,7 @@ impl Program {
         push(&mut text, &format!("{ok} {end};"), None);
         let declared: BTreeSet<&str> = cell.bindings.iter().map(|binding| binding.name.as_str()).collect();
         for name in loaded.iter().filter(|name| !choices.moved.contains(**name)) {
-            let keep = format!("::rust_live::keep({name:?}, {});", raw(name));
+            let keep = format!("{allowed}::rust_live::keep({name:?}, {});", raw(name));
             // One that is declared anew is the old one still where the cell fails.
             let is_new = declared.contains(name);
             let code = if is_new { format!("if __rust_live_ended.failed() {{ {keep} }}") } else { keep };
@@ -626,6 +656,32 @@ impl<'a> Replaced<'a> {
     }
 }
 
+/// The inner attributes of a cell: those for its whole program, and lints that refuse something. The latter
+/// are for what this cell itself has written, and not for earlier cells.
+fn attributes(cell: &Cell) -> (String, String) {
+    let word = |attribute: &str| {
+        let inner = attribute.trim_start_matches("#![").trim_start().to_owned();
+        inner.split(|c: char| !(c.is_alphanumeric() || c == '_')).next().unwrap_or_default().to_owned()
+    };
+    let (mut whole, mut own) = (String::new(), String::new());
+    for attribute in &cell.attributes {
+        match word(attribute).as_str() {
+            "no_std" | "no_main" | "no_implicit_prelude" | "crate_type" | "crate_name" => {}
+            // What stands around the cell's code has to be allowed what this forbids.
+            refused @ ("deny" | "forbid") => {
+                let _ = write!(own, "{} ", attribute.replacen("#!", "#", 1).replacen(refused, "deny", 1));
+            }
+            _ => {
+                let _ = write!(whole, "{attribute} ");
+            }
+        }
+    }
+    if !own.is_empty() {
+        let _ = write!(own, "#[allow({ALLOWED_IN_CELL})] ");
+    }
+    (whole.replace('\n', " "), own.replace('\n', " "))
+}
+
 fn takes_place(new: &Leaf, old: &Leaf) -> bool {
     match (&new.name, &old.name) {
         (Some(new), Some(old)) => new == old,
@@ -655,7 +711,9 @@ fn exported(made: &Static, symbol: &str) -> Edit {
 }
 
 fn imported(made: &Static, symbol: &str) -> String {
-    let Static { name, kind, visibility, .. } = made;
+    let Static { name, visibility, .. } = made;
+    // Here rustc wants to be told the lifetimes.
+    let kind = &crate::types::with_static(&made.kind.replace("Cow<", "Cow<'static, ").replace("'static, '", "'"));
     let link = format!("#[link_name = {symbol:?}]");
     match made.by {
         StaticBy::Rust if made.is_mut => {
@@ -691,8 +749,12 @@ fn tests(cell: &Cell) -> String {
 
 /// A name as it is written in code.
 fn raw(name: &str) -> String {
-    const KEYWORDS: [&str; 14] = [
-        "type", "match", "move", "ref", "async", "await", "dyn", "try", "gen", "box", "macro", "yield", "final", "loop",
+    // Those that no name may be, raw or not, are left out.
+    const KEYWORDS: [&str; 48] = [
+        "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "do", "dyn", "else",
+        "enum", "extern", "false", "final", "fn", "for", "gen", "if", "impl", "in", "let", "loop", "macro", "match",
+        "mod", "move", "mut", "override", "priv", "pub", "ref", "return", "static", "struct", "trait", "true", "try",
+        "type", "typeof", "unsafe", "unsized", "use", "virtual", "where", "while", "yield",
     ];
     if KEYWORDS.contains(&name) { format!("r#{name}") } else { name.to_owned() }
 }

@@ -162,7 +162,7 @@ fn arguments(text: &str) -> Vec<&str> {
 }
 
 /// The type with `'static` where MIR shows no lifetime, but for those of a function's arguments.
-fn with_static(kind: &str) -> String {
+pub(crate) fn with_static(kind: &str) -> String {
     let mut out = String::with_capacity(kind.len() + 16);
     // For each open bracket whether it, or what follows it, belongs to a function.
     let mut of_function = vec![false];

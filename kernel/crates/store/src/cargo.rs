@@ -323,7 +323,8 @@ fn said(stderr: &str) -> String {
     text.strip_prefix("error: ").unwrap_or(&text).trim_end().to_owned()
 }
 
-/// An error of cargo's as one sentence: what it says first, and the last cause.
+/// An error of cargo's as one sentence: what it says first, and the last cause; where that is the system's,
+/// the one before it names the file.
 fn in_short(stderr: &str) -> String {
     const OF_NO_USE: [&str; 6] = [
         "location searched:",
@@ -336,7 +337,8 @@ fn in_short(stderr: &str) -> String {
     let text = said(stderr);
     let causes: Vec<&str> = text.split("Caused by:").collect();
     let first = causes.first().copied().unwrap_or_default();
-    let last = causes.last().copied().filter(|_| causes.len() > 1);
+    let is_of_system = causes.last().is_some_and(|last| last.contains("(os error "));
+    let last = &causes[(causes.len() - if is_of_system { 2.min(causes.len()) } else { 1 }).max(1)..];
     let useful = |part: &str| -> Vec<String> {
         let lines = part.lines().map(str::trim).filter(|line| !line.is_empty());
         let lines = lines.filter(|line| OF_NO_USE.iter().all(|start| !line.starts_with(start)));
@@ -345,7 +347,7 @@ fn in_short(stderr: &str) -> String {
             .collect()
     };
     let mut parts = useful(first);
-    parts.extend(last.into_iter().flat_map(useful));
+    parts.extend(last.iter().copied().flat_map(useful));
     parts.join("; ")
 }
 
@@ -374,6 +376,13 @@ mod tests {
         let stderr = "error: failed to get `one` as a dependency of package `cells v0.0.0 (/x)`\n\n\
                       Caused by:\n  failed to load source\n\nCaused by:\n  no such file\n";
         assert_eq!(in_short(stderr), "failed to get `one` as a dependency; no such file");
+        let stderr = "error: failed to load manifest for dependency `one`\n\nCaused by:\n  failed to read \
+                      `/x/Cargo.toml`\n\nCaused by:\n  No such file or directory (os error 2)\n";
+        assert_eq!(
+            in_short(stderr),
+            "failed to load manifest for dependency `one`; failed to read `/x/Cargo.toml`; No such \
+             file or directory (os error 2)"
+        );
     }
 
     #[test]

@@ -38,8 +38,12 @@ fn lab() -> &'static Lab {
         std::fs::create_dir_all(&folder).unwrap();
         let support = concat!(env!("CARGO_MANIFEST_DIR"), "/../../src/support/process.rs");
         let root = folder.join("lib.rs");
-        let module = format!("#[path = {support:?}]\nmod process;\npub use process::*;\n");
+        let module = format!(
+            "#[path = {support:?}]\nmod process;\npub use process::*;\nmod far;\npub use far::*;\n"
+        );
         std::fs::write(&root, module).unwrap();
+        let far = "#[inline(never)] pub fn fail() -> u32 { panic!(\"far\") }\n";
+        std::fs::write(folder.join("far.rs"), far).unwrap();
         let out = folder.to_str().unwrap();
         let root = root.to_str().unwrap();
         let kind = ["--crate-type", "dylib", "--crate-name", "rust_live", "-C", "prefer-dynamic"];
@@ -66,6 +70,11 @@ pub(crate) fn libraries() -> &'static Path {
 
 /// Compiles a cell: items, a line `---`, and statements; statements alone where there is no such line.
 pub(crate) fn compile(code: &str) -> (PathBuf, String) {
+    compile_as(None, code)
+}
+
+/// The same, with a name for the file.
+fn compile_as(file: Option<&str>, code: &str) -> (PathBuf, String) {
     static CELLS: AtomicUsize = AtomicUsize::new(0);
     let number = CELLS.fetch_add(1, Ordering::SeqCst);
     let (items, body) = code.split_once("---\n").unwrap_or(("", code));
@@ -75,11 +84,17 @@ pub(crate) fn compile(code: &str) -> (PathBuf, String) {
          {{ rust_live::run(|| {{ use std::io::*;\n{body}\n; true }}) }}"
     );
     let folder = &lab().folder;
-    let root = folder.join(format!("{symbol}.rs"));
+    let root = folder.join(file.map_or_else(|| format!("{symbol}.rs"), str::to_owned));
     std::fs::write(&root, source).unwrap();
     let library = folder.join(format!("lib{symbol}{}", std::env::consts::DLL_SUFFIX));
     let support = format!("rust_live={}", lab().support.display());
-    let kind = ["--crate-type", "cdylib", "-C", "prefer-dynamic", "--edition", "2024", "-g"];
+    let remapped = format!("{}/=", folder.display());
+    let kind = [
+        &["--crate-type", "cdylib", "--crate-name", "cell", "-C", "prefer-dynamic"][..],
+        &["--edition", "2024", "-g", "--remap-path-prefix"],
+        &[&remapped],
+    ]
+    .concat();
     let (root, out) = (root.to_str().unwrap(), library.to_str().unwrap());
     rustc(&[&kind[..], &["--extern", &support, "-o", out, root]].concat());
     (library, symbol)
@@ -124,9 +139,21 @@ impl Session {
         })
     }
 
+    /// Runs a cell whose file has this name.
+    pub(crate) fn run_as(&self, file: &str, code: &str) -> Told {
+        self.run_compiled(compile_as(Some(file), code), |_, _| {})
+    }
+
     /// Runs a cell to its end, with a look at each event.
-    pub(crate) fn run_with(&self, code: &str, mut look: impl FnMut(&Process, &Event)) -> Told {
-        let (library, symbol) = compile(code);
+    pub(crate) fn run_with(&self, code: &str, look: impl FnMut(&Process, &Event)) -> Told {
+        self.run_compiled(compile(code), look)
+    }
+
+    fn run_compiled(
+        &self,
+        (library, symbol): (PathBuf, String),
+        mut look: impl FnMut(&Process, &Event),
+    ) -> Told {
         self.process.run(&library, &symbol).unwrap();
         let mut told = Told::default();
         while told.outcome.is_none() && told.ended.is_none() {

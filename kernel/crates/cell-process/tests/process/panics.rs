@@ -44,12 +44,27 @@ fn a_panic_on_another_thread_is_told_at_once() {
         "let _ = std::thread::Builder::new().name(\"worker\".into())
              .spawn(|| panic!(\"in a thread\")).unwrap().join(); println!(\"after\");",
     );
-    assert!(told.is_done() && told.panics.is_empty());
-    assert!(told.err.contains("thread 'worker'"), "{}", told.err);
-    assert!(told.err.contains("panicked at ") && told.err.contains(":\nin a thread\n"));
-    let err = told.events.iter().position(|event| matches!(event, Event::Stderr(_)));
+    assert!(told.is_done() && told.err.is_empty(), "{}", told.err);
+    let [panic] = &told.panics[..] else { panic!("{told:?}") };
+    assert!(!panic.is_on_cells && panic.thread == "worker" && panic.message == "in a thread");
+    let panic = told.events.iter().position(|event| matches!(event, Event::Panic(_)));
     let out = told.events.iter().position(|event| *event == Event::Stdout(b"after\n".to_vec()));
-    assert!(err.unwrap() < out.unwrap());
+    assert!(panic.unwrap() < out.unwrap());
+}
+
+#[test]
+fn a_panic_outside_of_cells_names_the_cell_s_call() {
+    let session = Session::start();
+    let told = session.run_as(
+        "cell 7",
+        "let v: Vec<u32> = vec![2, 1];\nlet _ = v.iter().map(|x| if *x == 1 { rust_live::fail() } else { 0 }).sum::<u32>();",
+    );
+    let [panic] = &told.panics[..] else { panic!("{told:?}") };
+    assert!(panic.file.ends_with("far.rs"), "{panic:?}");
+    assert_eq!(panic.called_at.as_deref(), Some("cell 7:5:39"));
+    // One that is in the cell itself needs no call.
+    let told = session.run_as("cell 8", "panic!(\"here\")");
+    assert_eq!((told.panics[0].file.as_str(), &told.panics[0].called_at), ("cell 8", &None));
 }
 
 #[test]
@@ -69,9 +84,8 @@ fn a_backtrace_holds_the_cell_s_own_frames() {
         assert!(!backtrace.contains(part), "{part}: {backtrace}");
     }
     let told = session.run("let _ = std::thread::spawn(|| panic!(\"there\")).join();");
-    assert_eq!(told.err.matches("stack backtrace:").count(), 1, "{}", told.err);
-    assert!(told.err.find("there").unwrap() < told.err.find("stack backtrace:").unwrap());
-    assert!(!told.err.contains("rust_live"), "{}", told.err);
+    let backtrace = told.panics[0].backtrace.as_deref().unwrap();
+    assert!(!backtrace.contains("rust_live"), "{backtrace}");
 }
 
 #[test]
@@ -80,6 +94,6 @@ fn no_backtrace_where_the_reader_has_not_asked_for_one() {
         let session = Session::start_with(&[("RUST_BACKTRACE", value)]);
         assert_eq!(session.run(PANIC).panics[0].backtrace, None);
         let told = session.run("let _ = std::thread::spawn(|| panic!(\"there\")).join();");
-        assert!(!told.err.contains("stack backtrace:"), "{}", told.err);
+        assert_eq!(told.panics[0].backtrace, None);
     }
 }

@@ -1,0 +1,213 @@
+"""`cargo xtask bench examples`: the examples in the standard library's documentation as cells.
+
+They are written by others, about everything that Rust has, and each of them compiles and runs as a
+program: rustdoc sees to that. Fifty of them share a session, as cells of one notebook. Writes
+docs/results/examples.md. Nothing else should run meanwhile.
+"""
+
+import argparse
+import random
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from machine import machine
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tests"))
+from running import running  # noqa: E402
+
+REPORT = ROOT / "docs" / "results" / "examples.md"
+TITLES = {"googlenet": "this kernel", "evcxr": "evcxr_jupyter"}
+CRATES = ("core", "alloc", "std")
+SESSION = 50
+# Seconds after which a cell is taken to hang.
+LIMIT = 60
+# Other editions than the cells', and what is not meant to compile or to end well.
+LEFT_OUT = ("ignore", "no_run", "compile_fail", "should_panic", "edition", "test_harness")
+TAGS = ("", "rust", "standalone", "standalone_crate")
+BROKEN = "\0"
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+
+
+@dataclass
+class Example:
+    place: str
+    code: str
+
+
+@dataclass
+class Failure:
+    place: str
+    error: str
+
+
+def library():
+    """Where the sources of the standard library are."""
+    command = ["rustc", "--print", "sysroot"]
+    sysroot = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    folder = Path(sysroot) / "lib" / "rustlib" / "src" / "rust" / "library"
+    if not folder.is_dir():
+        sys.exit("the sources are not there: `rustup component add rust-src`")
+    return folder
+
+
+def examples(folder):
+    """All examples that run as they stand, by their places."""
+    found = []
+    for crate in CRATES:
+        for path in sorted((folder / crate / "src").rglob("*.rs")):
+            place = path.relative_to(folder)
+            # Systems that this is not.
+            if "os" in place.parts and not {"linux", "unix", "fd"} & set(place.parts):
+                continue
+            found += in_file(str(place), path.read_text())
+    return found
+
+
+def in_file(place, text):
+    found = []
+    fence = None
+    for number, line in enumerate(text.splitlines(), 1):
+        comment = re.match(r"\s*//[/!](?!/) ?(.*)", line)
+        if comment is None:
+            if line.lstrip().startswith("#[") and fence:
+                # `#[doc = ..]` between the lines: the example is not all there.
+                lines.append(BROKEN)
+            else:
+                fence = None
+            continue
+        content = comment[1]
+        if fence is None:
+            opened = re.match(r"\s*(`{3,})\s*([^`]*)$", content)
+            if opened:
+                fence, tags, start, lines = opened[1], opened[2], number, []
+        elif content.strip() == fence:
+            code = unhidden(lines)
+            if BROKEN not in lines and runs(tags, code):
+                found.append(Example(f"{place}:{start}", code))
+            fence = None
+        else:
+            lines.append(content)
+    return found
+
+
+def unhidden(lines):
+    """The code with the lines that rustdoc hides."""
+    shown = []
+    for line in lines:
+        bare = line.lstrip()
+        if bare == "#" or bare.startswith("# "):
+            line = bare[2:]
+        elif bare.startswith("##"):
+            line = line.replace("##", "#", 1)
+        shown.append(line)
+    indent = min((len(line) - len(line.lstrip()) for line in shown if line.strip()), default=0)
+    return "\n".join(line[indent:] for line in shown)
+
+
+def runs(tags, code):
+    words = re.split(r"[\s,]+", tags.strip())
+    if any(word.startswith(LEFT_OUT) for word in words) or "#![feature" in code:
+        return False
+    return all(word in TAGS for word in words) and bool(code.strip())
+
+
+def first_line(errors):
+    """There is one for each thing that the compiler refuses."""
+    error = errors[0]
+    lines = [error["evalue"], *error["traceback"]]
+    text = COLOURS.sub("", "\n".join(lines)).strip()
+    return text.splitlines()[0] if text else error["ename"]
+
+
+def measure(name, sample, folder):
+    """The seconds of each example that ran, and the failures."""
+    times, failures = [], []
+    left = list(sample)
+    while left:
+        session, left = left[:SESSION], left[SESSION:]
+        while session:
+            session = in_session(name, session, folder, times, failures)
+    return times, failures
+
+
+def in_session(name, session, folder, times, failures):
+    """Runs examples; returns those that are left where one has hung."""
+    with running(name, cwd=folder) as kernel:
+        for number, example in enumerate(session):
+            began = time.perf_counter()
+            try:
+                done = kernel.run(example.code, timeout=LIMIT)
+            except AssertionError:
+                failures.append(Failure(example.place, f"no end within {LIMIT} s"))
+                return session[number + 1 :]
+            seconds = time.perf_counter() - began
+            if done.status == "ok":
+                times.append(seconds)
+            else:
+                failures.append(Failure(example.place, first_line(done.of("error"))))
+    return []
+
+
+def report(count, whole, seed, figures):
+    rustc = subprocess.run(["rustc", "--version"], capture_output=True, text=True).stdout.strip()
+    lines = [
+        "# Examples of the standard library as cells",
+        "",
+        f"Measured on {date.today()} by `cargo xtask bench examples --count {count} --seed {seed}`.",
+        "",
+        f"- Machine: {machine()}",
+        f"- {rustc}",
+        f"- {count} of the {whole} examples that the documentation of core, alloc and std holds and "
+        "that run as they stand, drawn with a seed. They are pasted as cells, the lines that "
+        f"rustdoc hides included, {SESSION} into one session.",
+        "",
+        "| | failed | median | in all |",
+        "| --- | ---: | ---: | ---: |",
+    ]
+    for name, (times, failures, seconds) in figures.items():
+        median = f"{statistics.median(times):.2f} s" if times else ""
+        lines.append(
+            f"| {TITLES.get(name, name)} | {len(failures)} of {count} | {median} | {seconds:.0f} s |"
+        )
+    lines += [
+        "",
+        "The median is that of the cells that ran; the time in all has the starts of the sessions "
+        f"in it. A cell that hangs for {LIMIT} s counts as failed.",
+    ]
+    for name, (_, failures, _) in figures.items():
+        if failures:
+            lines += ["", f"## What failed: {TITLES.get(name, name)}", ""]
+            lines += [f"- `{one.place}`: {one.error}" for one in failures]
+    return "\n".join([*lines, ""])
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--count", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--kernel", action="append", help="a kernel's name; several are allowed")
+    options = parser.parse_args()
+    found = examples(library())
+    count = min(options.count, len(found))
+    sample = random.Random(options.seed).sample(found, count)
+    figures = {}
+    for name in options.kernel or TITLES:
+        with tempfile.TemporaryDirectory() as folder:
+            began = time.perf_counter()
+            times, failures = measure(name, sample, folder)
+            figures[name] = times, failures, time.perf_counter() - began
+    REPORT.parent.mkdir(parents=True, exist_ok=True)
+    REPORT.write_text(report(count, len(found), options.seed, figures))
+    print(REPORT.read_text())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,481 @@
+"""Cells that should mean what Rust means: what they give, kind by kind.
+
+A notebook is a list of cells, each with what comes of it. Names differ from notebook to notebook, so that
+those whose state does not matter share one kernel.
+"""
+
+import re
+import time
+from pathlib import Path
+
+import pytest
+from running import running
+
+COLOUR = re.compile("\x1b\\[[0-9;]*m")
+TIMEOUT = 60
+
+
+class Value(str):
+    """The cell's value, as text."""
+
+
+class Error(tuple):
+    """The cell fails, and what is told holds these words."""
+
+    def __new__(cls, *words):
+        return super().__new__(cls, words)
+
+
+class Out(str):
+    """What it writes to standard output."""
+
+
+class Err(tuple):
+    """It does well, and standard error holds these words."""
+
+    def __new__(cls, *words):
+        return super().__new__(cls, words)
+
+
+class Either(tuple):
+    """One of these."""
+
+    def __new__(cls, *ways):
+        return super().__new__(cls, ways)
+
+
+NOTHING = object()
+
+SHARED = {
+    # What a cell may be.
+    "ends in a comment": [
+        ("4 + 4 // eight", Value("8")),
+        ("4 + 5\n// nine", Value("9")),
+        ("4 + 6 /* ten */", Value("10")),
+        ("let commented = 11; // eleven", NOTHING),
+        ("commented // still", Value("11")),
+    ],
+    "imports alone": [
+        ("use std::collections::{BTreeSet, VecDeque as Queue};\nuse std::fmt::Write as _;", NOTHING),
+        (
+            "let mut written = String::new();\nwrite!(written, \"{}\", Queue::<BTreeSet<u8>>::new().len() + 3)?;\nwritten",
+            Value('"3"'),
+        ),
+    ],
+    "a path of all crates is no command": [("::std::mem::align_of::<u32>()", Value("4"))],
+    "nothing at all": [("", NOTHING), ("// nothing", NOTHING), ("()", NOTHING), (";", NOTHING)],
+    "half a path": [
+        ("let half = 21;", NOTHING),
+        ("let rest = std::collections::", Error("cell", "expected")),
+        ("half * 2", Value("42")),
+    ],
+    "an unclosed bracket": [("let open = vec![1, 2;", Error("cell")), ("1 + 2", Value("3"))],
+    "characters of two columns": [
+        ('let crab = "🦀蟹"; let wide: u8 = crab;', Error("cell ", ":1:31", "mismatched types")),
+    ],
+    # Variables.
+    "patterns": [
+        (
+            "let [p1, p2] = [1, 2]; let (p3, (p4, ..)) = (3, (4, 5)); let Some(p5) = Some(6) else { panic!() };\n"
+            "struct Dot { x: i32, y: i32 } let Dot { x: p6, y } = Dot { x: 7, y: 8 };",
+            NOTHING,
+        ),
+        ("(p1 + p2 + p3 + p4 + p5 + p6 + y) * 10", Value("310")),
+    ],
+    "a name for another type": [
+        ("let shadow = 7;", NOTHING),
+        ("let shadow = format!(\"{shadow}?\");", NOTHING),
+        ("let shadow = Some(shadow);", NOTHING),
+        ("shadow", Value('Some("7?")')),
+    ],
+    "mutable ones": [
+        ("let mut tally = vec![1];", NOTHING),
+        ("tally.push(2); tally.extend([3, 4]);", NOTHING),
+        ("tally.iter().sum::<i32>()", Value("10")),
+    ],
+    "a moved one is gone, with a reason": [
+        ("let given = String::from(\"a\");", NOTHING),
+        ("let taker = given;", NOTHING),
+        ("given", Error("given")),
+        ("taker", Value('"a"')),
+    ],
+    "closures": [
+        ("let base = 100;\nlet adds: Box<dyn Fn(i32) -> i32> = Box::new(move |x| x + base);", NOTHING),
+        ("adds(1) + adds(2)", Value("203")),
+    ],
+    "leaked": [
+        ("let all: &'static [u8] = Box::leak(vec![5, 6, 7].into_boxed_slice());\nlet some = &all[..2];", NOTHING),
+        ("some", Value("[5, 6]")),
+    ],
+    "an iterator": [
+        ("let mut words = \"x y z\".split(' ');\nwords.next();", NOTHING),
+        ("words.next()", Value('Some("y")')),
+    ],
+    "large ones are kept where they are": [
+        ("let heavy: Box<[f32]> = vec![0.25; 20_000_000].into_boxed_slice();", NOTHING),
+        ("heavy[19_999_999]", Value("0.25")),
+    ],
+    "a type that is not known": [
+        (
+            "fn made<T: Default>() -> T { T::default() }\nlet what = made();\n1",
+            Error("type annotations needed", "what"),
+        ),
+    ],
+    "a const of a variable": [
+        ("let width = 4;", NOTHING),
+        ("const WIDTH: usize = width as usize;", Error("width", "const")),
+    ],
+    # Items.
+    "macros of an earlier cell in later functions": [
+        (
+            "\n".join(f"macro_rules! plus{i} {{ ($x:expr) => {{ $x + {i} }} }}" for i in range(1, 5)),
+            NOTHING,
+        ),
+        ("\n".join(f"fn g{i}(x: i32) -> i32 {{ plus{i}!(x) }}" for i in range(1, 5)), NOTHING),
+        ("g1(10) + g2(10) + g3(10) + g4(10)", Value("50")),
+    ],
+    "a macro call that makes items": [
+        (
+            "thread_local! { static HEIGHT: std::cell::Cell<u8> = const { std::cell::Cell::new(9) }; }\n"
+            "fn height() -> u8 { HEIGHT.with(|h| h.get()) }",
+            NOTHING,
+        ),
+        ("HEIGHT.with(|h| h.set(h.get() + 1)); height()", Value("10")),
+        ("height()", Value("10")),
+    ],
+    "statics are one": [
+        (
+            "use std::sync::atomic::{AtomicU8, Ordering};\nstatic COUNTED: AtomicU8 = AtomicU8::new(1);\n"
+            "COUNTED.fetch_add(1, Ordering::SeqCst);",
+            NOTHING,
+        ),
+        ("COUNTED.fetch_add(1, Ordering::SeqCst); COUNTED.load(Ordering::SeqCst)", Value("3")),
+    ],
+    "const generics": [
+        (
+            "#[derive(Debug, Clone)] struct Grid<const R: usize, const C: usize>([[u8; C]; R]);\n"
+            "let grid = Grid::<3, 5>([[1; 5]; 3]);",
+            NOTHING,
+        ),
+        ("grid.0.len() * grid.0[0].len()", Value("15")),
+    ],
+    "const, alias and union": [
+        ("const ROWS: usize = 2; type Line = [i8; ROWS]; union Bits { i: u32, f: f32 }", NOTHING),
+        ("let line: Line = [4; ROWS]; let bits = Bits { i: 0x3f80_0000 };", NOTHING),
+        ("(line, unsafe { bits.f })", Value("([4, 4], 1.0)")),
+    ],
+    "an impl that is run again is replaced": [
+        ("struct Sign(i32);", NOTHING),
+        *(
+            (
+                "impl std::fmt::Display for Sign { fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result "
+                f'{{ write!(f, "{text}{{}}", self.0) }} }}',
+                NOTHING,
+            )
+            for text in ("one", "two")
+        ),
+        ("Sign(5).to_string()", Value('"two5"')),
+    ],
+    "one name in two namespaces": [
+        ("mod square { pub fn side() -> f64 { 3.0 } }", NOTHING),
+        ("fn square(x: f64) -> f64 { x * x }", NOTHING),
+        ("square(1.5) + square::side()", Value("5.25")),
+    ],
+    "a module uses what is around it": [
+        ("fn aid() -> i32 { 10 }\nmod within { pub fn ask() -> i32 { crate::aid() * super::aid() } }", NOTHING),
+        ("within::ask()", Value("100")),
+        ("fn aid() -> i32 { 11 }", NOTHING),
+        ("within::ask()", Value("121")),
+    ],
+    "an earlier function sees a new definition": [
+        ("fn pick<T: Copy>(v: &[T]) -> T { v[0] }\nfn picked() -> i32 { pick(&[3, 4, 5]) }", NOTHING),
+        ("fn pick<T: Copy>(v: &[T]) -> T { v[v.len() - 1] }", NOTHING),
+        ("picked()", Value("5")),
+    ],
+    "a type is defined anew": [
+        ("#[derive(Debug)] struct Form { a: i32 }\nlet form = Form { a: 1 };\nlet spared = 12;", NOTHING),
+        ("#[derive(Debug)] struct Form { a: i32, b: i32 }", Err("form", "Form")),
+        ("spared", Value("12")),
+        ("form", Error("form", "Form")),
+    ],
+    "main runs": [('fn main() {\n    println!("from main");\n}', Out("from main\n"))],
+    "tests run": [
+        ("#[test] fn holds() { assert_eq!(2 + 2, 4); }", Out("test holds ... ok")),
+        ("#[test] fn fails() { assert_eq!(2 + 2, 5); }", Error("1 of 1 tests failed")),
+    ],
+    "a feature of nightly": [
+        ("#![feature(never_type)]\nlet early = 1;", Error("nightly")),
+        ("let later = 2; later", Value("2")),
+    ],
+    # How a cell ends.
+    "an early return": [
+        ("let stays = 1;", NOTHING),
+        ("let reached = 5;\nif reached > 3 { return; }\nlet beyond = 6;", NOTHING),
+        ("stays", Value("1")),
+        ("reached", Value("5")),
+        ("beyond", Error("beyond")),
+    ],
+    "an error that has Debug alone": [
+        ("#[derive(Debug)] struct Dull;\nlet dull: Result<i32, Dull> = Err(Dull);\ndull?;", Error("Dull")),
+    ],
+    "a value that cannot be shown": [("struct Bare;\nBare", Error("Bare", "Debug"))],
+    "an error behind a panic": [
+        ("let survivor = 43;", NOTHING),
+        ("panic!(\"no {}\", 1)", Error("no 1")),
+        ("let after = absent;", Error("absent")),
+        ("survivor", Value("43")),
+    ],
+    # Futures.
+    "await": [
+        ("async fn four() -> i32 { 4 }\nfour().await", Value("4")),
+        ("let awaited = four().await * 2;", NOTHING),
+        ("awaited", Value("8")),
+        ("let tried = async { Ok::<i32, String>(6) }.await?;\ntried", Value("6")),
+        ("async { Err::<i32, String>(\"late\".into()) }.await?;", Error("late")),
+    ],
+    # What is shown.
+    "a warning": [
+        (
+            "let _first = 1;\nstd::fs::remove_dir(\"/no/such/folder\");",
+            Err("unused `Result` that must be used", ":2:1"),
+        ),
+    ],
+    "a warning of an earlier cell is not said again": [
+        ("fn sloppy() -> i32 { let forgotten = 1; 2 }", Err("forgotten")),
+        ("sloppy()", Value("2")),
+    ],
+    "a number's type is that of its use": [
+        ("let amount = 300;", NOTHING),
+        ("let exact: u64 = amount;\nexact * 1_000_000_000", Value("300000000000")),
+    ],
+    "types are told": [
+        ("let listed = vec![1u16];", NOTHING),
+        (":type listed", Value("Vec<u16>")),
+        (":type listed.len() + 1", Value("usize")),
+    ],
+    # Commands.
+    "a command that there is not": [(":dpe serde", Error(":dpe", ":dep")), (":hlep", Error(":help"))],
+    "a command for the shell": [
+        ("!echo a; echo b >&2", Out("a\n")),
+        ("!exit 3", Error("exit code 3")),
+        ("!printf ab; printf cd", Out("abcd")),
+    ],
+    "bytes that are no text": [
+        (
+            "use std::io::Write as _;\nstd::io::stdout().write_all(&[b'x', 0xfe, b'y', b'\\n'])?;",
+            Out("x\N{REPLACEMENT CHARACTER}y\n"),
+        ),
+    ],
+    "a marker that does not end": [
+        ('println!("EVCXR_BEGIN_CONTENT text/html");\nprintln!("lost?");', Out("lost?")),
+        ("3", Value("3")),
+    ],
+    "the marker of a question that nobody asks": [
+        ('println!("EVCXR_INPUT_REQUEST");', NOTHING),
+        ("let unasked = 4; unasked", Value("4")),
+    ],
+    "a panic on a thread": [
+        (
+            'let thrown = std::thread::spawn(|| -> i32 { panic!("in thread") });\n'
+            "let thrown = thrown.join().is_err();",
+            Err("in thread", "cell ", ":1:45"),
+        ),
+        ("thrown", Value("true")),
+    ],
+    "a panic in the standard library names the cell's call": [
+        ('let once = 1;\nlet text = "ab".repeat(usize::MAX);', Error("capacity overflow", "called at", ":2:1")),
+    ],
+}
+
+# What ends the process of the cells, or is about the session as a whole: a kernel of its own each.
+ALONE = {
+    "the environment": [
+        ('unsafe { std::env::set_var("CELLS_A", "1") }', NOTHING),
+        ('std::env::var("CELLS_A")?', Value('"1"')),
+        (":env CELLS_B=2", Err("CELLS_B")),
+        (":restart", NOTHING),
+        ('std::env::var("CELLS_B")?', Value('"2"')),
+        ('std::env::vars().any(|(name, _)| name.starts_with("RUST_LIVE"))', Value("false")),
+        (":timing", Value("timing is on")),
+        ("std::thread::sleep(std::time::Duration::from_millis(200));", Err("took ", " ms")),
+    ],
+    "files beside the notebook": [
+        ('std::fs::write("beside.txt", "hello!")?;', NOTHING),
+        ('include_str!("beside.txt").len()', Value("6")),
+    ],
+    "wrong access keeps functions": [
+        ("fn three() -> i32 { 3 }\nlet lost = 1;", NOTHING),
+        (
+            "unsafe { *std::hint::black_box(16 as *mut i32) = 1 }",
+            Error("Segmentation fault", "functions, types and imports are kept"),
+        ),
+        ("three()", Value("3")),
+        ("lost", Error("lost")),
+        (
+            "fn deep(n: u64) -> u64 { if n == 0 { 0 } else { 1 + deep(std::hint::black_box(n + 1)) } }\n"
+            "std::thread::spawn(|| deep(1)).join().ok();",
+            Error("Stack overflow"),
+        ),
+        ("three() + 1", Value("4")),
+    ],
+}
+
+SMALL = """
+use std::sync::atomic::*;
+pub static N: AtomicI32 = AtomicI32::new(0);
+pub fn inc() { N.fetch_add(1, Ordering::SeqCst); }
+pub fn get() -> i32 { N.load(Ordering::SeqCst) }
+"""
+
+
+def check(cell, expected, code):
+    def told():
+        return COLOUR.sub("", "\n".join(line for e in cell.of("error") for line in e["traceback"]))
+
+    if isinstance(expected, Error):
+        assert cell.status == "error", f"{code}: no error, {cell.kinds}"
+        for word in expected:
+            assert word in told(), f"{code}: {word!r} is not in\n{told()}"
+        return
+    assert cell.status == "ok", f"{code}: {told()}"
+    warned = COLOUR.sub("", cell.text("stderr"))
+    if isinstance(expected, Value):
+        assert cell.result == expected, code
+    elif isinstance(expected, Out):
+        assert expected in cell.text(), code
+    elif isinstance(expected, Err):
+        for word in expected:
+            assert word in warned, f"{code}: {word!r} is not in\n{warned}"
+    else:
+        assert cell.of("execute_result", "display_data") == [], code
+    if not isinstance(expected, Err):
+        assert "warning" not in warned, f"{code}: {warned}"
+
+
+@pytest.fixture(scope="module")
+def shared(plain):
+    with running(plain) as kernel:
+        yield kernel
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_cells(shared, name):
+    for code, expected in SHARED[name]:
+        check(shared.run(code, TIMEOUT, allow_stdin=False), expected, code)
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_cells_that_are_about_a_session(plain, tmp_path, name):
+    with running(plain, cwd=tmp_path) as kernel:
+        for code, expected in ALONE[name]:
+            check(kernel.run(code, TIMEOUT), expected, code)
+
+
+def make_crate(folder, name, body):
+    (folder / "src").mkdir(parents=True, exist_ok=True)
+    (folder / "Cargo.toml").write_text(f'[package]\nname = "{name}"\nedition = "2024"\n')
+    (folder / "src/lib.rs").write_text(body)
+
+
+def test_crates_of_this_machine(plain, tmp_path):
+    make_crate(tmp_path / "good", "cells_small", SMALL)
+    make_crate(tmp_path / "bad", "cells_bad", 'pub fn f() -> i32 { "x" }\n')
+    with running(plain, cwd=tmp_path) as kernel:
+        for code, expected in [
+            (':offline 1\n:dep cells_small = { path = "good" }\ncells_small::inc();', Err()),
+            ("cells_small::inc();", NOTHING),
+            ("cells_small::get()", Value("2")),
+            (
+                ':dep cells_bad = { path = "bad" }',
+                Error("cells_bad", "mismatched types", str(tmp_path / "bad")),
+            ),
+            ("cells_small::get() + 40", Value("42")),
+            (":clear", NOTHING),
+            ("cells_small::get()", Error("cells_small")),
+        ]:
+            check(kernel.run(code, TIMEOUT), expected, code)
+
+
+def test_many_variables_cost_a_cell_nothing(plain):
+    def median(kernel):
+        took = []
+        for _ in range(5):
+            began = time.monotonic()
+            assert kernel.run("1 + 1").result == "2"
+            took.append(time.monotonic() - began)
+        return sorted(took)[2]
+
+    with running(plain) as kernel:
+        kernel.run("1")
+        before = median(kernel)
+        kernel.run(
+            "\n".join(
+                f"let v{i}: std::collections::BTreeMap<[u8; {i + 1}], Vec<u16>> = Default::default();"
+                for i in range(100)
+            )
+        )
+        assert median(kernel) < 2 * before
+        # A variable that nobody names is not moved, whatever its size.
+        kernel.run("let large = vec![[0u8; 1024]; 200_000];")
+        resident = kernel.cells().memory_info().rss
+        assert median(kernel) < 2 * before
+        assert kernel.run("large.len()").result == "200000"
+        assert kernel.cells().memory_info().rss < 1.5 * resident
+
+
+def test_content_is_shown_while_the_cell_runs(shared):
+    at = []
+    cell = shared.run(
+        'for i in 0..3 { println!("EVCXR_BEGIN_CONTENT text/html\\n<b>{i}</b>\\nEVCXR_END_CONTENT"); '
+        "std::thread::sleep(std::time::Duration::from_millis(400)); }",
+        watch=lambda m: at.append(time.monotonic()) if m["msg_type"] == "display_data" else None,
+    )
+    shown = [c["data"] for c in cell.of("display_data", "execute_result")]
+    assert [data["text/html"] for data in shown] == ["<b>0</b>", "<b>1</b>", "<b>2</b>"]
+    assert [data["text/plain"] for data in shown] == ["0", "1", "2"], "text stands beside it"
+    assert at[1] - at[0] > 0.3
+
+
+def test_a_value_does_not_hide_behind_the_picture_before_it(shared):
+    cell = shared.run('println!("EVCXR_BEGIN_CONTENT image/svg+xml\\n<svg/>\\nEVCXR_END_CONTENT");\n6 * 7')
+    (picture,) = cell.of("display_data")
+    assert picture["data"] == {"image/svg+xml": "<svg/>", "text/plain": "<image/svg+xml>"}
+    assert cell.of("execute_result")[0]["data"] == {"text/plain": "42"}
+
+
+def test_evcxrs_markers_are_never_shown(shared):
+    cell = shared.run(
+        'println!("EVCXR_BEGIN_CONTENT text/html\\n<i>1</i>\\nEVCXR_END_CONTENT");\n'
+        'println!("EVCXR_FLUSH_OUTPUT");\n'
+        'println!("EVCXR_BEGIN_CONTENT text/html\\n<i>2</i>\\nEVCXR_END_CONTENT");'
+    )
+    assert len(cell.of("display_data", "execute_result")) == 2
+    assert "EVCXR_" not in cell.text()
+
+
+def test_what_a_shell_command_writes_is_shown_at_once(shared):
+    at = {}
+    shared.run(
+        "!echo one; sleep 0.6; echo two",
+        watch=lambda m: at.setdefault(m["content"].get("text"), time.monotonic()),
+    )
+    assert at["two\n"] - at["one\n"] > 0.4
+
+
+def test_questions_about_variables(shared):
+    shared.run(
+        "#[derive(Debug, Default, Clone)] struct Sample { alpha: u32, beta: u32 }\n"
+        "let samples = vec![Sample::default()];\nlet texted = String::new();"
+    )
+    client = shared.client
+    assert "alpha" in shared.reply(client.complete("samples[0].al"))["matches"]
+    found = shared.reply(client.inspect("texted.push_str(", 15))
+    assert found["found"] and "push_str" in found["data"]["text/plain"]
+
+
+def test_the_folder_of_a_session_goes_with_it(plain):
+    with running(plain) as kernel:
+        kernel.run("1")
+        folder = Path(kernel.folder())
+        assert folder.exists()
+    assert not folder.exists()
