@@ -242,9 +242,7 @@ def crate(tmp_path):
 
 
 @pytest.mark.timeout(300)
-def test_variables_reach_preparation_and_cells(
-    rust_live, crate, tmp_path, own_state, monkeypatch
-):
+def test_variables_reach_preparation_and_cells(rust_live, crate, tmp_path, own_state, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("TOLD", "the reader")
     program = tmp_path / "environment/bin/rust-live"
@@ -300,7 +298,10 @@ NOTEBOOK = [
         "fn square(n: i64) -> i64 { n * n }\n"
         "for n in 1..4 { squares.insert(n, Row { n: square(n) }); }\nsquares",
     ),
-    ("code", '!cat note.txt > copy.txt\n:vars\nlet text = "a\n    b";\nprintln!("{text}");\ntold::BUILT.len()'),
+    (
+        "code",
+        '!cat note.txt > copy.txt\n:vars\nlet text = "a\n    b";\nprintln!("{text}");\ntold::BUILT.len()',
+    ),
     ("code", 'let n: i64 = "12".parse()?;\nimpl Row { fn twice(&self) -> i64 { 2 * self.n } }'),
     ("code", "let row = squares[&3].clone(); row.twice() + n"),
     ("code", "async fn later() -> i64 { 7 }\nlet seven = later().await;\nseven"),

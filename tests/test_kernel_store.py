@@ -318,9 +318,8 @@ ONE = ':dep unmet-one = "1"\nunmet_one::name()'
 
 def test_two_sessions_that_name_a_crate_at_once_compile_it_once(plain, served):
     _, asked = served
-    with running(plain) as first, running(plain) as second:
-        with ThreadPoolExecutor() as pool:
-            both = list(pool.map(lambda kernel: kernel.run(ONE, timeout=200), (first, second)))
+    with running(plain) as first, running(plain) as second, ThreadPoolExecutor() as pool:
+        both = list(pool.map(lambda kernel: kernel.run(ONE, timeout=200), (first, second)))
     for cell in both:
         assert cell.result == '"unmet-one"', cell.reply
     assert sorted(name for cell in both for name in compiled(cell)) == ["unmet-one"]
@@ -350,7 +349,7 @@ def test_clear_and_the_same_crates_again_at_once(plain, served):
         assert kernel.run("unmet_one::name()").status == "error"
         cell = kernel.run(ONE)
         assert cell.result == '"unmet-one"' and compiled(cell) == []
-        both = kernel.run(f':clear\n{ONE}')
+        both = kernel.run(f":clear\n{ONE}")
         assert both.result == '"unmet-one"' and compiled(both) == []
 
 
