@@ -98,7 +98,7 @@ def hub(folder, lab):
     """A running JupyterHub: its process, its address and a token that may do everything in it."""
     token, port = secrets.token_hex(16), free_port()
     environment = {
-        # The lab's kernels, and the template that they start from.
+        # The lab's kernels, and the store of compiled crates.
         "JUPYTER_PATH": str(lab / "share" / "jupyter"),
         "XDG_CACHE_HOME": os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache")),
         "CARGO_HOME": os.environ.get("CARGO_HOME", str(Path.home() / ".cargo")),

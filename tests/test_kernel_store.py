@@ -268,7 +268,8 @@ def test_a_library_that_does_not_compile_fails_the_cells_that_name_it_until_it_d
         assert kernel.run("let kept = 3;").status == "ok"
         failed = kernel.run("small::value()", timeout=200)
         assert failed.status == "error"
-        assert "small" in failed.error["evalue"] and "error" in failed.error["evalue"]
+        assert "small" in failed.error["evalue"]
+        assert "does not compile" in failed.error["evalue"]
         assert kernel.run("kept + 1").result == "4"
         source.write_text(whole)
         assert kernel.run("small::value()", timeout=200).result == "42"
@@ -317,9 +318,8 @@ ONE = ':dep unmet-one = "1"\nunmet_one::name()'
 
 def test_two_sessions_that_name_a_crate_at_once_compile_it_once(plain, served):
     _, asked = served
-    with running(plain) as first, running(plain) as second:
-        with ThreadPoolExecutor() as pool:
-            both = list(pool.map(lambda kernel: kernel.run(ONE, timeout=200), (first, second)))
+    with running(plain) as first, running(plain) as second, ThreadPoolExecutor() as pool:
+        both = list(pool.map(lambda kernel: kernel.run(ONE, timeout=200), (first, second)))
     for cell in both:
         assert cell.result == '"unmet-one"', cell.reply
     assert sorted(name for cell in both for name in compiled(cell)) == ["unmet-one"]
@@ -349,7 +349,7 @@ def test_clear_and_the_same_crates_again_at_once(plain, served):
         assert kernel.run("unmet_one::name()").status == "error"
         cell = kernel.run(ONE)
         assert cell.result == '"unmet-one"' and compiled(cell) == []
-        both = kernel.run(f':clear\n{ONE}')
+        both = kernel.run(f":clear\n{ONE}")
         assert both.result == '"unmet-one"' and compiled(both) == []
 
 
@@ -381,6 +381,7 @@ def test_a_lock_beside_the_notebook_says_which_versions(plain, served, cache, tm
         assert refused.status == "error" and "notes.lock" in refused.error["evalue"]
         assert kernel.run("unmet_one::name()").result == '"unmet-one"'
     shutil.rmtree(cache)
+    shutil.rmtree(tmp_path / "cargo" / "registry")
     with running(plain) as kernel:
         assert kernel.run(ONE, timeout=200).result == '"unmet-one"'
         assert version_in(kernel) == ["1.1.0"]

@@ -61,6 +61,30 @@ mod as_notebook {
 }
 "#;
 
+/// Runs a future where the notebook's crates bring nothing that does.
+const WAITING: &str = r"
+/// Waits for a future as the notebook does.
+fn wait_for<T>(future: impl Future<Output = T>) -> T {
+    struct Unpark(std::thread::Thread);
+
+    impl std::task::Wake for Unpark {
+        fn wake(self: std::sync::Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+
+    let waker = std::task::Waker::from(std::sync::Arc::new(Unpark(std::thread::current())));
+    let mut context = std::task::Context::from_waker(&waker);
+    let mut future = std::pin::pin!(future);
+    loop {
+        match future.as_mut().poll(&mut context) {
+            std::task::Poll::Ready(value) => return value,
+            std::task::Poll::Pending => std::thread::park(),
+        }
+    }
+}
+";
+
 /// What a project is made of.
 #[derive(Debug, Default)]
 struct Project {
@@ -195,6 +219,11 @@ impl Project {
         format!("notebook-{name}").trim_end_matches('-').to_owned()
     }
 
+    /// Whether futures run on tokio: crates that give them may need it, whether it is named or not.
+    fn has_tokio(&self) -> bool {
+        self.waits && !self.crates.is_empty()
+    }
+
     fn source(&self, title: &str, base: &Path) -> String {
         let mut text = format!("//! The notebook {title}, exported.\n\n");
         text.push_str("// What a notebook defines and does not use is there to be read.\n#![allow(unused)]\n");
@@ -222,11 +251,15 @@ impl Project {
         }
         let result = "Result<(), Box<dyn std::error::Error>>";
         if self.waits {
+            let waits = if self.has_tokio() {
+                "tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(cells())"
+            } else {
+                text.push_str(WAITING);
+                "wait_for(cells())"
+            };
             let _ = write!(
                 text,
-                "\nfn main() -> {result} {{\n    \
-                 tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(cells())\n}}\n\n\
-                 async fn cells() -> {result} {{\n"
+                "\nfn main() -> {result} {{\n    {waits}\n}}\n\nasync fn cells() -> {result} {{\n"
             );
         } else {
             let _ = write!(text, "\nfn main() -> {result} {{\n");
@@ -245,7 +278,7 @@ impl Project {
             }
             crates.insert(name.clone(), spec);
         }
-        if self.waits && !crates.contains_key("tokio") {
+        if self.has_tokio() && !crates.contains_key("tokio") {
             let features: Vec<Value> =
                 ["rt-multi-thread", "time", "net", "io-util"].map(Value::from).into();
             let spec = [("version".to_owned(), "1".into()), ("features".to_owned(), features.into())];
@@ -372,6 +405,8 @@ mod tests {
         assert_eq!(crates["near"]["path"].as_str(), Some("../../near"));
         assert_eq!(crates["itoa"].as_str(), Some("1.0"));
         assert!(crates.get("tokio").is_some());
+        let (main, manifest) = exported(&[("code", "async fn f() {}\nf().await")]);
+        assert!(main.contains("wait_for(cells())") && !manifest.contains("tokio"), "{main}");
     }
 
     #[test]
