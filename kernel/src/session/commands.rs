@@ -169,7 +169,7 @@ fn environment(evaluator: &mut Evaluator, argument: &str) -> Result<String, Cell
 
 fn build_environment(evaluator: &mut Evaluator, argument: &str) -> Result<String, CellError> {
     let (name, value) = pair(argument)?;
-    evaluator.crates_mut().set_env(&name, &value);
+    evaluator.crates.own().set_env(&name, &value);
     evaluator.rustc.environment.push((name, value));
     Ok(String::new())
 }
@@ -193,7 +193,7 @@ fn edition(evaluator: &mut Evaluator, argument: &str) -> Result<String, CellErro
 
 fn offline(evaluator: &mut Evaluator, argument: &str) -> Result<String, CellError> {
     let offline = is_on(argument)?;
-    evaluator.crates_mut().offline(offline);
+    evaluator.crates.own().offline(offline);
     Ok(String::new())
 }
 
