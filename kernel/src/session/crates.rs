@@ -240,9 +240,12 @@ fn shows_images(linked: &Linked) -> &'static str {
             $(impl __RustLiveImage for ::image::$buffer { fn evcxr_display(&self) { \
                 __RustLiveImage::evcxr_display(&::image::DynamicImage::from(self.clone())) } })* } } \
         __rust_live_images! { GrayImage RgbImage RgbaImage } ";
-    let writes_png = |package: &Package| package.features.iter().any(|on| on == "png");
+    // What is called is that version's.
+    let is_meant = |package: &Package| {
+        package.version.starts_with("0.25.") && package.features.iter().any(|on| on == "png")
+    };
     match linked.package("image") {
-        Some(package) if writes_png(package) => SHOWS,
+        Some(package) if is_meant(package) => SHOWS,
         _ => "",
     }
 }
