@@ -124,8 +124,10 @@ VALUES = [
     ("((),)", "((),)"),
     ("(\n  1,\n  2\n)", "(1, 2)"),
     ("Own(1)", "mine"),
-    ("Box::new(Own(1))", "mine"),
-    ("&&Own(1)", "mine"),
+    ("let own = Own(2); &own", "mine"),
+    ("vec![Own(3)].first().unwrap()", "mine"),
+    # A box has Debug itself.
+    ("Box::new(Own(1))", "Own(1)"),
     ("Metres(3)", "Metres(3)"),
     ("std::sync::LazyLock::new(|| 3)", "LazyLock(<uninit>)"),
     ("if number > 0 { \"a\" } else { \"b\" }", '"a"'),

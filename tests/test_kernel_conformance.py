@@ -22,7 +22,7 @@ class TestConformance(kernel_test.KernelTests):
     code_hello_world = 'println!("hello, world");'
     code_stderr = 'eprintln!("oops");'
     completion_samples = [
-        {"text": "let number = 1; number.leading_ze", "matches": {"leading_zeros()"}},
+        {"text": "let number = 1; number.leading_ze", "matches": {"leading_zeros"}},
     ]
     complete_code_samples = ["1 + 1", "fn f() {}", 'println!("a");']
     incomplete_code_samples = ["fn f() {", "let x =", '"text']

@@ -49,7 +49,7 @@ def test_a_panic_on_another_thread_is_told(kernel):
     cell = kernel.run('let _ = std::thread::spawn(|| { panic!("elsewhere") }).join();')
     assert cell.status == "ok"
     number = cell.reply["execution_count"]
-    assert cell.text("stderr") == f"thread '<unnamed>' panicked at cell {number}:1:36:\nelsewhere\n"
+    assert cell.text("stderr") == f"thread '<unnamed>' panicked at cell {number}:1:33:\nelsewhere\n"
 
 
 def test_a_panic_outside_of_cells_names_the_line_that_led_to_it(kernel):
@@ -141,7 +141,7 @@ def test_one_error_for_each_cause(kernel):
 def test_letters_beyond_ascii_do_not_move_the_place(kernel):
     cell = kernel.run('let größe = "日本"; let n: i32 = größe;')
     text = told(cell)
-    assert f"cell {cell.reply['execution_count']}:1:33" in text and "größe" in text
+    assert f"cell {cell.reply['execution_count']}:1:32" in text and "größe" in text
 
 
 def test_a_bad_dependency_is_told(kernel):

@@ -391,7 +391,7 @@ impl Program {
         };
         let show = (!choices.closes_by_statement).then_some((
             "match &(",
-            ") { __rust_live_value => { use ::rust_live::ByDebug as _; __rust_live_value.evcxr_display(); } }",
+            ") { __rust_live_value => { use ::rust_live::ByDebug as _; (*__rust_live_value).evcxr_display(); } }",
         ));
         let (statements, edits) = cell.statements(show, &leave);
 
