@@ -182,7 +182,7 @@ impl Project {
         let choices = Choices::default();
         let source = self.program.source(&cell, &Session::default(), &choices);
         self.program.define(&cell, &source, &choices);
-        let declared = cell.variables();
+        let declared = cell.variables(&BTreeSet::new());
         let declared: Vec<_> =
             declared.into_iter().map(|one| (one.name.clone(), String::new())).collect();
         self.program.leave(&cell, &choices, &declared);
