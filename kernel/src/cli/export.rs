@@ -3,7 +3,7 @@
 //! What a notebook defines stands at the top level of the program, each thing as it was defined last; the
 //! statements of all cells stand in one function, in their order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
