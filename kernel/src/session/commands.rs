@@ -201,11 +201,11 @@ fn timing(evaluator: &mut Evaluator, argument: &str) -> Result<String, CellError
 }
 
 fn format(evaluator: &mut Evaluator, argument: &str) -> Result<String, CellError> {
-    match argument {
-        "" | "{:?}" => evaluator.format = None,
-        "{:#?}" | "{}" => evaluator.format = Some(argument.to_owned()),
-        _ => return Err(CellError::Other(format!("{argument} is none of {{:?}}, {{:#?}}, {{}}"))),
-    }
+    evaluator.is_pretty = match argument {
+        "" | "{:?}" => false,
+        "{:#?}" => true,
+        _ => return Err(CellError::Other(format!("{argument} is neither {{:?}} nor {{:#?}}"))),
+    };
     Ok(String::new())
 }
 

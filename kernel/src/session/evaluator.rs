@@ -44,8 +44,8 @@ pub(super) struct Evaluator {
     pub(super) folder: PathBuf,
     /// Variables of the environment of cells.
     pub(super) environment: Vec<(String, String)>,
-    /// How values are shown that have no way of their own.
-    pub(super) format: Option<String>,
+    /// Whether values that have no way of their own are shown as by `{:#?}`.
+    pub(super) is_pretty: bool,
     /// Whether each cell says how long it took.
     pub(super) shows_times: bool,
     /// The numbers of the last errors of the compiler.
@@ -106,7 +106,7 @@ impl Evaluator {
             library,
             folder,
             environment: Vec::new(),
-            format: None,
+            is_pretty: false,
             shows_times: false,
             last_errors: BTreeSet::new(),
             hidden: 0,
@@ -245,7 +245,7 @@ impl Evaluator {
         let session = cell_program::Session {
             has_tokio: direct("tokio"),
             declarations: linked.declarations(),
-            format: self.format.clone(),
+            is_pretty: self.is_pretty,
         };
         self.rustc.crates = linked.rustc_arguments();
         let compiled = match compile(&self.rustc, &self.program, cell, &session) {

@@ -19,7 +19,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 
 pub use process::{check, interrupted, run as caught};
-pub use show::{ByDebug, Show, show_as};
+pub use show::{ByDebug, Pretty, Show, show_as};
 pub use variables::{Kept, keep, left_early, take, type_of};
 
 /// How a cell ended, as its function returns it.

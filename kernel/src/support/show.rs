@@ -2,6 +2,7 @@
 
 use std::fmt::{Debug, Write as _};
 use std::io::Write as _;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A type whose values can be shown: every one that has Debug.
 #[diagnostic::on_unimplemented(
@@ -23,10 +24,33 @@ impl<T: Debug + ?Sized> Show for T {
     }
 }
 
+static PRETTY: AtomicBool = AtomicBool::new(false);
+
+/// As long as it lives, values are shown as by `{:#?}`.
+pub struct Pretty(());
+
+impl Pretty {
+    /// From now on.
+    pub fn begin() -> Pretty {
+        PRETTY.store(true, Ordering::Relaxed);
+        Pretty(())
+    }
+}
+
+impl Drop for Pretty {
+    fn drop(&mut self) {
+        PRETTY.store(false, Ordering::Relaxed);
+    }
+}
+
 fn show_debug(value: &dyn Debug) {
     let mut text = String::new();
     // A Debug that fails has written what it could.
-    let _ = write!(text, "{value:?}");
+    let _ = if PRETTY.load(Ordering::Relaxed) {
+        write!(text, "{value:#?}")
+    } else {
+        write!(text, "{value:?}")
+    };
     show_as("application/vnd.rust-live.value", &text);
 }
 

@@ -85,8 +85,8 @@ pub struct Session {
     pub has_tokio: bool,
     /// What stands before all items, for the crates of the session.
     pub declarations: String,
-    /// How values are shown where they have no way of their own: as in `{:#?}`.
-    pub format: Option<String>,
+    /// Values that have no way of their own are shown as by `{:#?}`.
+    pub is_pretty: bool,
 }
 
 /// The program of a cell.
@@ -325,7 +325,11 @@ impl Program {
         };
         let show = (!choices.closes_by_statement).then_some((
             "match &(",
-            ") { __rust_live_value => { use ::rust_live::ByDebug as _; (*__rust_live_value).evcxr_display(); } }",
+            if session.is_pretty {
+                ") { __rust_live_value => { let _pretty = ::rust_live::Pretty::begin(); use ::rust_live::ByDebug as _; (*__rust_live_value).evcxr_display(); } }"
+            } else {
+                ") { __rust_live_value => { use ::rust_live::ByDebug as _; (*__rust_live_value).evcxr_display(); } }"
+            },
         ));
         let (statements, edits) = cell.statements(show, &leave);
 
