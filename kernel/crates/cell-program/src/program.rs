@@ -89,6 +89,8 @@ pub struct Session {
     pub has_tokio: bool,
     /// What stands before all items, for the crates of the session.
     pub declarations: String,
+    /// Whether `declarations` hold a trait with methods `evcxr_display` for some types.
+    pub has_shows: bool,
     /// Whether values are shown over several lines, as by `{:#?}`.
     pub is_pretty: bool,
 }
@@ -340,9 +342,6 @@ impl Program {
 
         let mut prefix = format!("#![allow({ALLOWED})] {attributes} {}{heads}{lints}{of_body}fn __rust_live_body() -> ::rust_live::Ended {{ ", session.declarations);
         let allowed = if lints.is_empty() { "" } else { "#[allow(warnings, unsafe_code, unused_results)] " };
-        if session.is_pretty {
-            prefix.push_str("::rust_live::set_pretty(true); ");
-        }
         for name in &loaded {
             let is_mut = self.variables.get(*name).is_some_and(|variable| variable.is_mut);
             let word = if is_mut { "mut " } else { "" };
@@ -389,9 +388,16 @@ impl Program {
             let names = names.join(" ");
             format!("{{ {} ::rust_live::left_early({names:?}); return {ok} }}", kept.join(" "))
         };
+        let pretty = if session.is_pretty { "let _pretty = ::rust_live::Pretty::begin(); " } else { "" };
+        let shown = if session.has_shows {
+            "use ::rust_live::ByDebugAtLast as _; __rust_live_value"
+        } else {
+            "use ::rust_live::ByDebug as _; (*__rust_live_value)"
+        };
+        let shows = format!(") {{ __rust_live_value => {{ {pretty}{shown}.evcxr_display(); }} }}");
         let show = (!choices.closes_by_statement).then_some((
             "match &(",
-            ") { __rust_live_value => { use ::rust_live::ByDebug as _; (*__rust_live_value).evcxr_display(); } }",
+            &*shows,
         ));
         let (statements, edits) = cell.statements(show, &leave);
 
