@@ -20,7 +20,7 @@ use std::thread::Thread;
 
 pub use process::{check, interrupted, run as caught};
 pub use show::{ByDebug, Show, show_as};
-pub use variables::{Kept, is_kept, keep, left_early, take, type_of};
+pub use variables::{Gone, Kept, is_kept, keep, left_early, take, type_of};
 
 /// How a cell ended, as its function returns it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
