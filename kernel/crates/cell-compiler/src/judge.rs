@@ -108,6 +108,9 @@ fn about_variables(
                 return;
             }
             choices.callables.remove(name);
+            if is_nothing {
+                choices.undeclared.insert(name.clone());
+            }
             if is_borrowed {
                 notes.push(borrows(name));
             } else if number == "E0277" || refused {

@@ -162,7 +162,7 @@ cells! {
         "assert_eq!(format!(\"{G}{C}{}{}\", L[0], F(\"d\")), \"abcd\");";
     lints_of_a_cell_are_its_own: "fn earlier() { let unused = 4; }", "#![deny(warnings)]\n#![forbid(unsafe_code)]\nlet mut v = vec![5];\nfn later() {}", "#![deny(unused_results)]\nv.push(1);", "earlier(); later(); assert_eq!(v, [5, 1]);";
     an_attribute_leaves_out_the_end: "#[cfg(unix)] {\n    assert!(true);\n}\n#[cfg(windows)] {\n    nothing();\n}";
-    an_attribute_leaves_out_a_variable: "#[cfg(any())] let x = never();\n#[cfg(all())] let x = 4;\n#[cfg(any())] let y = 5;", "assert_eq!(x, 4);";
+    an_attribute_leaves_out_a_variable: "#[cfg(any())] let x = never();\n#[cfg(all())] let x = 4;\n#[cfg(any())] let y = 5;", "#[cfg(any())] let x = 5;", "assert_eq!(x, 4);";
     an_exported_macro: "#[macro_export]\nmacro_rules! count { () => { 0 }; ($h:tt $($t:tt)*) => { 1 + $crate::count!($($t)*) } }\nassert_eq!(count!(a b c), 3);", "assert_eq!(count!(a b), 2);";
     a_closure_borrows_what_ends: "let rows = [[\"a\"], [\"b\"]];\nlet one = rows.get(0).and_then(|row| row.get(0));\nassert_eq!(one, Some(&\"a\"));", "assert_eq!(rows[1], [\"b\"]);";
     a_variable_in_capitals: "let N = 3; let (A, b) = (1, 2);", "assert_eq!(N + A + b, 6);";
@@ -196,7 +196,7 @@ fn what_borrows_ends_with_its_cell() {
 
 #[test]
 fn an_older_variable_does_not_come_back_for_one_that_ends() {
-    for code in ["let x = x.iter();", "let x = |a: i32| move |b: i32| a + b + x.len() as i32;"] {
+    for code in ["let x = x.iter();", "let x = |a: i32| move |b: i32| a + b;"] {
         let mut notebook = Notebook::new();
         notebook.run("let x = vec![1];");
         let compiled = notebook.run(code);

@@ -58,6 +58,8 @@ struct Left {
 pub struct Choices {
     /// Variables that it declares and that end with it.
     pub dropped: BTreeSet<String>,
+    /// Those of them that it does not declare after all: an attribute has left them out.
+    pub undeclared: BTreeSet<String>,
     /// Variables of earlier cells that it moves.
     pub moved: BTreeSet<String>,
     /// Variables of earlier cells whose types cannot be named.
@@ -477,8 +479,9 @@ impl Program {
         let keep = |binding: &Binding| -> Option<String> {
             let name = &binding.name;
             if choices.dropped.contains(name) {
-                let is_renewed =
-                    loaded.contains(&name.as_str()) && !choices.by_macros.contains(name);
+                let is_renewed = self.variables.contains_key(name)
+                    && !choices.by_macros.contains(name)
+                    && !choices.undeclared.contains(name);
                 return is_renewed
                     .then(|| format!("{allowed}::rust_live::keep({name:?}, ::rust_live::Gone);"));
             }
