@@ -361,9 +361,8 @@ fn syntax_allows(name: &str) -> bool {
         "examples",
         "incremental",
     ];
-    !TAKEN.contains(&name)
-        && !ra_ap_syntax::SyntaxKind::from_keyword(name, ra_ap_syntax::Edition::Edition2024)
-            .is_some()
+    let edition = ra_ap_syntax::Edition::Edition2024;
+    !TAKEN.contains(&name) && ra_ap_syntax::SyntaxKind::from_keyword(name, edition).is_none()
 }
 
 /// A path from one folder to another.
