@@ -148,7 +148,8 @@ def plain(rust_live, tmp_path_factory, own_state):
         [rust_live, "install", "--prefix", prefix, "--name", "plain"], check=True, timeout=60
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("JUPYTER_PATH", str(prefix / "share/jupyter"))
+        before = [path] if (path := os.environ.get("JUPYTER_PATH")) else []
+        patch.setenv("JUPYTER_PATH", os.pathsep.join([str(prefix / "share/jupyter"), *before]))
         yield "plain"
 
 

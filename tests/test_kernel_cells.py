@@ -71,7 +71,7 @@ SHARED = {
     ],
     "an unclosed bracket": [("let open = vec![1, 2;", Error("cell")), ("1 + 2", Value("3"))],
     "characters of two columns": [
-        ('let crab = "🦀蟹"; let wide: u8 = crab;', Error("cell ", ":1:31", "mismatched types")),
+        ('let crab = "🦀蟹"; let wide: u8 = crab;', Error("cell ", ":1:33", "mismatched types")),
     ],
     # Variables.
     "patterns": [

@@ -27,19 +27,20 @@ pytestmark = pytest.mark.timeout(3600 if REPORT else 300)
 
 
 @pytest.fixture(scope="module")
-def cache(template, plain, tmp_path_factory):
-    """A cache of these kernels alone, that starts from the prepared library as any other does."""
+def cache(prepared, plain, tmp_path_factory):
+    """A cache of these kernels alone, that starts from the compiled crates as any other does."""
+    known = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rust-live"
     folder = tmp_path_factory.mktemp("cache")
-    own = folder / template.parent.parent.name
-    shutil.copytree(template.parent / ".cargo", own / template.parent.name / ".cargo")
+    own = folder / known.name
+    own.mkdir()
     # As it is, times included.
-    subprocess.run(["cp", "-a", template, own / template.parent.name], check=True)
+    subprocess.run(["cp", "-a", known / "store", own / "store"], check=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(folder))
-        # The first kernel of a cache adds what all of them share.
-        for name in (NAME, plain):
+        # The first kernel of a cache adds what all of them share, the first with the library its versions.
+        for name, code in ((plain, "1 + 1"), (NAME, USE.format(2))):
             with running(name) as kernel:
-                assert kernel.run("1 + 1", timeout=120).result == "2"
+                assert kernel.run(code, timeout=240).result == "2"
         yield own
     shutil.rmtree(folder)
 
@@ -70,13 +71,13 @@ def nothing_is_left(cache, plain):
     before = files(cache)
     yield
     # A directory of a kernel that was killed goes when another starts, but not in its first seconds.
-    for lock in cache.glob("*/sessions/*.lock"):
+    for lock in cache.glob("sessions/*.lock"):
         os.utime(lock, (time.time() - 60,) * 2)
     for name in (NAME, plain):
         with running(name) as kernel:
             kernel.client.kernel_info()
     assert files(cache) == before
-    assert not [session for session in cache.glob("*/sessions/*")]
+    assert not [session for session in cache.glob("sessions/*")]
     end = time.monotonic() + 10
     while left := processes(cache):
         assert time.monotonic() < end, left

@@ -25,6 +25,7 @@ def test_kernel_info(kernel):
     assert info["protocol_version"].startswith("5.")
     assert info["language_info"]["name"] == "rust"
     assert info["implementation"] == "rust-live"
+    assert info["supported_features"] == []
 
 
 def test_the_count_grows_by_what_is_stored(kernel):
@@ -113,6 +114,38 @@ def test_comms(kernel):
             break
     assert message["msg_type"] == "comm_close"
     assert message["content"]["comm_id"] == "a"
+    assert "none" in message["content"]["data"]["reason"]
+
+
+def test_subshells_are_refused_with_a_reason(kernel):
+    asked = kernel.request("create_subshell_request", {}, "control")
+    reply = kernel.client.get_control_msg(timeout=10)
+    assert reply["parent_header"]["msg_id"] == asked
+    assert reply["msg_type"] == "create_subshell_reply"
+    assert reply["content"]["status"] == "error"
+    assert "no subshells" in reply["content"]["evalue"]
+
+
+def test_questions_are_answered_while_a_cell_runs(kernel):
+    # Read what is needed for answers before the time counts.
+    kernel.reply(kernel.client.complete("String::fro"), timeout=60)
+    cell = kernel.send("std::thread::sleep(std::time::Duration::from_secs(5));")
+    while not (kernel.cells() and kernel.next("iopub", cell, 0.2)):
+        pass
+    time.sleep(0.5)
+    client = kernel.client
+    for ask in (
+        client.kernel_info,
+        lambda: client.is_complete("let x ="),
+        lambda: client.complete("String::fro"),
+        lambda: client.inspect("String::from", 9),
+        lambda: client.history(hist_access_type="tail", n=1),
+        client.comm_info,
+    ):
+        began = time.monotonic()
+        assert kernel.reply(ask())["status"] in ("ok", "incomplete")
+        assert time.monotonic() - began < 0.5
+    assert kernel.answer(cell).status == "ok"
 
 
 def test_input_is_asked_for_and_answered(kernel):
@@ -131,6 +164,23 @@ def test_input_is_asked_for_and_answered(kernel):
     assert kernel.answer(cell).text() == "hello Ada, 6 letters\n"
     silent = kernel.run('evcxr_input::get_string("again?").len()', allow_stdin=False)
     assert silent.result == "0", "where nobody can answer, the answer is empty"
+
+
+def test_standard_input_is_the_reader(kernel):
+    cell = kernel.send(
+        'print!("Your guess? ");\nlet mut guess = String::new();\n'
+        "std::io::stdin().read_line(&mut guess)?;\nlet guess: u32 = guess.trim().parse()?;",
+        allow_stdin=True,
+    )
+    asked = kernel.client.get_stdin_msg(timeout=30)
+    assert asked["content"]["password"] is False
+    kernel.client.input("42")
+    assert kernel.answer(cell).status == "ok"
+    assert kernel.run("guess + 1").result == "43"
+    silent = kernel.run(
+        "let mut line = String::new();\nstd::io::stdin().read_line(&mut line)?", allow_stdin=False
+    )
+    assert silent.result == "0", "where nobody can answer, a read ends at once"
 
 
 @pytest.mark.parametrize(

@@ -20,9 +20,9 @@ def kernel(own_state):
         yield kernel
 
 
-def interrupted_after(kernel, code, delay, timeout=60):
+def interrupted_after(kernel, code, delay, timeout=60, marked=False, **options):
     """Interrupts a cell so long after it began to run; gives the cell and how long it took."""
-    cell = kernel.send('println!("running");\n' + code)
+    cell = kernel.send(code if marked else 'println!("running");\n' + code, **options)
     pressed = None
 
     def press(message):
@@ -35,14 +35,52 @@ def interrupted_after(kernel, code, delay, timeout=60):
     return cell, time.monotonic() - pressed
 
 
-def test_code_that_does_not_listen_is_killed_and_the_next_cell_works(kernel):
-    kernel.run("let lost = 1;")
-    cell, took = interrupted_after(kernel, "loop { std::hint::black_box(0); }", 0.3)
-    assert cell.error["ename"] == "interrupted"
-    assert "all variables are gone" in "".join(cell.error["traceback"])
+# What a cell may be doing, and what it shows before: each ends by the first press.
+ENDLESS = {
+    "loop": "loop {}",
+    "loop with work": "loop { std::hint::black_box(0); }",
+    "for": "let mut x = 1u64; for i in 0..u64::MAX { x = x.wrapping_mul(i | 1); }; x",
+    "while in a function": "fn turn() { let mut n = 0u64; while std::hint::black_box(true) { n += 1; } }\nturn();",
+    "sleep": SLEEP.format(60_000),
+    "many sleeps": "loop { " + SLEEP.format(1) + " }",
+    "read_line": "std::io::stdin().read_line(&mut String::new())?;",
+    "output": 'let mut i = 0u64; loop { println!("{i}"); i += 1; }',
+    "output on standard error": 'loop { eprintln!("again"); }',
+    "a thread that sleeps": "std::thread::spawn(|| " + SLEEP.format(60_000)[:-1] + ").join().unwrap();",
+    "a thread that works": "std::thread::spawn(|| loop { std::hint::black_box(0); }).join().ok();",
+    "a program": 'std::process::Command::new("sleep").arg("60").status()?;',
+    "a future": "std::future::pending::<()>().await;",
+}
+
+
+@pytest.fixture(scope="module")
+def small(plain):
+    with running(plain) as kernel:
+        assert kernel.run("let kept = vec![1, 2, 3];").status == "ok"
+        yield kernel
+
+
+@pytest.mark.parametrize("name", ENDLESS)
+def test_the_first_press_ends_a_cell_and_keeps_variables(small, name):
+    cell, took = interrupted_after(small, ENDLESS[name], 0.3, allow_stdin=True)
+    assert cell.error["ename"] == "interrupted", cell.error
+    assert "are kept" in "".join(cell.error["traceback"])
     assert took < 2
-    assert kernel.run("1 + 1").result == "2"
-    assert kernel.run("lost").status == "error"
+    assert small.run("kept.len()").result == "3"
+
+
+def test_a_shell_command_ends_as_well(small):
+    cell, took = interrupted_after(small, "!echo running; sleep 60", 0.3, marked=True)
+    assert cell.error["ename"] == "interrupted" and took < 2
+    assert "compiled" not in "".join(cell.error["traceback"])
+    assert small.run("kept.len()").result == "3"
+
+
+def test_endless_output_is_not_gathered(small):
+    before = small.process.memory_info().rss
+    cell, took = interrupted_after(small, ENDLESS["output"], 1.0)
+    assert cell.error["ename"] == "interrupted" and took < 5
+    assert small.process.memory_info().rss - before < 200e6
 
 
 def test_code_that_listens_stops_and_keeps_its_variables(kernel):
@@ -57,22 +95,31 @@ def test_code_that_listens_stops_and_keeps_its_variables(kernel):
     assert int(kernel.run("count").result) > 10
 
 
-def test_a_second_interrupt_kills_code_that_never_returns(kernel):
-    cell = kernel.send(
-        'use googlenet_lib::prelude::*; interrupted(); println!("running"); ' + SLEEP.format(60_000)
+def test_a_second_interrupt_kills_what_does_not_end_and_the_reader_is_told_before(small):
+    small.run("fn stays() -> i32 { 3 }\nlet lost = 1;")
+    cell = small.send(
+        "let (sender, receiver) = std::sync::mpsc::channel::<i32>();\n"
+        'println!("running"); receiver.recv()?;'
     )
-    presses = []
+    presses, hints = [], []
 
     def press(message):
-        if not presses and "running" in str(message["content"].get("text")):
-            presses.append(kernel.interrupt())
-            time.sleep(0.5)
-            presses.append(kernel.interrupt())
+        text = str(message["content"].get("text"))
+        if "running" in text:
+            presses.append(small.interrupt())
+        if "interrupt it again" in text:
+            assert message["content"]["name"] == "stderr"
+            hints.append(time.monotonic())
+            presses.append(small.interrupt())
 
-    cell = kernel.answer(cell, 60, press)
+    cell = small.answer(cell, 60, press)
+    assert 1.5 < hints[0] - presses[0] < 4
     assert time.monotonic() - presses[1] < 2
+    assert cell.error["ename"] == "interrupted"
     assert "all variables are gone" in "".join(cell.error["traceback"])
-    assert kernel.run("3").result == "3"
+    assert small.run("stays()").result == "3"
+    assert small.run("lost").status == "error"
+    assert small.run("let kept = vec![1, 2, 3];").status == "ok"
 
 
 @pytest.mark.timeout(300)
@@ -96,8 +143,8 @@ def test_training_stops_within_a_step_and_goes_on(kernel):
     assert int(kernel.run("run.history().steps.len()").result) > before
 
 
-def test_an_interrupt_while_compiling_stops_the_compiler_and_keeps_everything(kernel):
-    kernel.run("let precious = 7;")
+def test_an_interrupt_while_compiling_stops_the_compiler_and_keeps_everything(small):
+    small.run("let precious = 7;")
     # A chain of types that takes the compiler very long.
     code = "fn slow() -> usize { let x = " + "vec![" * 6 + "0" + "]" * 6 + "; x.len() }\n"
     code += "\n".join(
@@ -107,38 +154,38 @@ def test_an_interrupt_while_compiling_stops_the_compiler_and_keeps_everything(ke
         for i in range(600)
     )
     code += "\nlet all: Vec<usize> = vec![" + ", ".join(f"f{i} as usize" for i in range(600)) + "];"
-    cell = kernel.send(code)
+    cell = small.send(code)
     compilers = []
     while not compilers:
-        compilers = [p for p in kernel.process.children(recursive=True) if p.name() == "rustc"]
+        compilers = [p for p in small.process.children(recursive=True) if p.name() == "rustc"]
         time.sleep(0.02)
     time.sleep(0.3)
-    pressed = kernel.interrupt()
-    cell = kernel.answer(cell, 60)
+    pressed = small.interrupt()
+    cell = small.answer(cell, 60)
     assert time.monotonic() - pressed < 2
     assert cell.error["ename"] == "interrupted", cell.error
     assert "everything is kept" in "".join(cell.error["traceback"])
     assert not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in compilers)
-    assert kernel.run("precious").result == "7"
+    assert small.run("precious").result == "7"
 
 
-def test_an_interrupt_of_nothing_does_nothing(kernel):
-    kernel.run("let here = 9;")
-    kernel.interrupt()
+def test_an_interrupt_of_nothing_does_nothing(small):
+    small.run("let here = 9;")
+    small.interrupt()
     time.sleep(0.3)
-    assert kernel.run("here").result == "9"
+    assert small.run("here").result == "9"
 
 
 @pytest.mark.parametrize("attempt", range(5))
-def test_an_interrupt_ends_the_wait_for_input_and_not_the_next_cell(kernel, attempt):
-    cell = kernel.send(
+def test_an_interrupt_ends_the_wait_for_input_and_not_the_next_cell(small, attempt):
+    cell = small.send(
         'println!("EVCXR_INPUT_REQUEST:name"); let mut line = String::new(); '
         "std::io::stdin().read_line(&mut line)?;",
         allow_stdin=True,
     )
-    kernel.client.get_stdin_msg(timeout=30)
-    pressed = kernel.interrupt()
-    assert kernel.answer(cell).error["ename"] == "interrupted"
+    small.client.get_stdin_msg(timeout=30)
+    pressed = small.interrupt()
+    assert small.answer(cell).error["ename"] == "interrupted"
     assert time.monotonic() - pressed < 2
     # At once: what the interrupt stops must not be the compiler of this one.
-    assert kernel.run(f"{attempt} + 4").result == str(attempt + 4)
+    assert small.run(f"{attempt} + 4").result == str(attempt + 4)

@@ -3,7 +3,7 @@
 //! What a notebook defines stands at the top level of the program, each thing as it was defined last; the
 //! statements of all cells stand in one function, in their order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
@@ -195,7 +195,7 @@ impl Project {
         let choices = Choices::default();
         let source = self.program.source(&cell, &Session::default(), &choices);
         self.program.define(&cell, &source, &choices);
-        let declared = cell.variables();
+        let declared = cell.variables(&BTreeSet::new());
         let declared: Vec<_> =
             declared.into_iter().map(|one| (one.name.clone(), String::new())).collect();
         self.program.leave(&cell, &choices, &declared);

@@ -182,7 +182,7 @@ fn run(connection_file: &Path, library: Option<PathBuf>) -> Result<()> {
 /// as they live: another program, in the place of this one, ends them all and removes it then.
 fn end(folder: &SessionFolder) -> Result<()> {
     use std::os::unix::process::CommandExt as _;
-    let program = std::env::current_exe()?;
+    let program = crate::home::this_program()?;
     let error = Command::new(&program).arg("remove-session").arg(folder.path()).exec();
     Err(error).with_context(|| format!("{} cannot be started again", program.display()))
 }

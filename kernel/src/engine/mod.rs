@@ -123,7 +123,7 @@ pub(crate) enum CellError {
     /// It does not compile.
     Compilation(Vec<Diagnostic>),
     /// A panic ended it; None where the hook could not tell which.
-    Panic(Option<Panic>),
+    Panic(Option<Box<Panic>>),
     /// An error that `?` returned ended it.
     Returned(String),
     /// It was interrupted where it was.

@@ -10,6 +10,15 @@ use anyhow::{Context as _, Result};
 pub(crate) use folder::{SessionFolder, remove_session};
 pub(crate) use toolchain::Toolchain;
 
+/// This program, to be started again: also where another version has taken its place meanwhile.
+///
+/// # Errors
+/// A system that does not say which one it is.
+pub(crate) fn this_program() -> std::io::Result<PathBuf> {
+    let running = PathBuf::from("/proc/self/exe");
+    if running.exists() { Ok(running) } else { std::env::current_exe() }
+}
+
 /// The directories of this kernel.
 #[derive(Debug, Clone)]
 pub(crate) struct Home {

@@ -176,7 +176,7 @@ impl Shell {
     fn reports_of(&self, outcome: &CellOutcome, interrupts: u32) -> Option<Vec<Report>> {
         let interrupted = |text| vec![Report::new("interrupted", text)];
         let reports = match &outcome.error {
-            Some(CellError::Panic(panic)) => vec![Report::panic(panic.as_ref(), &self.cells)],
+            Some(CellError::Panic(panic)) => vec![Report::panic(panic.as_deref(), &self.cells)],
             Some(CellError::Returned(error)) => vec![Report::new("error", error)],
             Some(CellError::Interrupted) => {
                 interrupted("stopped when asked to; all variables of earlier cells are kept")

@@ -39,6 +39,10 @@ const KNOWN: &[Known] = &[
         e.notices.say("crates are kept for all sessions by themselves: `rust-live store` says what is there");
         Ok(String::new())
     } },
+    Known { names: &["doc"], argument: "", help: "", run: |e, _| {
+        e.notices.say("with the cursor on a name, Shift-Tab shows its documentation");
+        Ok(String::new())
+    } },
     Known { names: &["efmt", "types", "linker", "load_config", "preserve_vars_on_panic", "allow_static_linking", "internal_debug", "quit"], argument: "", help: "", run: |e, _| {
         e.notices.say("this command of evcxr has no effect here");
         Ok(String::new())
@@ -165,7 +169,7 @@ fn environment(evaluator: &mut Evaluator, argument: &str) -> Result<String, Cell
 
 fn build_environment(evaluator: &mut Evaluator, argument: &str) -> Result<String, CellError> {
     let (name, value) = pair(argument)?;
-    evaluator.crates_mut().set_env(&name, &value);
+    evaluator.crates.own().set_env(&name, &value);
     evaluator.rustc.environment.push((name, value));
     Ok(String::new())
 }
@@ -189,7 +193,7 @@ fn edition(evaluator: &mut Evaluator, argument: &str) -> Result<String, CellErro
 
 fn offline(evaluator: &mut Evaluator, argument: &str) -> Result<String, CellError> {
     let offline = is_on(argument)?;
-    evaluator.crates_mut().offline(offline);
+    evaluator.crates.own().offline(offline);
     Ok(String::new())
 }
 
@@ -202,9 +206,9 @@ fn timing(evaluator: &mut Evaluator, argument: &str) -> Result<String, CellError
 
 fn format(evaluator: &mut Evaluator, argument: &str) -> Result<String, CellError> {
     match argument {
-        "" | "{:?}" => evaluator.format = None,
-        "{:#?}" | "{}" => evaluator.format = Some(argument.to_owned()),
-        _ => return Err(CellError::Other(format!("{argument} is none of {{:?}}, {{:#?}}, {{}}"))),
+        "" | "{:?}" => evaluator.is_pretty = false,
+        "{:#?}" => evaluator.is_pretty = true,
+        _ => return Err(CellError::Other(format!("{argument} is neither {{:?}} nor {{:#?}}"))),
     }
     Ok(String::new())
 }

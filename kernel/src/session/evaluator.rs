@@ -1,37 +1,33 @@
 //! Evaluates one cell after the other.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use cell_compiler::{Rustc, build_support, compile};
 use cell_process::Outcome;
 use cell_program::{Cell, Program};
-use cell_store::{Crates, Dependency, LINKER, Store};
+use cell_store::Dependency;
 use diagnose::Level;
 use serde_json::{Map, Value};
 
-use super::library::{self, Library};
+use super::crates::CratesOfSession;
+use super::library::Library;
 use super::notices::Notices;
 use super::process::{Report, Returned, Runner};
-use super::{Setup, Shared, commands, dependencies, lock, shell};
+use super::{Setup, Shared, commands, lock, messages, shell};
 use crate::engine::{
-    Ask, CellError, CellOutcome, Diagnostic, EngineRequest, Output, value_of,
+    Ask, CellError, CellOutcome, EngineRequest, Output, value_of,
 };
 use crate::home::Toolchain;
 
 /// A reader who has sent nothing for this long is taken to be reading.
 const READING: Duration = Duration::from_millis(700);
-
-/// For code of before 2025.
-const EDITION_HINT: &str =
-    "\x1b[1m= help\x1b[0m: this cell is written in an older edition of Rust: write `:edition 2021` in a cell above it";
 
 /// How much was made ready while the reader reads.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -54,15 +50,14 @@ pub(super) struct Evaluator {
     pub(super) program: Program,
     pub(super) rustc: Rustc,
     toolchain: Toolchain,
-    crates: CratesOfSession,
+    pub(super) crates: CratesOfSession,
     runner: Option<Runner>,
-    library: Option<Library>,
     /// Where relative paths begin: the notebook's folder, in which Jupyter starts kernels.
     pub(super) folder: PathBuf,
     /// Variables of the environment of cells.
     pub(super) environment: Vec<(String, String)>,
-    /// How values are shown that have no way of their own.
-    pub(super) format: Option<String>,
+    /// Whether values are shown over several lines.
+    pub(super) is_pretty: bool,
     /// Whether each cell says how long it took.
     pub(super) shows_times: bool,
     /// The numbers of the last errors of the compiler.
@@ -71,24 +66,12 @@ pub(super) struct Evaluator {
     last_number: usize,
 }
 
-/// The crates: those that cells have named, and those that the notebook will name.
-struct CratesOfSession {
-    crates: Crates,
-    /// By its name in Cargo.toml, what a cell has asked for.
-    named: BTreeMap<String, Dependency>,
-    /// What the notebook names is made ready here.
-    ahead: Option<JoinHandle<(Crates, Vec<Dependency>)>>,
-    /// What was made ready, and no cell has named yet.
-    ready: Vec<Dependency>,
-}
-
 impl Evaluator {
     pub(super) fn new(setup: Setup, shared: Arc<Shared>, output: Output) -> Result<Evaluator> {
         let toolchain = Toolchain::find(None)?;
         let support = support(&toolchain, &setup)?;
         let folder = std::env::current_dir().context("this folder is not there any more")?;
         let notices = Notices::new(Arc::clone(&shared), Arc::clone(&output));
-        let library = setup.library.as_deref().map(Library::of);
         let rustc = Rustc {
             program: toolchain.rustc.clone(),
             folder: setup.folder.path().to_owned(),
@@ -98,20 +81,10 @@ impl Evaluator {
             crates: Vec::new(),
             environment: Vec::new(),
         };
-        let linker = setup.folder.path().join(LINKER);
-        std::os::unix::fs::symlink(std::env::current_exe()?, &linker)
-            .with_context(|| format!("{} cannot be made", linker.display()))?;
-        let store = Store::open(&setup.home.cache);
-        let mut crates = Crates::new(store, setup.folder.path(), &folder, linker);
-        crates.lock_file(library::lock_of_notebook());
-        *lock(&shared.crates) = Some(crates.interrupter());
+        let library = setup.library.as_deref().map(Library::of);
+        let crates = CratesOfSession::new(&setup, &folder, library, &shared, &notices)?;
         let mut evaluator = Evaluator {
-            crates: CratesOfSession {
-                crates,
-                named: BTreeMap::new(),
-                ahead: None,
-                ready: Vec::new(),
-            },
+            crates,
             setup,
             shared,
             output,
@@ -120,64 +93,16 @@ impl Evaluator {
             rustc,
             toolchain,
             runner: None,
-            library,
             folder,
             environment: Vec::new(),
-            format: None,
+            is_pretty: false,
             shows_times: false,
             last_errors: BTreeSet::new(),
             hidden: 0,
             last_number: 0,
         };
-        evaluator.read_ahead();
         evaluator.runner = Some(evaluator.started()?);
         Ok(evaluator)
-    }
-
-    /// Begins to make ready what the notebook names.
-    fn read_ahead(&mut self) {
-        let cells = library::cells_of_notebook();
-        let mut wanted: Vec<Dependency> = Vec::new();
-        let mut add = |found: Vec<Dependency>| {
-            for one in found {
-                wanted.retain(|before| before.name != one.name);
-                wanted.push(one);
-            }
-        };
-        for cell in &cells {
-            for command in Program::default().parse(1, cell, &self.folder).commands {
-                if command.name == "dep"
-                    && let Ok((found, _)) = dependencies::parse(&command.argument, &self.folder)
-                {
-                    add(found);
-                }
-            }
-            if let Some(library) = self.library.as_ref().filter(|library| library.is_named_in(cell))
-                && let Ok(found) =
-                    dependencies::local(&library.folder.to_string_lossy(), &self.folder)
-            {
-                add(vec![found]);
-            }
-        }
-        if wanted.is_empty() {
-            return;
-        }
-        let linker = self.setup.folder.path().join(LINKER);
-        let store = Store::open(&self.setup.home.cache);
-        let mut crates = Crates::new(store, self.setup.folder.path(), &self.folder, linker);
-        crates.lock_file(library::lock_of_notebook());
-        *lock(&self.shared.crates) = Some(crates.interrupter());
-        let notices = self.notices.clone();
-        let ahead = std::thread::Builder::new().name("crates".into()).spawn(move || {
-            let added = crates.add(&wanted, &|line| notices.pass(line));
-            if let Err(error) = added {
-                // The cell that names it will say so.
-                log::info!("what the notebook names cannot be made ready: {error}");
-                wanted.clear();
-            }
-            (crates, wanted)
-        });
-        self.crates.ahead = ahead.ok();
     }
 
     /// Answers requests as they come and, while there are none, makes ready what the first cells need.
@@ -217,12 +142,12 @@ impl Evaluator {
     /// Runs a cell of nothing, so that compiler and libraries are in memory: first by itself, then with the
     /// crates of the notebook once they are ready.
     fn warm_up(&mut self, warm: Warm) -> Warm {
-        let next = match (warm, &self.crates.ahead) {
+        let next = match (warm, self.crates.is_ahead_ready()) {
             (Warm::Nothing, _) => Warm::Compiler,
             (_, None) => return Warm::All,
-            (_, Some(ahead)) if !ahead.is_finished() => return warm,
-            _ => {
-                if let Err(error) = self.take_what_is_ready() {
+            (_, Some(false)) => return warm,
+            (_, Some(true)) => {
+                if let Err(error) = self.crates.take_what_is_ready() {
                     log::warn!("while warming up: {error:?}");
                 }
                 Warm::All
@@ -296,38 +221,28 @@ impl Evaluator {
         cell: &Cell,
         input: &dyn Fn(&str, bool) -> Option<String>,
     ) -> Result<(), CellError> {
-        self.add_what_is_named(cell)?;
+        self.add(self.crates.named_in(cell)?)?;
         if !cell.has_anything() {
             return Ok(());
         }
         let fault = |error: anyhow::Error| CellError::Other(format!("{error:#}"));
         if cell.has_future() {
-            self.add_tokio().map_err(fault)?;
+            self.add(self.crates.tokio())?;
         }
-        let linked = self.crates.crates.linked();
-        let direct = |name: &str| linked.externs.iter().any(|(known, _)| known == name);
         let session = cell_program::Session {
-            has_tokio: direct("tokio"),
-            declarations: linked.declarations(),
-            format: self.format.clone(),
+            has_tokio: self.crates.is_direct("tokio"),
+            declarations: self.crates.declarations(),
+            is_pretty: self.is_pretty,
         };
-        self.rustc.crates = linked.rustc_arguments();
+        self.rustc.crates = self.crates.arguments();
         let compiled = match compile(&self.rustc, &self.program, cell, &session) {
             Ok(Ok(compiled)) => compiled,
             Ok(Err(refused)) => {
-                let found = self.diagnostics(cell, &refused.source, &refused.messages);
-                let mut error = self.refusal(found, cell);
-                if let CellError::Compilation(errors) = &mut error
-                    && self.fits_an_older_edition(cell, &session, &refused.messages)
-                    && let Some(last) = errors.last_mut()
-                {
-                    last.rendered.push(EDITION_HINT.to_owned());
-                }
-                return Err(error);
+                return Err(self.refusal(cell, &session, &refused));
             }
             Err(error) => return Err(fault(error)),
         };
-        let warnings = self.diagnostics(cell, &compiled.source, &compiled.messages);
+        let warnings = messages::of(&self.program, cell, &compiled.source, &compiled.messages);
         for warning in warnings.iter().filter(|found| found.level == Level::Warning) {
             self.notices.coloured(&warning.rendered);
         }
@@ -383,77 +298,36 @@ impl Evaluator {
             Outcome::Done => Ok(()),
             Outcome::Failed => Err(CellError::Returned(error.unwrap_or_default())),
             Outcome::Panicked => {
-                Err(CellError::Panic(panic.map(|panic| lock(&self.shared.places).panic(panic))))
+                let placed = |panic| Box::new(lock(&self.shared.places).panic(panic));
+                Err(CellError::Panic(panic.map(placed)))
             },
             Outcome::Interrupted => Err(CellError::Interrupted),
             Outcome::NotRun(why) => Err(CellError::Other(why)),
         }
     }
 
-    /// What the compiler has said about a cell.
-    fn diagnostics(
-        &self,
-        cell: &Cell,
-        source: &cell_program::Source,
-        messages: &str,
-    ) -> Vec<diagnose::Diagnostic> {
-        let edits = |edits: &[cell_program::Edit]| -> Vec<diagnose::Edit> {
-            let mut all: Vec<_> = edits
-                .iter()
-                .map(|edit| diagnose::Edit { range: edit.range.clone(), len: edit.text.len() })
-                .collect();
-            all.sort_by_key(|edit| (edit.range.start, edit.range.end));
-            all
-        };
-        let of_root = edits(&source.edits);
-        let of_files: Vec<_> = source.files.iter().map(|file| edits(&file.edits)).collect();
-        let mut files = vec![diagnose::Source {
-            name: &source.name,
-            cell: cell.number,
-            text: &cell.text,
-            prefix: source.prefix,
-            edits: &of_root,
-        }];
-        for (file, edits) in source.files.iter().zip(&of_files) {
-            let text = if file.cell == cell.number {
-                Some(cell.text.as_str())
-            } else {
-                self.program.cell_text(file.cell)
-            };
-            files.extend(text.map(|text| diagnose::Source {
-                name: &file.path,
-                cell: file.cell,
-                text,
-                prefix: 0,
-                edits,
-            }));
-        }
-        let mut variables: Vec<&str> =
-            self.program.variables().keys().map(String::as_str).collect();
-        variables.extend(cell.bindings.iter().map(|binding| binding.name.as_str()));
-        let sources =
-            diagnose::Sources { cell: cell.number, files: &files, variables: &variables };
-        diagnose::read(messages, &sources)
-    }
-
     /// What is wrong with a cell, as its reader sees it.
-    fn refusal(&mut self, found: Vec<diagnose::Diagnostic>, cell: &Cell) -> CellError {
-        self.last_errors.clear();
-        let mut errors = Vec::new();
-        for found in found {
-            if found.level == Level::Warning {
-                self.notices.coloured(&found.rendered);
-                continue;
+    fn refusal(
+        &mut self,
+        cell: &Cell,
+        session: &cell_program::Session,
+        refused: &cell_compiler::Refused,
+    ) -> CellError {
+        let found = messages::of(&self.program, cell, &refused.source, &refused.messages);
+        let (warnings, errors): (Vec<_>, Vec<_>) =
+            found.into_iter().partition(|found| found.level == Level::Warning);
+        for warning in warnings {
+            self.notices.coloured(&warning.rendered);
+        }
+        self.last_errors = errors.iter().filter_map(|found| found.code.clone()).collect();
+        let mut errors = messages::with_what_was_lost(errors, &self.program);
+        if messages::is_of_an_older_edition(&refused.messages) && self.rustc.edition == "2024" {
+            let older = Rustc { edition: "2021".into(), ..self.rustc.clone() };
+            if matches!(compile(&older, &self.program, cell, session), Ok(Ok(_)))
+                && let Some(last) = errors.last_mut()
+            {
+                last.rendered.push(messages::OLDER_EDITION.to_owned());
             }
-            self.last_errors.extend(found.code.clone());
-            let mut rendered = found.rendered;
-            for name in &found.names {
-                let unknown = matches!(found.code.as_deref(), Some("E0425" | "E0423" | "E0424"));
-                if let Some(lost) = self.program.lost(name).filter(|_| unknown) {
-                    rendered.push(format!("\x1b[1m= note\x1b[0m: `{name}` {}", lost.reason));
-                }
-            }
-            errors.push(Diagnostic { message: found.message, rendered });
         }
         if errors.is_empty() {
             let text = format!("cell {} does not compile, and rustc does not say why", cell.number);
@@ -462,19 +336,13 @@ impl Evaluator {
         CellError::Compilation(errors)
     }
 
-    /// Whether a cell was written for an edition before that of 2024.
-    fn fits_an_older_edition(
-        &self,
-        cell: &Cell,
-        session: &cell_program::Session,
-        messages: &str,
-    ) -> bool {
-        let signs = ["2024", "reserved keyword", "must be unsafe", "unsafe attribute", "be `unsafe`"];
-        if self.rustc.edition != "2024" || !signs.iter().any(|sign| messages.contains(sign)) {
-            return false;
+    /// Makes crates known to the cells, from this one on.
+    pub(super) fn add(&mut self, wanted: Vec<Dependency>) -> Result<(), CellError> {
+        let changed = self.crates.add(wanted)?;
+        for (name, package) in self.program.lose_types_of(&changed, self.last_number) {
+            self.notices.say(&format!("`{name}` is gone: the crate {package} is another one now"));
         }
-        let older = Rustc { edition: "2021".into(), ..self.rustc.clone() };
-        matches!(compile(&older, &self.program, cell, session), Ok(Ok(_)))
+        Ok(())
     }
 
     fn started(&self) -> Result<Runner> {
@@ -494,7 +362,7 @@ impl Evaluator {
         self.rustc.support = support(&toolchain, &self.setup)?;
         self.rustc.program.clone_from(&toolchain.rustc);
         self.toolchain = toolchain;
-        self.crates.crates.set_env("RUSTUP_TOOLCHAIN", name);
+        self.crates.own().set_env("RUSTUP_TOOLCHAIN", name);
         self.restart()
     }
 
@@ -513,99 +381,11 @@ impl Evaluator {
     pub(super) fn clear(&mut self) -> Result<()> {
         self.restart()?;
         self.program = Program::default();
-        self.crates.named.clear();
-        self.crates.crates.forget()?;
-        Ok(())
+        self.crates.forget()
     }
 
     pub(super) fn run_shell(&mut self, command: &str) -> Result<Option<String>> {
         shell::run(command, &self.environment, &self.shared, &self.output)
-    }
-
-    /// The crates of the session, as they are named in Cargo.toml.
-    pub(super) fn named_crates(&self) -> impl Iterator<Item = &Dependency> {
-        self.crates.named.values()
-    }
-
-    pub(super) fn crates_mut(&mut self) -> &mut Crates {
-        &mut self.crates.crates
-    }
-
-    /// Adds the library, and crates of `extern crate`, where a cell names them.
-    fn add_what_is_named(&mut self, cell: &Cell) -> Result<(), CellError> {
-        let mut wanted = Vec::new();
-        if let Some(library) = &self.library
-            && library.is_named_in(&cell.text)
-            && !self.crates.named.contains_key(&library.package)
-        {
-            let found = dependencies::local(&library.folder.to_string_lossy(), &self.folder);
-            wanted.push(found.map_err(|error| CellError::Other(format!("{error:#}")))?);
-        }
-        for name in cell.extern_crates() {
-            let is_known = self.crates.named.keys().any(|known| known.replace('-', "_") == name);
-            if !is_known && !matches!(name.as_str(), "std" | "core" | "alloc" | "proc_macro" | "test" | "self") {
-                wanted.push(Dependency::version(&name, "*"));
-            }
-        }
-        self.add(wanted)
-    }
-
-    fn add_tokio(&mut self) -> Result<()> {
-        let linked = self.crates.crates.linked();
-        let is_named = self.crates.named.contains_key("tokio");
-        let Some(package) = linked.package("tokio").filter(|_| !is_named) else { return Ok(()) };
-        let spec = toml::Table::from_iter([
-            ("version".to_owned(), toml::Value::from(format!("={}", package.version))),
-            ("features".to_owned(), vec!["rt-multi-thread", "time", "net", "io-util"].into()),
-        ]);
-        let tokio = Dependency { name: "tokio".into(), spec: spec.into() };
-        self.add(vec![tokio]).map_err(|error| match error {
-            CellError::Other(text) => anyhow::anyhow!(text),
-            _ => anyhow::anyhow!("tokio cannot be added"),
-        })
-    }
-
-    /// Waits for the crates that the notebook names.
-    fn take_what_is_ready(&mut self) -> Result<(), CellError> {
-        let Some(ahead) = self.crates.ahead.take() else { return Ok(()) };
-        let (crates, ready) = ahead
-            .join()
-            .map_err(|_| CellError::Other("the thread that makes crates ready has ended".into()))?;
-        if !ready.is_empty() {
-            (self.crates.crates, self.crates.ready) = (crates, ready);
-        }
-        *lock(&self.shared.crates) = Some(self.crates.crates.interrupter());
-        Ok(())
-    }
-
-    /// Makes crates known to the cells, from this one on.
-    pub(super) fn add(&mut self, wanted: Vec<Dependency>) -> Result<(), CellError> {
-        if wanted.is_empty() {
-            return Ok(());
-        }
-        self.take_what_is_ready()?;
-        let missing: Vec<_> = wanted
-            .iter()
-            .filter(|one| !self.crates.ready.contains(one))
-            .cloned()
-            .collect();
-        if !missing.is_empty() {
-            let notices = self.notices.clone();
-            let added = self.crates.crates.add(&missing, &|line| notices.pass(line));
-            let added = added.map_err(|error| CellError::Other(error.to_string()))?;
-            let gone = self.program.lose_types_of(&added.changed, self.last_number);
-            for (name, package) in gone {
-                self.notices.say(&format!("`{name}` is gone: the crate {package} is another one now"));
-            }
-        }
-        self.crates.ready.retain(|one| !wanted.iter().any(|wanted| wanted.name == one.name));
-        for one in wanted {
-            self.crates.named.insert(one.name.clone(), one);
-        }
-        if let Some(why) = &self.crates.crates.linked().not_prelinked {
-            self.notices.say(&format!("cells are linked with each crate by itself: {why}"));
-        }
-        Ok(())
     }
 }
 

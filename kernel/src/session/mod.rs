@@ -1,9 +1,11 @@
 //! A session: cells are compiled and run on a thread of its own, questions about them answered on another.
 
 mod commands;
+mod crates;
 mod dependencies;
 mod evaluator;
 pub(crate) mod library;
+mod messages;
 mod notices;
 mod places;
 mod process;

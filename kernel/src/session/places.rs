@@ -35,7 +35,22 @@ impl Places {
                 Some(self.place(parts.next()?.to_owned(), line, column))
             }),
             message,
-            backtrace,
+            backtrace: backtrace.map(|text| {
+                let lines = text.lines().map(|line| self.line(line));
+                lines.map(|line| line + "\n").collect()
+            }),
+        }
+    }
+
+    /// A line of a backtrace.
+    fn line(&self, line: &str) -> String {
+        let Some((before, place)) = line.split_once("at cell ") else { return line.to_owned() };
+        let mut numbers = place.splitn(3, ':').map(str::parse::<usize>);
+        match (numbers.next(), numbers.next(), numbers.next()) {
+            (Some(Ok(cell)), Some(Ok(line)), Some(Ok(column))) => {
+                format!("{before}at {}", self.place(format!("cell {cell}"), line, column))
+            }
+            _ => line.to_owned(),
         }
     }
 

@@ -90,7 +90,7 @@ impl Runner {
         shared: &Arc<Shared>,
         output: &Output,
     ) -> Result<Runner> {
-        let mut command = Command::new(std::env::current_exe()?);
+        let mut command = Command::new(crate::home::this_program()?);
         let path = std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
         let folders = [toolchain.libraries.clone()];
         let folders = folders.into_iter().chain(std::env::split_paths(&path));

@@ -16,7 +16,10 @@ pub(super) fn run(
     shared: &Shared,
     output: &Output,
 ) -> Result<Option<String>> {
-    let mut child = Command::new("sh")
+    let mut shell = Command::new("sh");
+    // SAFETY: between fork and exec it makes one call to the system, and nothing else.
+    unsafe { shell.pre_exec(listen_to_interrupts) };
+    let mut child = shell
         .args(["-c", command])
         .envs(environment.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
@@ -41,6 +44,13 @@ pub(super) fn run(
         (Some(code), _) => Some(format!("the command ended with exit code {code}")),
         (_, signal) => Some(format!("the command was ended by signal {}", signal.unwrap_or(0))),
     })
+}
+
+/// The kernel ignores Ctrl-C, and programs inherit that.
+fn listen_to_interrupts() -> std::io::Result<()> {
+    // SAFETY: a call to the system; no handler is set.
+    unsafe { libc::signal(libc::SIGINT, libc::SIG_DFL) };
+    Ok(())
 }
 
 fn pass(pipe: Option<impl Read>, show: &dyn Fn(Vec<u8>) -> bool) {

@@ -45,7 +45,7 @@ pub(super) fn explain(evaluator: &Evaluator) -> Result<String, CellError> {
 
 /// The crates that were added.
 pub(super) fn crates(evaluator: &Evaluator) -> String {
-    let lines = evaluator.named_crates().map(|one| format!("{} = {}", one.name, one.spec));
+    let lines = evaluator.crates.named().map(|one| format!("{} = {}", one.name, one.spec));
     lines.collect::<Vec<_>>().join("\n")
 }
 
@@ -65,7 +65,7 @@ pub(super) fn lock_versions(evaluator: &mut Evaluator) -> Result<String, CellErr
         ));
     };
     let path = std::path::PathBuf::from(notebook).with_extension("lock");
-    let written = evaluator.crates_mut().write_lock_file(&path);
+    let written = evaluator.crates.own().write_lock_file(&path);
     written.map_err(|error| CellError::Other(error.to_string()))?;
     Ok(format!("{} names the versions from now on", path.display()))
 }

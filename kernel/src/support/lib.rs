@@ -5,6 +5,7 @@
 
 mod process;
 mod show;
+mod table;
 mod variables;
 
 use std::any::Any;
@@ -19,19 +20,12 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 
 pub use process::{check, interrupted, run as caught};
-pub use show::{ByDebug, Show, show_as};
-pub use variables::{Kept, keep, left_early, take, type_of};
+pub use show::{ByDebug, Show, set_pretty, show_as, show_png};
+pub use variables::{Kept, is_kept, keep, left_early, take, type_of};
 
 /// How a cell ended, as its function returns it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ended(u8);
-
-impl Ended {
-    /// Whether anything but its own end ended it.
-    pub fn failed(self) -> bool {
-        self.0 != process::DONE
-    }
-}
 
 /// What a cell's code returns.
 pub trait Outcome {

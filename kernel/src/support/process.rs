@@ -7,8 +7,8 @@ use std::any::Any;
 use std::cell::Cell;
 use std::io::{Read as _, Write as _};
 use std::panic::{AssertUnwindSafe, PanicHookInfo};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::OnceLock;
 
 /// What a cell's function returns where it ended well.
 pub const DONE: u8 = 0;
@@ -26,13 +26,6 @@ type Concerns = extern "C" fn() -> bool;
 static FLAG: AtomicBool = AtomicBool::new(false);
 /// Whether an interrupt is meant for the calling thread.
 static CONCERNS: OnceLock<Concerns> = OnceLock::new();
-/// The function of the cell that is running: backtraces end there.
-static SYMBOL: Mutex<String> = Mutex::new(String::new());
-
-/// How many panics of the running cell were followed to the cell's own line.
-static WALKED: AtomicU32 = AtomicU32::new(0);
-/// A cell may catch thousands of panics, and a walk takes milliseconds.
-const WALKS: u32 = 16;
 
 thread_local! {
     static RUNS_CELLS: Cell<bool> = const { Cell::new(false) };
@@ -90,9 +83,8 @@ pub fn run(cell: impl FnOnce() -> bool) -> u8 {
 
 /// Makes the calling thread the one that runs cells, and sets the panic hook. A panic goes to `report`,
 /// since only the kernel knows where in the reader's text it is, and whether it ends the cell: the thread,
-/// whether it runs cells, file, line, column, message, the cell's call that led to it, and perhaps a
-/// backtrace, each behind its length (four bytes, little endian). `concerns` says whether an interrupt of
-/// the running cell is meant for the thread that calls it.
+/// whether it runs cells, file, line, column and message, each behind its length (four bytes, little
+/// endian). `concerns` says whether an interrupt of the running cell is meant for the thread that calls it.
 #[unsafe(no_mangle)]
 pub extern "C" fn live_install(report: Report, concerns: Concerns) {
     let _ = CONCERNS.set(concerns);
@@ -101,19 +93,6 @@ pub extern "C" fn live_install(report: Report, concerns: Concerns) {
         let text = described(panic);
         report(text.as_ptr(), text.len());
     }));
-}
-
-/// A cell begins; the name of its function.
-///
-/// # Safety
-/// `symbol` must point to `length` bytes of text.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn live_begin(symbol: *const u8, length: usize) {
-    // SAFETY: the caller says so.
-    let symbol = unsafe { std::slice::from_raw_parts(symbol, length) };
-    *SYMBOL.lock().unwrap_or_else(PoisonError::into_inner) =
-        String::from_utf8_lossy(symbol).into_owned();
-    WALKED.store(0, Ordering::Relaxed);
 }
 
 /// Writes what `print!` has held back for want of a newline.
@@ -140,102 +119,15 @@ fn described(panic: &PanicHookInfo<'_>) -> Vec<u8> {
     let thread = std::thread::current();
     let (file, line, column) =
         panic.location().map_or(("", 0, 0), |place| (place.file(), place.line(), place.column()));
-    let wished =
-        std::env::var_os("RUST_BACKTRACE").is_some_and(|value| !value.is_empty() && value != "0");
-    // In a crate or the standard library: the reader looks for the line that called it.
-    let is_far = !is_of_cell(file) && WALKED.fetch_add(1, Ordering::Relaxed) < WALKS;
-    let backtrace =
-        (wished || is_far).then(|| std::backtrace::Backtrace::force_capture().to_string());
-    let called_at = backtrace.as_deref().filter(|_| is_far).and_then(place_in_cell);
-    let backtrace = backtrace.as_deref().filter(|_| wished).map(of_the_cell);
     let (line, column) = (line.to_string(), column.to_string());
     let message = panic.payload_as_str().unwrap_or("a value that is no text");
     // The one that runs cells was started by another standard library.
     let (is_on_cells, unnamed) = if RUNS_CELLS.get() { ("1", "main") } else { ("0", "<unnamed>") };
     let name = thread.name().unwrap_or(unnamed);
-    let called_at = called_at.unwrap_or_default();
-    let fields = [name, is_on_cells, file, &line, &column, message, &called_at];
     let mut bytes = Vec::new();
-    for field in fields.into_iter().chain(backtrace.as_deref()) {
+    for field in [name, is_on_cells, file, &line, &column, message] {
         bytes.extend_from_slice(&(field.len() as u32).to_le_bytes());
         bytes.extend_from_slice(field.as_bytes());
     }
     bytes
-}
-
-/// Whether this is the file of a cell: `cell 7`, in whichever folder.
-fn is_of_cell(file: &str) -> bool {
-    let name = file.rsplit('/').next().unwrap_or_default();
-    name.strip_prefix("cell ")
-        .is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
-}
-
-/// The innermost call in a cell: its file without folders, line and column.
-fn place_in_cell(backtrace: &str) -> Option<String> {
-    let places = backtrace.lines().filter_map(|line| line.trim_start().strip_prefix("at "));
-    places
-        .filter(|place| {
-            let file = place.rsplitn(3, ':').nth(2).unwrap_or_default();
-            is_of_cell(file)
-        })
-        .map(|place| place.rsplit('/').next().unwrap_or_default().to_owned())
-        .next()
-}
-
-/// A backtrace without the frames of the panic itself and those below the cell's function.
-fn of_the_cell(backtrace: &str) -> String {
-    const PANIC: [&str; 6] = [
-        "std::panicking::",
-        "core::panicking::",
-        "core::option::",
-        "core::result::unwrap_failed",
-        "core::slice::index::",
-        "core::str::slice_error_fail",
-    ];
-    const RUN: [&str; 6] = [
-        "std::panic::catch_unwind",
-        "std::panicking::",
-        "<core::panic::unwind_safe::AssertUnwindSafe<",
-        "core::ops::function::FnOnce::call_once",
-        "__rust_try",
-        "rust_live::",
-    ];
-    let mut frames: Vec<(String, Vec<&str>)> = Vec::new();
-    for line in backtrace.lines() {
-        let numbered = line.trim_start().split_once(": ");
-        match numbered.filter(|(number, _)| number.bytes().all(|byte| byte.is_ascii_digit())) {
-            Some((_, name)) => frames.push((name.to_owned(), Vec::new())),
-            None => {
-                if let Some((_, places)) = frames.last_mut() {
-                    places.push(line);
-                }
-            }
-        }
-    }
-    let is = |frame: &(String, Vec<&str>), names: &[&str]| {
-        names.iter().any(|name| frame.0.starts_with(name))
-    };
-    let of_panic =
-        |frame: &(String, Vec<&str>)| is(frame, &PANIC) || frame.0.ends_with("rust_begin_unwind");
-    let first = frames
-        .iter()
-        .position(|(name, _)| name.contains("__rust_end_short_backtrace"))
-        .map_or(0, |at| at + 1);
-    let first = frames[first..]
-        .iter()
-        .position(|frame| !of_panic(frame))
-        .map_or(frames.len(), |more| first + more);
-    let symbol = SYMBOL.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    let mut last = frames.iter().position(|(name, _)| *name == symbol).unwrap_or(frames.len());
-    while last > first && is(&frames[last - 1], &RUN) {
-        last -= 1;
-    }
-    let mut text = String::new();
-    for (number, (name, places)) in frames[first..last.max(first)].iter().enumerate() {
-        text += &format!("{number:4}: {name}\n");
-        for place in places {
-            text += &format!("{place}\n");
-        }
-    }
-    text
 }

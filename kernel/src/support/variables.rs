@@ -77,6 +77,11 @@ fn taken(name: &str) -> *mut u8 {
     std::mem::ManuallyDrop::new(slot).value
 }
 
+/// Whether there is a variable of this name: a cell may have kept a new one where it has taken another.
+pub fn is_kept(name: &str) -> bool {
+    slots().as_ref().is_some_and(|slots| slots.contains_key(name))
+}
+
 /// A `return` ends a cell that keeps only these of its variables.
 pub fn left_early(names: &str) {
     crate::show_as("application/vnd.rust-live.kept", names);

@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::Result;
-use cell_program::types::{self, Shape};
+use cell_program::types::{self, Callable, Shape};
 use cell_program::{Cell, Choices, Program, Session, Source};
 
 pub use message::{Message, Span};
@@ -65,11 +65,21 @@ pub fn compile(rustc: &Rustc, program: &Program, cell: &Cell, session: &Session)
         if !output.succeeded {
             let messages = message::read(&output.messages);
             let before = choices.clone();
+            let said = notes.len();
             let mut judged = judge::judge(&messages, program, cell, &source, &mut choices);
             notes.append(&mut judged);
+            let is_misfit = choices.put_aside != before.put_aside && notes.len() > said;
+            let is_guess = is_misfit
+                || choices.closes_by_statement != before.closes_by_statement
+                || choices.numbers != before.numbers;
+            if source.leaves_out && (is_guess || choices == before) {
+                // It may want something that it has not named.
+                choices = Choices { with_everything: true, ..before };
+                notes.truncate(said);
+                continue;
+            }
             if choices != before {
-                // These are guesses: where they do not help, what was said before is.
-                let is_guess = choices.closes_by_statement || !choices.numbers.is_empty();
+                // Where guesses do not help, what was said before them is.
                 if first.is_none() && is_guess {
                     first = Some(Refused { source, choices: before, messages: output.messages });
                 }
@@ -87,16 +97,22 @@ pub fn compile(rustc: &Rustc, program: &Program, cell: &Cell, session: &Session)
                     choices.callables.insert(variable.name, callable);
                     is_new = true;
                 }
-                Shape::Callable(_) => {}
-                Shape::Unnamed(kind) => {
+                Shape::Callable(Callable::Pointer(kind) | Callable::Boxed(kind)) | Shape::Unnamed(kind) => {
                     is_new |= choices.dropped.insert(variable.name.clone());
                     choices.callables.remove(&variable.name);
                     notes.push(format!(
-                        "`{}` ends with this cell: its type, {}, has no name to be kept under",
+                        "`{}` ends with this cell: its type, {}, has no name to be kept under. To keep it, {}",
                         variable.name,
                         short(&kind),
+                        remedy(&kind),
                     ));
                 }
+            }
+        }
+        for binding in &cell.given {
+            let is_known = cell.bindings.iter().any(|known| known.name == binding.name);
+            if !is_known && types::declares(&output.mir, &binding.name) {
+                is_new |= choices.by_macros.insert(binding.name.clone());
             }
         }
         if is_new {
@@ -126,8 +142,27 @@ pub fn probe(rustc: &Rustc, program: &Program, expression: &str, folder: &Path) 
     Ok(found)
 }
 
-/// A type in few words: without the paths.
+/// What a reader can write instead of a value whose type has no name.
+fn remedy(kind: &str) -> &'static str {
+    const ITERATORS: [&str; 2] = ["std::iter::", "std::slice::"];
+    if kind.contains("async") {
+        "box it: `Box::pin(..) as std::pin::Pin<Box<dyn Future<Output = _>>>`"
+    } else if ITERATORS.iter().any(|path| kind.starts_with(path)) {
+        "collect it, or box it: `Box::new(..) as Box<dyn Iterator<Item = _>>`"
+    } else if kind.contains("closure") || kind.contains("fn(") {
+        "box each closure in it: `Box::new(..) as Box<dyn Fn(_) -> _>`"
+    } else {
+        "box it as a trait that it implements: `Box::new(..) as Box<dyn Trait>`"
+    }
+}
+
+/// A type in few words: without the paths, and without where a closure stands.
 pub fn short(kind: &str) -> String {
+    let mut parts = kind.split('@');
+    let mut kind = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        kind.push_str(part.find('}').map_or("", |end| &part[end..]));
+    }
     let mut out = String::new();
     let mut word = String::new();
     for character in kind.chars() {

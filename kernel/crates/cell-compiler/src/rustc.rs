@@ -84,10 +84,11 @@ impl Rustc {
 }
 
 /// The files of the library that cells share.
-const SUPPORT: [(&str, &str); 4] = [
+const SUPPORT: [(&str, &str); 5] = [
     ("lib.rs", include_str!("../../../src/support/lib.rs")),
     ("process.rs", include_str!("../../../src/support/process.rs")),
     ("show.rs", include_str!("../../../src/support/show.rs")),
+    ("table.rs", include_str!("../../../src/support/table.rs")),
     ("variables.rs", include_str!("../../../src/support/variables.rs")),
 ];
 

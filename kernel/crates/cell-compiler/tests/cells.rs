@@ -211,6 +211,32 @@ fn an_item_that_does_not_fit_any_more_is_put_aside() {
 }
 
 #[test]
+fn what_a_cell_does_not_reach_is_not_compiled_with_it() {
+    let mut notebook = Notebook::new();
+    notebook.run("fn a() -> i32 { b() }\nfn b() -> i32 { 1 }\nstruct S; impl Drop for S { fn drop(&mut self) {} }");
+    notebook.run("trait Twice { fn twice(&self) -> i32; } impl Twice for i32 { fn twice(&self) -> i32 { self * 2 } }");
+    let compiled = notebook.run("let one = 1;");
+    assert!(compiled.source.files.is_empty(), "{:?}", compiled.source.files);
+    let compiled = notebook.run("assert_eq!(one.twice(), 2);");
+    assert_eq!(compiled.source.files.len(), 1, "{:?}", compiled.source.files);
+    let compiled = notebook.run("assert_eq!(a(), one);");
+    let text = &compiled.source.files[0].text;
+    assert!(text.contains("fn b()") && !text.contains("Drop"), "{text}");
+    // The name of a function that is called stands nowhere: all is tried before the cell is refused.
+    let said = notebook.refused("twise(1)");
+    assert!(said.contains("cannot find function `twise`"), "{said}");
+}
+
+#[test]
+fn what_does_not_fit_any_more_is_said_where_it_is_used() {
+    let mut notebook = Notebook::new();
+    notebook.run("mod m { pub struct S { pub a: i32 } }\nuse m::S;\nfn of() -> i32 { S { a: 1 }.a }");
+    notebook.run("mod m { pub struct S { pub b: i32 } }");
+    let said = notebook.refused("of()");
+    assert!(said.contains("cannot find function `of`") || said.contains("no field"), "{said}");
+}
+
+#[test]
 fn what_is_wrong_is_said_of_the_cell() {
     let mut notebook = Notebook::new();
     for (code, words) in [

@@ -149,7 +149,7 @@ impl Panic {
             line: number(next()?)?,
             column: number(next()?)?,
             message: next()?,
-            called_at: Some(next()?).filter(|place| !place.is_empty()),
+            called_at: fields.next().filter(|place| !place.is_empty()),
             backtrace: fields.next(),
         };
         if fields.next().is_some() { Err(malformed()) } else { Ok(panic) }

@@ -29,6 +29,8 @@ pub struct Cell {
     pub imports: Vec<Leaf>,
     /// The variables that it declares, in their order; a name may be there twice.
     pub bindings: Vec<Binding>,
+    /// Names that it gives to macros which may declare variables under them: the compiler knows which do.
+    pub given: Vec<Binding>,
     /// The expression at its end, whose value is shown.
     pub closing: Option<Closing>,
     /// Tests, by their paths.
@@ -107,6 +109,7 @@ impl Cell {
             items: Vec::new(),
             imports: Vec::new(),
             bindings: Vec::new(),
+            given: Vec::new(),
             closing: None,
             tests: Vec::new(),
             awaits: false,
@@ -241,7 +244,8 @@ impl Cell {
     /// A call of a macro is an item if the macro makes items, else a statement, or the expression at the end.
     fn take_call(&mut self, call: &ast::MacroCall, node: &SyntaxNode, macros: &Macros<'_>, is_last: bool) {
         let range = range_of(node);
-        if macros.kind(call) == MacroKind::Items {
+        let kind = macros.kind(call);
+        if kind == MacroKind::Items {
             let in_braces = call.token_tree().is_some_and(|tree| tree.left_delimiter_token().is_some_and(|token| token.kind() == SyntaxKind::L_CURLY));
             let text = &node.text().to_string();
             if !in_braces && !text.ends_with(';') {
@@ -251,7 +255,14 @@ impl Cell {
         }
         self.has_statements = true;
         self.read_statement(node);
-        if is_last || !node.text().to_string().ends_with(';') {
+        if let MacroKind::Variables { is_mut } = kind {
+            let names = items::names_given(call).into_iter();
+            let new = |name| Binding { name, is_mut, is_number: false, range: range.clone() };
+            self.given.extend(names.map(new));
+        }
+        // In braces it ends without a semicolon, wherever it stands.
+        let is_last = is_last || node.next_sibling().is_none() && !node.text().to_string().ends_with(';');
+        if is_last {
             self.closing = ast::Expr::cast(node.clone()).and_then(|e| closing(&e, true)).or(Some(Closing { range, is_macro: true }));
         }
     }
@@ -332,11 +343,12 @@ impl Cell {
         named.collect()
     }
 
-    /// The last declaration of each variable.
-    pub fn variables(&self) -> Vec<&Binding> {
+    /// The last declaration of each variable, those by macros among them whose names are in `by_macros`.
+    pub fn variables(&self, by_macros: &BTreeSet<String>) -> Vec<&Binding> {
         let mut seen = BTreeSet::new();
+        let given = self.given.iter().filter(|binding| by_macros.contains(&binding.name));
         let mut last: Vec<&Binding> =
-            self.bindings.iter().rev().filter(|binding| seen.insert(&binding.name)).collect();
+            self.bindings.iter().chain(given).rev().filter(|binding| seen.insert(&binding.name)).collect();
         last.reverse();
         last
     }
@@ -360,7 +372,7 @@ impl Cell {
         edits.extend(self.edits_of_statements.iter().cloned());
         for exit in &self.returns {
             let declared: Vec<&Binding> = self
-                .variables()
+                .variables(&BTreeSet::new())
                 .into_iter()
                 .filter(|binding| binding.range.end <= exit.range.start && !exit.hidden.contains(&binding.name))
                 .collect();

@@ -1,6 +1,5 @@
 //! The items of a cell: what each defines, and what becomes of it when a later cell defines it anew.
 
-use std::collections::BTreeSet;
 use std::ops::Range;
 
 use ra_ap_syntax::ast::{self, HasAttrs as _, HasGenericParams as _, HasName as _, HasVisibility as _};
@@ -8,7 +7,7 @@ use ra_ap_syntax::{AstNode as _, NodeOrToken, SyntaxKind, SyntaxNode, SyntaxToke
 
 use crate::cell::range_of;
 use crate::edit::Edit;
-use crate::names::words;
+use crate::reach::Reach;
 
 /// Where a name is looked for. A function and a module may share one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -35,6 +34,11 @@ pub enum MacroKind {
     Items,
     /// Statements or an expression.
     Statements,
+    /// Statements that declare variables under names that the macro is given.
+    Variables {
+        /// Whether they can be changed.
+        is_mut: bool,
+    },
 }
 
 /// What `main` is, where an item is that.
@@ -69,6 +73,7 @@ pub struct Item {
     pub is_use: bool,
     /// Whether it is the function `main`.
     pub main: Option<Main>,
+    pub(crate) reach: Reach,
     pub(crate) edits: Vec<Edit>,
     /// Where `#[macro_export]` stands: among statements it would define the macro once more.
     pub(crate) exported: Vec<Range<usize>>,
@@ -117,6 +122,7 @@ impl Item {
             makes: None,
             is_use: false,
             main: None,
+            reach: Reach::of(node),
             edits: Vec::new(),
             exported: Vec::new(),
         }
@@ -134,6 +140,10 @@ impl Item {
             spaces.iter().filter_map(|space| Some((*space, name.clone()?))).collect()
         };
         let keys = match item {
+            // `const _: () = ..;` may be there many times.
+            ast::Item::Const(item) if item.name().is_none_or(|name| name.text() == "_") => {
+                vec![(Namespace::Call, squeezed(node))]
+            }
             ast::Item::Const(item) => named(&[Value], item.name()),
             ast::Item::Enum(item) => named(&[Type], item.name()),
             ast::Item::ExternCrate(item) => {
@@ -201,11 +211,6 @@ impl Item {
         made.statics = statics;
         made
     }
-
-    /// The words in it: an estimate of what it depends on.
-    pub(crate) fn words(&self) -> BTreeSet<&str> {
-        words(&self.text).collect()
-    }
 }
 
 /// `impl<T> Show for Row<T>`, with the least of blanks.
@@ -256,6 +261,13 @@ fn tokens(node: &SyntaxNode) -> impl Iterator<Item = SyntaxToken> {
         .filter(|token| !token.kind().is_trivia())
 }
 
+/// The names that a macro is given.
+pub(crate) fn names_given(call: &ast::MacroCall) -> Vec<String> {
+    let words = call.token_tree().into_iter().flat_map(|tree| tokens(tree.syntax()).collect::<Vec<_>>());
+    let names = words.filter(|token| token.kind() == SyntaxKind::IDENT);
+    names.map(|token| token.text().trim_start_matches("r#").to_owned()).collect()
+}
+
 /// The last part of a macro's path.
 pub(crate) fn name_of(call: &ast::MacroCall) -> Option<String> {
     Some(call.path()?.segment()?.name_ref()?.text().to_string())
@@ -277,6 +289,22 @@ const BEGIN_ITEMS: [&str; 14] = [
 
 /// What a macro that was made by `macro_rules!` expands to: what its first rule begins with.
 fn expansion(rules: &ast::TokenTree) -> MacroKind {
+    let kind = begin_of_expansion(rules);
+    if kind == MacroKind::Items {
+        return kind;
+    }
+    let words: Vec<SyntaxToken> = tokens(rules.syntax()).collect();
+    let declares = |is_mut: bool| {
+        let shape: &[&str] = if is_mut { &["let", "mut", "$"] } else { &["let", "$"] };
+        words.windows(shape.len()).any(|window| window.iter().zip(shape).all(|(token, word)| token.text() == *word))
+    };
+    match (declares(true), declares(false)) {
+        (false, false) => kind,
+        (is_mut, _) => MacroKind::Variables { is_mut },
+    }
+}
+
+fn begin_of_expansion(rules: &ast::TokenTree) -> MacroKind {
     let mut parts = rules.syntax().children().filter_map(ast::TokenTree::cast);
     let Some(body) = parts.nth(1) else { return MacroKind::Statements };
     let mut before = String::new();

@@ -13,6 +13,7 @@ mod items;
 mod names;
 mod paths;
 mod program;
+mod reach;
 mod tests;
 pub mod types;
 

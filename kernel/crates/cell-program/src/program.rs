@@ -64,6 +64,8 @@ pub struct Choices {
     pub unnamed: BTreeSet<String>,
     /// Closures and functions among its variables.
     pub callables: BTreeMap<String, Callable>,
+    /// Variables that macros declare in it.
+    pub by_macros: BTreeSet<String>,
     /// The macro at its end is a statement.
     pub closes_by_statement: bool,
     /// Errors that `?` returns are shown by Debug.
@@ -74,6 +76,8 @@ pub struct Choices {
     pub put_aside: BTreeSet<(usize, usize)>,
     /// Numbers of earlier cells whose type this one decides.
     pub numbers: BTreeSet<String>,
+    /// Items of earlier cells are compiled with it, whether it can reach them or not.
+    pub with_everything: bool,
     /// `return` keeps no variables.
     pub returns_plainly: bool,
 }
@@ -85,8 +89,8 @@ pub struct Session {
     pub has_tokio: bool,
     /// What stands before all items, for the crates of the session.
     pub declarations: String,
-    /// How values are shown where they have no way of their own: as in `{:#?}`.
-    pub format: Option<String>,
+    /// Whether values are shown over several lines, as by `{:#?}`.
+    pub is_pretty: bool,
 }
 
 /// The program of a cell.
@@ -108,6 +112,8 @@ pub struct Source {
     pub symbol: String,
     /// The symbols of statics that it defines.
     pub defines: BTreeSet<String>,
+    /// Whether items of earlier cells are left out that it does not reach.
+    pub leaves_out: bool,
 }
 
 impl Source {
@@ -280,7 +286,10 @@ impl Program {
     /// The variables that a cell uses and that can be there for it.
     fn loaded<'a>(&'a self, cell: &'a Cell, choices: &Choices, gone: &BTreeSet<String>) -> Vec<&'a str> {
         let known = |name: &str| {
-            self.variables.contains_key(name) && !choices.unnamed.contains(name) && !gone.contains(name)
+            self.variables.contains_key(name)
+                && !choices.unnamed.contains(name)
+                && !gone.contains(name)
+                && !is_value_of(cell, name)
         };
         cell.uses(&known).into_iter().map(|name| self.variables.get_key_value(name).map_or("", |(name, _)| name)).collect()
     }
@@ -296,6 +305,8 @@ impl Program {
         let mut files = Vec::new();
         let mut defines = BTreeSet::new();
         let (mut heads, mut items) = (String::new(), String::new());
+        let reached = (!choices.with_everything).then(|| self.reached(cell, &loaded));
+        let mut leaves_out = false;
         let older: Vec<(&Cell, Vec<Range<usize>>)> = self.older(cell, choices);
         let all = older.iter().map(|(older, holes)| (*older, holes.as_slice())).chain([(cell, &[][..])]);
         for (of, holes) in all {
@@ -307,6 +318,11 @@ impl Program {
                 for item in wanted {
                     let left = without(item.range.clone(), holes);
                     if left.is_empty() {
+                        continue;
+                    }
+                    let place = (of.number, item.range.start);
+                    if !is_this && reached.as_ref().is_some_and(|reached| !reached.contains(&place)) {
+                        leaves_out = true;
                         continue;
                     }
                     kept.extend(left);
@@ -324,6 +340,9 @@ impl Program {
 
         let mut prefix = format!("#![allow({ALLOWED})] {attributes} {}{heads}{lints}{of_body}fn __rust_live_body() -> ::rust_live::Ended {{ ", session.declarations);
         let allowed = if lints.is_empty() { "" } else { "#[allow(warnings, unsafe_code, unused_results)] " };
+        if session.is_pretty {
+            prefix.push_str("::rust_live::set_pretty(true); ");
+        }
         for name in &loaded {
             let is_mut = self.variables.get(*name).is_some_and(|variable| variable.is_mut);
             let word = if is_mut { "mut " } else { "" };
@@ -364,18 +383,15 @@ impl Program {
             Some(format!("{allowed}::rust_live::keep({name:?}, {value});"))
         };
         let leave = |declared: &[&Binding]| {
-            let kept: Vec<String> = if choices.returns_plainly {
-                Vec::new()
-            } else {
-                declared.iter().filter_map(|binding| keep(binding)).collect()
-            };
-            let names: Vec<&str> = declared.iter().map(|binding| binding.name.as_str()).collect();
+            let all = declared.iter().filter(|_| !choices.returns_plainly);
+            let (names, kept): (Vec<&str>, Vec<String>) =
+                all.filter_map(|binding| Some((binding.name.as_str(), keep(binding)?))).unzip();
             let names = names.join(" ");
             format!("{{ {} ::rust_live::left_early({names:?}); return {ok} }}", kept.join(" "))
         };
         let show = (!choices.closes_by_statement).then_some((
             "match &(",
-            ") { __rust_live_value => { use ::rust_live::ByDebug as _; __rust_live_value.evcxr_display(); } }",
+            ") { __rust_live_value => { use ::rust_live::ByDebug as _; (*__rust_live_value).evcxr_display(); } }",
         ));
         let (statements, edits) = cell.statements(show, &leave);
 
@@ -398,18 +414,19 @@ impl Program {
         if !cell.tests.is_empty() {
             push(&mut text, &tests(cell), None);
         }
-        for binding in cell.variables() {
+        for binding in cell.variables(&choices.by_macros) {
             if let Some(code) = keep(binding) {
                 push(&mut text, &code, Some(Mark::Keep(binding.name.clone())));
             }
         }
         push(&mut text, &format!("{ok} {end};"), None);
-        let declared: BTreeSet<&str> = cell.bindings.iter().map(|binding| binding.name.as_str()).collect();
+        let declared = cell.variables(&choices.by_macros);
+        let declared: BTreeSet<&str> = declared.iter().map(|binding| binding.name.as_str()).collect();
         for name in loaded.iter().filter(|name| !choices.moved.contains(**name)) {
             let keep = format!("{allowed}::rust_live::keep({name:?}, {});", raw(name));
-            // One that is declared anew is the old one still where the cell fails.
+            // One that is declared anew is the old one still where the cell ends before, or the new one with it.
             let is_new = declared.contains(name);
-            let code = if is_new { format!("if __rust_live_ended.failed() {{ {keep} }}") } else { keep };
+            let code = if is_new { format!("if !::rust_live::is_kept({name:?}) {{ {keep} }}") } else { keep };
             push(&mut text, &code, Some(Mark::PutBack((*name).to_owned())));
         }
         push(&mut text, "__rust_live_ended }", None);
@@ -424,7 +441,32 @@ impl Program {
         let symbol = format!("rust_live_cell_{number}");
         push(&mut text, &format!("#[unsafe(export_name = {symbol:?})] pub extern \"C\" fn __rust_live_entry() -> u8 {{ ::rust_live::run(__rust_live_body) }}"), None);
         text.push('\n');
-        Source { name: format!("cell {number}"), prefix: prefix.len(), text, edits, files, marks, symbol, defines }
+        Source { name: format!("cell {number}"), prefix: prefix.len(), text, edits, files, marks, symbol, defines, leaves_out }
+    }
+
+    /// The items of earlier cells that a cell can reach, and those that use what it defines anew: cell, and
+    /// where they begin.
+    fn reached(&self, cell: &Cell, loaded: &[&str]) -> BTreeSet<(usize, usize)> {
+        let items: Vec<(usize, &Item)> = self.alive_items().filter(|(_, item)| !item.is_use).collect();
+        let mut known: BTreeSet<String> = words(&cell.text).map(str::to_owned).collect();
+        let kinds = loaded.iter().filter_map(|name| self.variables.get(*name));
+        known.extend(kinds.flat_map(|variable| words(&variable.kind)).map(str::to_owned));
+        // A trait that is imported needs no further word.
+        let names = self.item_names();
+        let is_local = |path: &str| words(path).find(|word| !matches!(*word, "crate" | "self")).is_some_and(|first| names.contains(first));
+        let local = self.imports.iter().filter(|leaf| is_local(&leaf.path));
+        known.extend(local.flat_map(|leaf| words(&leaf.path)).map(str::to_owned));
+        let new: BTreeSet<&Key> = cell.items.iter().flat_map(|item| &item.keys).collect();
+        for (_, item) in &items {
+            for (_, name) in item.keys.iter().filter(|key| new.contains(key)) {
+                let users = items.iter().filter(|(_, other)| other.says(name)).flat_map(|(_, other)| &other.keys);
+                let named = users.filter(|(space, _)| !matches!(space, Namespace::Impl | Namespace::Call));
+                known.extend(named.map(|(_, name)| name.clone()));
+            }
+        }
+        let all: Vec<&Item> = items.iter().map(|(_, item)| *item).collect();
+        let places = crate::reach::reached(&all, known);
+        places.iter().map(|place| (items[*place].0, items[*place].1.range.start)).collect()
     }
 
     /// Earlier cells, each with what of it is replaced by this one or by those between.
@@ -490,7 +532,7 @@ impl Program {
         while grows {
             grows = false;
             for (_, item) in self.alive_items() {
-                if item.words().iter().any(|word| changed.contains(*word)) {
+                if changed.iter().any(|name| item.says(name)) {
                     for (_, name) in item.keys.iter().filter(|(space, _)| is_type(space)) {
                         grows |= changed.insert(name.clone());
                     }
@@ -510,13 +552,21 @@ impl Program {
 
     /// Takes in what a cell defines, once it was compiled. Says which variables are lost by it.
     pub fn define(&mut self, cell: &Cell, source: &Source, choices: &Choices) -> Vec<String> {
-        let gone: Vec<String> = self.variables_of_other_types(cell).into_iter().collect();
+        let mut gone: Vec<String> = self.variables_of_other_types(cell).into_iter().collect();
         for name in &gone {
             if let Some(variable) = self.variables.remove(name) {
                 let reason = format!("is gone: its type `{}` was defined anew", variable.kind);
                 self.lost.insert(name.clone(), Lost { cell: cell.number, reason });
             }
         }
+        let hidden = self.variables.keys().filter(|name| is_value_of(cell, name)).cloned();
+        let hidden: Vec<String> = hidden.collect();
+        for name in &hidden {
+            self.variables.remove(name);
+            let reason = format!("is gone: cell {} defines an item of this name", cell.number);
+            self.lost.insert(name.clone(), Lost { cell: cell.number, reason });
+        }
+        gone.extend(hidden);
         for name in &choices.unnamed {
             if let Some(variable) = self.variables.remove(name) {
                 let reason = format!("is gone: its type `{}` cannot be named here", variable.kind);
@@ -552,7 +602,7 @@ impl Program {
             }
         }
         for (name, kind) in kept {
-            let declared = cell.variables().into_iter().find(|binding| binding.name == *name);
+            let declared = cell.variables(&choices.by_macros).into_iter().find(|binding| binding.name == *name);
             if let Some(binding) = declared {
                 self.lost.remove(name);
                 let (is_mut, is_number) = (binding.is_mut, binding.is_number);
@@ -654,6 +704,12 @@ impl<'a> Replaced<'a> {
         let holes: Vec<_> = parts.map(|(_, range)| range.clone()).collect();
         if holes.len() == old.parts.len() { vec![old.range.clone()] } else { holes }
     }
+}
+
+/// Whether a cell defines a function, a constant or the like of this name: a variable would hide it.
+fn is_value_of(cell: &Cell, name: &str) -> bool {
+    let is_it = |(space, key): &Key| *space == Namespace::Value && key.trim_start_matches("r#") == name;
+    cell.items.iter().any(|item| item.keys.iter().any(is_it))
 }
 
 /// The inner attributes of a cell: those for its whole program, and lints that refuse something. The latter

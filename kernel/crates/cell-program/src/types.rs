@@ -56,6 +56,13 @@ pub fn kept(mir: &str) -> Vec<Kept> {
     found
 }
 
+/// Whether a cell's own code has a variable of this name.
+pub fn declares(mir: &str, name: &str) -> bool {
+    let debug = format!("debug {name} => ");
+    let bodies = mir.split("\nfn ").filter(|body| body.trim_start_matches("fn ").starts_with("__rust_live_body::{closure#0}"));
+    bodies.into_iter().any(|body| body.contains(&debug))
+}
+
 /// The type of what is kept in a local of a function.
 fn type_of<'a>(body: &'a str, local: &str) -> Option<&'a str> {
     let end = body.find("\n}").unwrap_or(body.len());

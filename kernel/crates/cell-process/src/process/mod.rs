@@ -1,5 +1,6 @@
 //! The process that runs the cells.
 
+mod calls;
 mod input;
 mod interrupt;
 mod output;
@@ -8,7 +9,7 @@ mod stack;
 use std::ffi::OsString;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use anyhow::{Context as _, Result, bail};
@@ -31,6 +32,11 @@ const LIVE: &str = "EVCXR_JUPYTER_MESSAGES";
 /// The stacks of the thread that runs the cells, in the order in which they are tried. Memory is only
 /// taken as it is used.
 const STACKS: [usize; 2] = [256 << 20, 64 << 20];
+
+/// How many panics of the running cell were followed to a cell's line.
+static FOLLOWED: AtomicU32 = AtomicU32::new(0);
+/// A cell may catch thousands of panics, and each takes milliseconds.
+const FOLLOWS: u32 = 16;
 
 static OUTPUT: std::sync::OnceLock<&'static Output> = std::sync::OnceLock::new();
 
@@ -109,7 +115,7 @@ fn start_cells(
                 interrupt::begin();
                 input.begin();
                 output.send(&Frame::Begin);
-                let outcome = load_and_run(&library, &symbol, &support)
+                let outcome = load_and_run(&library, &symbol)
                     .unwrap_or_else(|error| Outcome::NotRun(format!("{error:#}")));
                 interrupt::end();
                 (support.flush)();
@@ -129,7 +135,7 @@ fn start_cells(
 }
 
 /// Runs one cell. Code and variables of earlier cells stay loaded to the end of the process.
-fn load_and_run(library: &Path, symbol: &str, support: &Support) -> Result<Outcome> {
+fn load_and_run(library: &Path, symbol: &str) -> Result<Outcome> {
     use libloading::os::unix::{Library, RTLD_LAZY, RTLD_GLOBAL};
     // SAFETY: a cell's library was just compiled by the kernel, with a function of this type. It
     // stays loaded.
@@ -140,7 +146,7 @@ fn load_and_run(library: &Path, symbol: &str, support: &Support) -> Result<Outco
             .get(symbol.as_bytes())
             .with_context(|| format!("{} has no function {symbol}", library.display()))?;
         std::mem::forget(opened);
-        (support.begin)(symbol.as_ptr(), symbol.len());
+        FOLLOWED.store(0, Ordering::Relaxed);
         Ok(Outcome::of(cell()))
     }
 }
@@ -150,9 +156,22 @@ extern "C" fn report(text: *const u8, length: usize) {
     let Some(output) = OUTPUT.get() else { return };
     // SAFETY: the hook passes on a text that lives as long as the call.
     match Panic::decode(unsafe { std::slice::from_raw_parts(text, length) }) {
-        Ok(panic) => output.send(&Frame::Panic(panic)),
+        Ok(panic) => output.send(&Frame::Panic(followed(panic))),
         Err(error) => eprintln!("a panic was told in a way that is not understood: {error}"),
     }
+}
+
+/// A panic with what there is to say of the calls that led to it. To be called where it happens.
+fn followed(mut panic: Panic) -> Panic {
+    let is_wished =
+        std::env::var_os("RUST_BACKTRACE").is_some_and(|value| !value.is_empty() && value != "0");
+    // In a crate or the standard library: the reader looks for the line that called it.
+    let is_far = !calls::is_of_cell(&panic.file);
+    if (is_wished || is_far) && FOLLOWED.fetch_add(1, Ordering::Relaxed) < FOLLOWS {
+        panic.called_at = is_far.then(calls::place_in_cell).flatten();
+        panic.backtrace = is_wished.then(calls::backtrace).flatten();
+    }
+    panic
 }
 
 /// A process that nobody listens to ends, with all that it has started.
@@ -170,7 +189,6 @@ fn kernel_is_gone() -> ! {
 #[derive(Clone, Copy)]
 struct Support {
     install: extern "C" fn(extern "C" fn(*const u8, usize), extern "C" fn() -> bool),
-    begin: unsafe extern "C" fn(*const u8, usize),
     flush: extern "C" fn(),
     discard: extern "C" fn(),
     flag: extern "C" fn() -> *const AtomicBool,
@@ -184,7 +202,6 @@ impl Support {
                 .with_context(|| format!("{} cannot be loaded", path.to_string_lossy()))?;
             let support = Support {
                 install: *library.get(b"live_install")?,
-                begin: *library.get(b"live_begin")?,
                 flush: *library.get(b"live_flush")?,
                 discard: *library.get(b"live_discard_input")?,
                 flag: *library.get(b"live_interrupt_flag")?,

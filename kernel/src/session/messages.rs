@@ -1,0 +1,73 @@
+//! What the compiler says about a cell, in the reader's terms.
+
+use cell_program::{Cell, Edit, Program, Source};
+
+use crate::engine::Diagnostic;
+
+/// For code of before 2025.
+pub(super) const OLDER_EDITION: &str = "\x1b[1m= help\x1b[0m: this cell is written in an older \
+    edition of Rust: write `:edition 2021` in a cell above it";
+
+/// What it has said, each with its place in a cell.
+pub(super) fn of(
+    program: &Program,
+    cell: &Cell,
+    source: &Source,
+    messages: &str,
+) -> Vec<diagnose::Diagnostic> {
+    let edits = |edits: &[Edit]| -> Vec<diagnose::Edit> {
+        let mut all: Vec<_> = edits
+            .iter()
+            .map(|edit| diagnose::Edit { range: edit.range.clone(), len: edit.text.len() })
+            .collect();
+        all.sort_by_key(|edit| (edit.range.start, edit.range.end));
+        all
+    };
+    let of_root = edits(&source.edits);
+    let of_files: Vec<_> = source.files.iter().map(|file| edits(&file.edits)).collect();
+    let mut files = vec![diagnose::Source {
+        name: &source.name,
+        cell: cell.number,
+        text: &cell.text,
+        prefix: source.prefix,
+        edits: &of_root,
+    }];
+    for (file, edits) in source.files.iter().zip(&of_files) {
+        let is_this = file.cell == cell.number;
+        let text = if is_this { Some(&*cell.text) } else { program.cell_text(file.cell) };
+        files.extend(text.map(|text| diagnose::Source {
+            name: &file.path,
+            cell: file.cell,
+            text,
+            prefix: 0,
+            edits,
+        }));
+    }
+    let mut variables: Vec<&str> = program.variables().keys().map(String::as_str).collect();
+    variables.extend(cell.bindings.iter().map(|binding| binding.name.as_str()));
+    let sources = diagnose::Sources { cell: cell.number, files: &files, variables: &variables };
+    diagnose::read(messages, &sources)
+}
+
+/// The same errors, with what became of the variables that they do not find.
+pub(super) fn with_what_was_lost(
+    errors: Vec<diagnose::Diagnostic>,
+    program: &Program,
+) -> Vec<Diagnostic> {
+    let told = errors.into_iter().map(|found| {
+        let mut rendered = found.rendered;
+        let is_unknown = matches!(found.code.as_deref(), Some("E0425" | "E0423" | "E0424"));
+        let lost = found.names.iter().filter(|_| is_unknown);
+        for (name, lost) in lost.filter_map(|name| Some((name, program.lost(name)?))) {
+            rendered.push(format!("\x1b[1m= note\x1b[0m: `{name}` {}", lost.reason));
+        }
+        Diagnostic { message: found.message, rendered }
+    });
+    told.collect()
+}
+
+/// Whether what the compiler says may be said of good code of an earlier edition.
+pub(super) fn is_of_an_older_edition(messages: &str) -> bool {
+    let signs = ["2024", "reserved keyword", "must be unsafe", "unsafe attribute", "be `unsafe`"];
+    signs.iter().any(|sign| messages.contains(sign))
+}
