@@ -37,6 +37,29 @@ def test_a_session_compiles_only_its_cells_whoever_started_jupyter(prepared, own
         assert kernel.run(USE).result == "3.0"
 
 
+FIGURE = """
+use plotters::prelude::*;
+evcxr_figure((200, 100), |root| {
+    root.fill(&WHITE)?;
+    let mut chart = ChartBuilder::on(&root).build_cartesian_2d(0f64..1.0, 0f64..1.0)?;
+    chart.draw_series(LineSeries::new([(0.0, 0.0), (1.0, 1.0)], &RED))?;
+    Ok(())
+})
+"""
+
+
+def test_plotters_beside_the_library_draws_its_own_figures(prepared, own_state):
+    plotters = '{ version = "0.3", default-features = false, features = ["evcxr", "line_series"] }'
+    with running() as kernel:
+        named = f':dep googlenet-lib = {{ path = "{LIBRARY}" }}\n:dep plotters = {plotters}'
+        assert kernel.run(named, timeout=500).status == "ok"
+        cell = kernel.run(FIGURE)
+        assert cell.status == "ok", cell.reply
+        (shown,) = cell.of("execute_result", "display_data")
+        assert "<svg" in shown["data"]["text/html"]
+        assert kernel.run(f"{LOAD}\n{USE}").result == "3.0"
+
+
 def test_a_session_directory_goes_away_at_shutdown(plain):
     with running(plain) as kernel:
         kernel.run("1")

@@ -27,8 +27,10 @@ fn no_module_imports_one_above_it() {
         assert!(above.is_empty(), "{module} imports {above:?}, which stand above it");
     }
     assert!(imports["session"].contains("engine"), "imports are found");
-    let unplaced: Vec<_> =
-        imports.keys().filter(|name| !ORDER.contains(&&***name) && !NO_MODULES.contains(&&***name)).collect();
+    let unplaced: Vec<_> = imports
+        .keys()
+        .filter(|name| !ORDER.contains(&&***name) && !NO_MODULES.contains(&&***name))
+        .collect();
     assert!(unplaced.is_empty(), "give {unplaced:?} a place in the order");
 }
 
@@ -52,7 +54,9 @@ fn the_protocol_knows_nothing_of_what_evaluates_cells() {
         assert!(!files.is_empty());
         for file in files {
             let text = code(&file, "");
-            for name in ["crate::session", "cell_program", "cell_compiler", "cell_process", "rustc::"] {
+            for name in
+                ["crate::session", "cell_program", "cell_compiler", "cell_process", "rustc::"]
+            {
                 assert!(!text.contains(name), "{} names {name}", file.display());
             }
         }
@@ -62,7 +66,8 @@ fn the_protocol_knows_nothing_of_what_evaluates_cells() {
 /// The kernel is for any crate: what the lab needs comes to it by its command line.
 #[test]
 fn the_kernel_names_nothing_of_the_lab() {
-    for file in sources(&source_folder()) {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("crates");
+    for file in [sources(&source_folder()), sources(&crates)].concat() {
         let text = fs::read_to_string(&file).unwrap().to_lowercase();
         for name in ["googlenet", "torch", "cuda", "nvidia", "xtask"] {
             assert!(!text.contains(name), "{} names {name}", file.display());

@@ -69,7 +69,9 @@ fn new_enough(line: String) -> Result<String, String> {
     };
     let found = numbers(line.split(' ').nth(1).unwrap_or_default());
     if found < numbers(RUST) {
-        return Err(format!("{line} is too old for this kernel, which needs {RUST}: run rustup update"));
+        return Err(format!(
+            "{line} is too old for this kernel, which needs {RUST}: run rustup update"
+        ));
     }
     Ok(line)
 }

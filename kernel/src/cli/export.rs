@@ -102,8 +102,13 @@ struct Project {
 
 /// Writes the project into a new folder.
 pub(super) fn export(file: &Path, folder: &Path, say: &dyn Fn(&str)) -> Result<()> {
-    let is_used = folder.exists() && fs::read_dir(folder).map_or(true, |mut all| all.next().is_some());
-    ensure!(!is_used, "{} is there already: name a folder that is not, or is empty", folder.display());
+    let is_used =
+        folder.exists() && fs::read_dir(folder).map_or(true, |mut all| all.next().is_some());
+    ensure!(
+        !is_used,
+        "{} is there already: name a folder that is not, or is empty",
+        folder.display()
+    );
     let read = fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?;
     let cells: Json = serde_json::from_slice(&read)
         .with_context(|| format!("{} is no notebook", file.display()))?;
@@ -156,7 +161,13 @@ impl Project {
                 "dep" => {
                     let (found, _) = parse_crates(&command.argument, base)
                         .with_context(|| format!("cell {number}"))?;
-                    self.crates.extend(found.into_iter().map(|one| (one.name, one.spec)));
+                    for mut one in found {
+                        if let Some(path) = one.spec.get_mut("path") {
+                            let place = base.join(path.as_str().unwrap_or_default());
+                            *path = place.to_string_lossy().into_owned().into();
+                        }
+                        self.crates.insert(one.name, one.spec);
+                    }
                 }
                 "edition" => command.argument.clone_into(&mut self.edition),
                 _ => {}
@@ -164,7 +175,9 @@ impl Project {
         }
         for name in cell.extern_crates() {
             let is_known = self.crates.keys().any(|known| known.replace('-', "_") == name);
-            if !is_known && !["std", "core", "alloc", "proc_macro", "test", "self"].contains(&&*name) {
+            if !is_known
+                && !["std", "core", "alloc", "proc_macro", "test", "self"].contains(&&*name)
+            {
                 self.crates.insert(name, "*".into());
             }
         }
@@ -196,7 +209,8 @@ impl Project {
         };
         let known = Library::of(&folder);
         let code = cells.iter().filter(|cell| cell["cell_type"] == "code");
-        let is_named = code.map(|cell| library::source(&cell["source"])).any(|cell| known.is_named_in(&cell));
+        let is_named =
+            code.map(|cell| library::source(&cell["source"])).any(|cell| known.is_named_in(&cell));
         if is_named && !self.crates.contains_key(&known.package) {
             let found = local_crate(&folder.to_string_lossy(), base)?;
             self.crates.insert(found.name, found.spec);
@@ -207,8 +221,10 @@ impl Project {
     /// The name of the package: the notebook's, as cargo allows it.
     fn name(&self, file: &Path) -> String {
         let stem = file.file_stem().unwrap_or_default().to_string_lossy().to_lowercase();
-        let name: String =
-            stem.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' }).collect();
+        let name: String = stem
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' })
+            .collect();
         let name = name.trim_matches('-');
         // Cargo has names that mean something else, and a crate of the notebook's may bear this one.
         let begins = name.starts_with(|c: char| c.is_ascii_alphabetic());
@@ -226,7 +242,9 @@ impl Project {
 
     fn source(&self, title: &str, base: &Path) -> String {
         let mut text = format!("//! The notebook {title}, exported.\n\n");
-        text.push_str("// What a notebook defines and does not use is there to be read.\n#![allow(unused)]\n");
+        text.push_str(
+            "// What a notebook defines and does not use is there to be read.\n#![allow(unused)]\n",
+        );
         for attribute in &self.attributes {
             let _ = writeln!(text, "{attribute}");
         }
@@ -281,7 +299,8 @@ impl Project {
         if self.has_tokio() && !crates.contains_key("tokio") {
             let features: Vec<Value> =
                 ["rt-multi-thread", "time", "net", "io-util"].map(Value::from).into();
-            let spec = [("version".to_owned(), "1".into()), ("features".to_owned(), features.into())];
+            let spec =
+                [("version".to_owned(), "1".into()), ("features".to_owned(), features.into())];
             crates.insert("tokio".into(), Table::from_iter(spec).into());
         }
         let package = Table::from_iter([
@@ -308,7 +327,8 @@ fn statements(cell: &Cell, base: &Path) -> String {
         let text = &cell.text[closing.range.clone()];
         // A macro in braces is a statement, and one that never returns has no value.
         let never = ["panic!", "todo!", "unimplemented!", "unreachable!"];
-        !closing.is_macro || !text.ends_with('}') && !never.iter().any(|name| text.starts_with(name))
+        !closing.is_macro
+            || !text.ends_with('}') && !never.iter().any(|name| text.starts_with(name))
     });
     let show = if is_value { ("show_as_notebook!(", ");") } else { ("", ";") };
     let text = cell.plain_statements(Some(show), base);
@@ -329,9 +349,20 @@ fn commented(text: &str) -> String {
 
 /// Whether cargo takes this as a name; keywords and names of its own it does not.
 fn syntax_allows(name: &str) -> bool {
-    const TAKEN: [&str; 10] =
-        ["test", "core", "std", "alloc", "proc_macro", "proc-macro", "build", "deps", "examples", "incremental"];
-    !TAKEN.contains(&name) && !ra_ap_syntax::SyntaxKind::from_keyword(name, ra_ap_syntax::Edition::Edition2024).is_some()
+    const TAKEN: [&str; 10] = [
+        "test",
+        "core",
+        "std",
+        "alloc",
+        "proc_macro",
+        "proc-macro",
+        "build",
+        "deps",
+        "examples",
+        "incremental",
+    ];
+    let edition = ra_ap_syntax::Edition::Edition2024;
+    !TAKEN.contains(&name) && ra_ap_syntax::SyntaxKind::from_keyword(name, edition).is_none()
 }
 
 /// A path from one folder to another.
@@ -424,9 +455,12 @@ mod tests {
 
     #[test]
     fn paths_lead_up_and_down() {
-        for (from, to, path) in
-            [("/a/b", "/a/c/d", "../c/d"), ("/a", "/a/b", "b"), ("/a/b", "/a", ".."), ("/a", "/a", ".")]
-        {
+        for (from, to, path) in [
+            ("/a/b", "/a/c/d", "../c/d"),
+            ("/a", "/a/b", "b"),
+            ("/a/b", "/a", ".."),
+            ("/a", "/a", "."),
+        ] {
             assert_eq!(relative(Path::new(from), Path::new(to)), Path::new(path));
         }
     }

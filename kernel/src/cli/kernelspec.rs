@@ -235,8 +235,9 @@ impl KernelSpec {
         let content = serde_json::to_string_pretty(self)? + "\n";
         let present = fs::read_to_string(&file).unwrap_or_default();
         let logos = self.logos.iter().map(|(name, picture)| (file.with_file_name(name), *picture));
-        let mut missing =
-            logos.filter(|(logo, picture)| fs::read(logo).ok().as_deref() != Some(picture)).peekable();
+        let mut missing = logos
+            .filter(|(logo, picture)| fs::read(logo).ok().as_deref() != Some(picture))
+            .peekable();
         if present == content && missing.peek().is_none() {
             return Ok(false);
         }

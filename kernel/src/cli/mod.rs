@@ -15,11 +15,11 @@ use clap::{Parser, Subcommand};
 use tokio::sync::{Notify, mpsc};
 
 use crate::engine::Output;
+use crate::home::{Home, SessionFolder, remove_session};
 use crate::protocol::history::History;
 use crate::protocol::iopub::Event;
 use crate::protocol::{self, Parts, Sockets};
 use crate::session::{Session, Setup, processes};
-use crate::home::{Home, SessionFolder, remove_session};
 use kernelspec::{Choices, InstallLocation, Installed, Variable};
 
 /// A Jupyter kernel for Rust: live output, a stop button that keeps variables, an instant first cell.

@@ -27,7 +27,8 @@ pub(super) fn act(home: &Home, action: Option<&Action>, say: &dyn Fn(&str)) -> R
             let mut entries = store.list()?;
             entries.sort_by_key(|entry| std::cmp::Reverse(entry.last_used));
             for entry in entries {
-                let days = entry.last_used.and_then(|used| SystemTime::now().duration_since(used).ok());
+                let days =
+                    entry.last_used.and_then(|used| SystemTime::now().duration_since(used).ok());
                 let used = match days.map(|days| days.as_secs() / 86_400) {
                     Some(0) => "today".to_owned(),
                     Some(1) => "yesterday".to_owned(),
@@ -35,7 +36,12 @@ pub(super) fn act(home: &Home, action: Option<&Action>, say: &dyn Fn(&str)) -> R
                     None => "never".to_owned(),
                 };
                 let in_use = if entry.in_use { ", in use" } else { "" };
-                println!("{:>8} {} {} ({used}{in_use})", megabytes(entry.size), entry.name, entry.version);
+                println!(
+                    "{:>8} {} {} ({used}{in_use})",
+                    megabytes(entry.size),
+                    entry.name,
+                    entry.version
+                );
             }
             println!("{:>8} in all", megabytes(store.size()?));
         }

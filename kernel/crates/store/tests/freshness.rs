@@ -50,6 +50,23 @@ fn a_mere_touch_compiles_nothing() {
 }
 
 #[test]
+fn a_session_can_ask_whether_it_would_have_to_wait_and_nothing_is_compiled_for_the_answer() {
+    let world = world();
+    let one = cell_store::Dependency {
+        name: "one".into(),
+        spec: "path = 'one'".parse::<toml::Table>().unwrap().into(),
+    };
+    let is_there = |name: &str| world.session(name).crates.has(std::slice::from_ref(&one)).unwrap();
+    assert!(is_there("asks"));
+    touch(&world.path("one/src/inner.rs"), SystemTime::now());
+    assert!(is_there("asks-again"));
+    fs::write(world.path("one/src/inner.rs"), "pub const VALUE: i64 = 7;").unwrap();
+    assert!(!is_there("asks-after-a-change") && !is_there("and-again"));
+    assert_eq!(compiles(&world, ONE), (some("one"), 7));
+    assert!(is_there("asks-at-last"));
+}
+
+#[test]
 fn every_change_of_content_is_noticed_whatever_its_time_says() {
     let world = world();
     let file = world.path("one/src/inner.rs");
