@@ -204,9 +204,12 @@ impl CratesOfSession {
 
     /// What stands before all items of a cell.
     pub(super) fn declarations(&self) -> String {
-        let linked = self.crates.linked();
-        let images = if self.is_direct("image") { shows_images(linked) } else { "" };
-        linked.declarations() + images
+        self.crates.linked().declarations() + self.shows()
+    }
+
+    /// How values of some crates show themselves.
+    pub(super) fn shows(&self) -> &'static str {
+        if self.is_direct("image") { shows_images(self.crates.linked()) } else { "" }
     }
 
     /// Forgets all.

@@ -20,8 +20,8 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 
 pub use process::{check, interrupted, run as caught};
-pub use show::{ByDebug, Show, set_pretty, show_as, show_png};
-pub use variables::{Kept, is_kept, keep, left_early, take, type_of};
+pub use show::{ByDebug, ByDebugAtLast, Pretty, Show, show_as, show_png};
+pub use variables::{Gone, Kept, is_kept, keep, left_early, take, type_of};
 
 /// How a cell ended, as its function returns it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

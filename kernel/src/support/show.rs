@@ -26,12 +26,23 @@ impl<T: Debug + ?Sized> Show for T {
     }
 }
 
-/// Whether values are shown over several lines, as by `{:#?}`.
 static PRETTY: AtomicBool = AtomicBool::new(false);
 
-/// How values are shown from now on: as by `{:#?}`, or as by `{:?}`.
-pub fn set_pretty(pretty: bool) {
-    PRETTY.store(pretty, Ordering::Relaxed);
+/// As long as it lives, values are shown as by `{:#?}`.
+pub struct Pretty(());
+
+impl Pretty {
+    /// From now on.
+    pub fn begin() -> Pretty {
+        PRETTY.store(true, Ordering::Relaxed);
+        Pretty(())
+    }
+}
+
+impl Drop for Pretty {
+    fn drop(&mut self) {
+        PRETTY.store(false, Ordering::Relaxed);
+    }
 }
 
 fn show_debug(value: &dyn Debug) {
@@ -50,15 +61,31 @@ fn show_debug(value: &dyn Debug) {
 }
 
 /// Shows a value that has no method `evcxr_display` of its own: one of its own goes before this.
-pub trait ByDebug<T: ?Sized> {
+pub trait ByDebug {
+    /// Shows it.
+    fn evcxr_display(&self)
+    where
+        Self: Show;
+}
+
+impl<T: ?Sized> ByDebug for T {
+    fn evcxr_display(&self)
+    where
+        Self: Show,
+    {
+        self.show();
+    }
+}
+
+/// As [`ByDebug`], where a trait of the session has methods for some types: those go before this as well.
+pub trait ByDebugAtLast<T: ?Sized> {
     /// Shows it.
     fn evcxr_display(&self)
     where
         T: Show;
 }
 
-// Of a reference: a method of the type itself, from whatever trait, is found before this.
-impl<T: ?Sized> ByDebug<T> for &T {
+impl<T: ?Sized> ByDebugAtLast<T> for &T {
     fn evcxr_display(&self)
     where
         T: Show,

@@ -77,6 +77,10 @@ fn taken(name: &str) -> *mut u8 {
     std::mem::ManuallyDrop::new(slot).value
 }
 
+/// What is kept under the name of a variable that was declared anew and ended with its cell: the one
+/// before it is not to come back.
+pub struct Gone;
+
 /// Whether there is a variable of this name: a cell may have kept a new one where it has taken another.
 pub fn is_kept(name: &str) -> bool {
     slots().as_ref().is_some_and(|slots| slots.contains_key(name))

@@ -6,7 +6,8 @@ use crate::message::{Message, Span};
 
 /// Errors of borrowing: what is kept would outlive what it borrows from.
 const BORROWS: [&str; 12] = [
-    "E0597", "E0505", "E0506", "E0716", "E0499", "E0502", "E0503", "E0521", "E0310", "E0515", "E0373", "E0712",
+    "E0597", "E0505", "E0506", "E0716", "E0499", "E0502", "E0503", "E0521", "E0310", "E0515",
+    "E0373", "E0712",
 ];
 /// Errors of two things under one name.
 const TWICE: [&str; 8] = ["E0428", "E0119", "E0592", "E0201", "E0255", "E0252", "E0254", "E0034"];
@@ -41,7 +42,8 @@ pub(crate) fn judge(
         return notes;
     }
     let by_question_mark = |error: &Message| {
-        error.number() == "E0277" && (error.message.contains('?') || mentions(error, "rust_live::Failure"))
+        error.number() == "E0277"
+            && (error.message.contains('?') || mentions(error, "rust_live::Failure"))
             && mentions(error, "Failure")
     };
     if errors().any(by_question_mark) && !choices.errors_by_debug {
@@ -51,10 +53,15 @@ pub(crate) fn judge(
         && source.text.contains("return ::std::result::Result")
     {
         choices.returns_plainly = true;
-    } else if errors().any(|error| matches!(error.number(), "E0308" | "E0277")) && choices.numbers.is_empty() {
+    } else if errors().any(|error| matches!(error.number(), "E0308" | "E0277"))
+        && choices.numbers.is_empty()
+    {
         choices.numbers = program.numbers(cell);
     }
-    if *choices == before && cell.closing.as_ref().is_some_and(|closing| closing.is_macro) && !choices.closes_by_statement {
+    if *choices == before
+        && cell.closing.as_ref().is_some_and(|closing| closing.is_macro)
+        && !choices.closes_by_statement
+    {
         choices.closes_by_statement = true;
     }
     notes
@@ -65,7 +72,12 @@ fn mentions(message: &Message, words: &str) -> bool {
 }
 
 /// An error about a line that keeps a variable, or that names its type.
-fn about_variables(error: &Message, source: &Source, choices: &mut Choices, notes: &mut Vec<String>) {
+fn about_variables(
+    error: &Message,
+    source: &Source,
+    choices: &mut Choices,
+    notes: &mut Vec<String>,
+) {
     let number = error.number();
     let places = error.places();
     let marks = places
@@ -74,24 +86,37 @@ fn about_variables(error: &Message, source: &Source, choices: &mut Choices, note
         .filter_map(|place| Some((place, source.marks.get(&place.line_start)?)));
     let mut marks: Vec<(&&Span, &Mark)> = marks.collect();
     // What has to live as long as the session is the cause of what cannot be moved or put back.
-    let has_to_live = |place: &Span| place.label.as_ref().is_some_and(|label| label.contains("'static"));
-    marks.sort_by_key(|(place, mark)| (!has_to_live(place), !matches!(mark, Mark::Keep(_)), place.is_primary));
+    let has_to_live =
+        |place: &Span| place.label.as_ref().is_some_and(|label| label.contains("'static"));
+    marks.sort_by_key(|(place, mark)| {
+        (!has_to_live(place), !matches!(mark, Mark::Keep(_)), place.is_primary)
+    });
     let Some((_, mark)) = marks.first() else { return };
     match mark {
         Mark::Keep(name) => {
-            let is_borrowed = BORROWS.contains(&number) || number.is_empty() && error.message.contains("lifetime");
-            let refused = choices.callables.contains_key(name) && matches!(number, "E0308" | "E0277" | "E0605" | "E0606");
+            let is_borrowed = BORROWS.contains(&number)
+                || number.is_empty() && error.message.contains("lifetime");
+            let refused = choices.callables.contains_key(name)
+                && matches!(number, "E0308" | "E0277" | "E0605" | "E0606");
             // `#[cfg(..)] let` may declare nothing.
             let is_nothing = number == "E0425";
-            let is_known = is_nothing || is_borrowed || refused || matches!(number, "E0382" | "E0381" | "E0277");
+            let is_known = is_nothing
+                || is_borrowed
+                || refused
+                || matches!(number, "E0382" | "E0381" | "E0277");
             if !is_known || !choices.dropped.insert(name.clone()) {
                 return;
             }
             choices.callables.remove(name);
+            if is_nothing {
+                choices.undeclared.insert(name.clone());
+            }
             if is_borrowed {
                 notes.push(borrows(name));
             } else if number == "E0277" || refused {
-                notes.push(format!("`{name}` ends with this cell: a value of its type cannot be kept"));
+                notes.push(format!(
+                    "`{name}` ends with this cell: a value of its type cannot be kept"
+                ));
             }
         }
         Mark::PutBack(name) => {
@@ -114,7 +139,13 @@ fn borrows(name: &str) -> String {
 
 /// A borrow that has to last, and no line that keeps a variable is named: that the variable is to be kept has
 /// reached a closure in the statement that declares it.
-fn about_closures(error: &Message, cell: &Cell, source: &Source, choices: &mut Choices, notes: &mut Vec<String>) {
+fn about_closures(
+    error: &Message,
+    cell: &Cell,
+    source: &Source,
+    choices: &mut Choices,
+    notes: &mut Vec<String>,
+) {
     let lasts = |place: &&Span| {
         let said = place.label.as_ref().is_some_and(|label| label.contains("'static"));
         said && place.file_name == source.name

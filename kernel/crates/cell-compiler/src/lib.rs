@@ -53,12 +53,18 @@ const ATTEMPTS: usize = 24;
 ///
 /// # Errors
 /// A compiler that does not run; not a cell that does not compile.
-pub fn compile(rustc: &Rustc, program: &Program, cell: &Cell, session: &Session) -> Result<Result<Compiled, Refused>> {
+pub fn compile(
+    rustc: &Rustc,
+    program: &Program,
+    cell: &Cell,
+    session: &Session,
+) -> Result<Result<Compiled, Refused>> {
     let mut choices = Choices::default();
     let mut notes = Vec::new();
     // The first refusal is about what the reader wrote; those after it may be about what was tried.
     let mut first: Option<Refused> = None;
     let mut boxed = BTreeSet::new();
+    let (mut tried_without_stars, mut tried_prelude) = (false, false);
     for _ in 0..ATTEMPTS {
         let source = program.source(cell, session, &choices);
         let output = rustc.compile(&source)?;
@@ -85,6 +91,40 @@ pub fn compile(rustc: &Rustc, program: &Program, cell: &Cell, session: &Session)
                 }
                 continue;
             }
+            if !tried_without_stars && program.stars_meet(cell) {
+                tried_without_stars = true;
+                boxed.clear();
+                first = first.or(Some(Refused {
+                    source,
+                    choices: choices.clone(),
+                    messages: output.messages,
+                }));
+                choices = Choices { without_stars: true, ..Choices::default() };
+                notes = vec![
+                    "in this cell the `use ..::*` of earlier cells do not count: a name of theirs does not fit here"
+                        .to_owned(),
+                ];
+                continue;
+            }
+            let prelude = program.prelude_names(cell);
+            if !tried_prelude && !prelude.is_empty() {
+                tried_prelude = true;
+                boxed.clear();
+                let names: Vec<String> = prelude.iter().map(|name| format!("`{name}`")).collect();
+                first = first.or(Some(Refused {
+                    source,
+                    choices: choices.clone(),
+                    messages: output.messages,
+                }));
+                // Whatever was tried before was tried with the other meaning.
+                choices = Choices { prelude, ..Choices::default() };
+                let names = names.join(", ");
+                notes = vec![format!(
+                    "in this cell {names} is what the standard library means by it: what an earlier cell made of the \
+                     name does not fit here"
+                )];
+                continue;
+            }
             let now = Refused { source, choices, messages: output.messages };
             return Ok(Err(first.unwrap_or(now)));
         }
@@ -97,7 +137,8 @@ pub fn compile(rustc: &Rustc, program: &Program, cell: &Cell, session: &Session)
                     choices.callables.insert(variable.name, callable);
                     is_new = true;
                 }
-                Shape::Callable(Callable::Pointer(kind) | Callable::Boxed(kind)) | Shape::Unnamed(kind) => {
+                Shape::Callable(Callable::Pointer(kind) | Callable::Boxed(kind))
+                | Shape::Unnamed(kind) => {
                     is_new |= choices.dropped.insert(variable.name.clone());
                     choices.callables.remove(&variable.name);
                     notes.push(format!(
@@ -120,9 +161,21 @@ pub fn compile(rustc: &Rustc, program: &Program, cell: &Cell, session: &Session)
         }
         notes.dedup();
         let messages = output.messages;
-        return Ok(Ok(Compiled { source, choices, library: output.library, kept, messages, notes }));
+        return Ok(Ok(Compiled {
+            source,
+            choices,
+            library: output.library,
+            kept,
+            messages,
+            notes,
+        }));
     }
-    anyhow::bail!("the compiler says something new about this cell at each attempt; please report it")
+    if let Some(first) = first {
+        return Ok(Err(first));
+    }
+    anyhow::bail!(
+        "the compiler says something new about this cell at each attempt; please report it"
+    )
 }
 
 /// The type of an expression, as one of the session's next cell; None where it does not compile or has no
@@ -130,7 +183,12 @@ pub fn compile(rustc: &Rustc, program: &Program, cell: &Cell, session: &Session)
 ///
 /// # Errors
 /// A compiler that does not run.
-pub fn probe(rustc: &Rustc, program: &Program, expression: &str, folder: &Path) -> Result<Option<String>> {
+pub fn probe(
+    rustc: &Rustc,
+    program: &Program,
+    expression: &str,
+    folder: &Path,
+) -> Result<Option<String>> {
     const NAME: &str = "rust_live_probe";
     let code = format!("let {NAME} = ::rust_live::type_of(&(\n{expression}\n));");
     let cell = program.parse(usize::MAX, &code, folder);
@@ -182,5 +240,9 @@ pub fn short(kind: &str) -> String {
         }
     }
     let text = out + &word;
-    if text.chars().count() > 80 { text.chars().take(77).chain("...".chars()).collect() } else { text }
+    if text.chars().count() > 80 {
+        text.chars().take(77).chain("...".chars()).collect()
+    } else {
+        text
+    }
 }

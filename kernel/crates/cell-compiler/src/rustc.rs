@@ -46,17 +46,26 @@ impl Rustc {
             if let Some(folder) = path.parent() {
                 fs::create_dir_all(folder)?;
             }
-            fs::write(&path, &file.text).with_context(|| format!("{} cannot be written", path.display()))?;
+            fs::write(&path, &file.text)
+                .with_context(|| format!("{} cannot be written", path.display()))?;
         }
         let root = self.folder.join(&source.name);
-        fs::write(&root, &source.text).with_context(|| format!("{} cannot be written", root.display()))?;
+        fs::write(&root, &source.text)
+            .with_context(|| format!("{} cannot be written", root.display()))?;
         let mut command = Command::new(&self.program);
         let suffix = source.name.replace(' ', "-");
         command
             .current_dir(&self.folder)
             .args(["--crate-name", "cell", "--crate-type", "cdylib", "--emit", "link,mir"])
             .args(["--edition", &self.edition, "--out-dir", "out", "--error-format", "json"])
-            .args(["--remap-path-prefix", "items/=", "--remap-path-prefix", "macros/=", "--remap-path-scope", "macro"])
+            .args([
+                "--remap-path-prefix",
+                "items/=",
+                "--remap-path-prefix",
+                "macros/=",
+                "--remap-path-scope",
+                "macro",
+            ])
             .args(["-C", "prefer-dynamic", "-C", &format!("opt-level={}", self.level)])
             .args(["-C", "codegen-units=1", "-C", &format!("extra-filename=-{suffix}")])
             // A panic in a crate names the line of the cell that called it.
@@ -66,13 +75,16 @@ impl Rustc {
             .args(&self.crates)
             .arg(&source.name)
             .envs(self.environment.iter().map(|(name, value)| (name, value)));
-        let output = command.output().with_context(|| format!("{} does not start", self.program.display()))?;
+        let output = command
+            .output()
+            .with_context(|| format!("{} does not start", self.program.display()))?;
         let messages = String::from_utf8_lossy(&output.stderr).into_owned();
         if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&output.status) {
             anyhow::bail!("the compiler was ended by signal {signal}");
         }
         let out = self.folder.join("out");
-        let (mir, library) = (out.join(format!("cell-{suffix}.mir")), out.join(format!("libcell-{suffix}.so")));
+        let (mir, library) =
+            (out.join(format!("cell-{suffix}.mir")), out.join(format!("libcell-{suffix}.so")));
         let succeeded = output.status.success();
         let mir = if succeeded {
             fs::read_to_string(&mir).with_context(|| format!("{} cannot be read", mir.display()))?

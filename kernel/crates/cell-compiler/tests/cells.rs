@@ -43,25 +43,29 @@ impl Notebook {
         Notebook { rustc, program: Program::default(), number: 0, _folder: folder, _one: one }
     }
 
-    fn compiled(&mut self, code: &str) -> Result<(Compiled, cell_program::Cell), Refused> {
+    fn compiled(&mut self, code: &str) -> Result<(Compiled, cell_program::Cell), Box<Refused>> {
         self.number += 1;
         let cell = self.program.parse(self.number, code, self.rustc.folder.as_path());
         let compiled = compile(&self.rustc, &self.program, &cell, &Session::default()).unwrap();
-        compiled.map(|compiled| (compiled, cell))
+        compiled.map(|compiled| (compiled, cell)).map_err(Box::new)
     }
 
     /// Runs a cell that must compile and end well.
     fn run(&mut self, code: &str) -> Compiled {
         let (compiled, cell) = match self.compiled(code) {
             Ok(compiled) => compiled,
-            Err(refused) => panic!("{code}\n{}\n{}", refused.source.text, rendered(&refused.messages)),
+            Err(refused) => {
+                panic!("{code}\n{}\n{}", refused.source.text, rendered(&refused.messages))
+            }
         };
         self.program.define(&cell, &compiled.source, &compiled.choices);
         // SAFETY: the library was just compiled with a function of this type; it stays loaded.
         let ended = unsafe {
             let flags = libloading::os::unix::RTLD_LAZY | libloading::os::unix::RTLD_GLOBAL;
-            let library = libloading::os::unix::Library::open(Some(&compiled.library), flags).unwrap();
-            let entry: extern "C" fn() -> u8 = *library.get(compiled.source.symbol.as_bytes()).unwrap();
+            let library =
+                libloading::os::unix::Library::open(Some(&compiled.library), flags).unwrap();
+            let entry: extern "C" fn() -> u8 =
+                *library.get(compiled.source.symbol.as_bytes()).unwrap();
             std::mem::forget(library);
             entry()
         };
@@ -80,7 +84,8 @@ impl Notebook {
 }
 
 fn rendered(messages: &str) -> String {
-    let values = messages.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let values =
+        messages.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
     values.filter_map(|value| value["rendered"].as_str().map(str::to_owned)).collect()
 }
 
@@ -157,10 +162,15 @@ cells! {
         "assert_eq!(format!(\"{G}{C}{}{}\", L[0], F(\"d\")), \"abcd\");";
     lints_of_a_cell_are_its_own: "fn earlier() { let unused = 4; }", "#![deny(warnings)]\n#![forbid(unsafe_code)]\nlet mut v = vec![5];\nfn later() {}", "#![deny(unused_results)]\nv.push(1);", "earlier(); later(); assert_eq!(v, [5, 1]);";
     an_attribute_leaves_out_the_end: "#[cfg(unix)] {\n    assert!(true);\n}\n#[cfg(windows)] {\n    nothing();\n}";
-    an_attribute_leaves_out_a_variable: "#[cfg(any())] let x = never();\n#[cfg(all())] let x = 4;\n#[cfg(any())] let y = 5;", "assert_eq!(x, 4);";
+    an_attribute_leaves_out_a_variable: "#[cfg(any())] let x = never();\n#[cfg(all())] let x = 4;\n#[cfg(any())] let y = 5;", "#[cfg(any())] let x = 5;", "assert_eq!(x, 4);";
     an_exported_macro: "#[macro_export]\nmacro_rules! count { () => { 0 }; ($h:tt $($t:tt)*) => { 1 + $crate::count!($($t)*) } }\nassert_eq!(count!(a b c), 3);", "assert_eq!(count!(a b), 2);";
     a_closure_borrows_what_ends: "let rows = [[\"a\"], [\"b\"]];\nlet one = rows.get(0).and_then(|row| row.get(0));\nassert_eq!(one, Some(&\"a\"));", "assert_eq!(rows[1], [\"b\"]);";
     a_variable_in_capitals: "let N = 3; let (A, b) = (1, 2);", "assert_eq!(N + A + b, 6);";
+    a_function_takes_the_place_of_a_variable: "let f = 5; let g = [1_u16, 2];", "fn f() -> i32 { 9 }\nfn g() {}\nassert_eq!(f(), 9); let p = g as fn();", "assert_eq!(f(), 9);";
+    a_macro_declares_variables: "macro_rules! all { ($($n:ident = $v:expr;)*) => { $(let $n = $v;)* }; }\nall! { a = 1; b = vec![2]; }\nassert_eq!(a, b[0] - 1);", "assert_eq!(a + b[0], 3);\nmacro_rules! one { ($n:ident, $v:expr) => { let mut $n = $v; } }\none!(c, b.len());", "c += 1; assert_eq!((c, b.len()), (2, 1));";
+    names_of_the_prelude: "use std::io::Result;\nfn io() -> Result<i32> { Ok(3) }\ntrait Default { fn d(&self) -> i32 { 1 } } impl Default for i32 {}", "let x: Result<u8, u8> = Ok(1); let n: i8 = Default::default();", "assert_eq!((io()?, x, n, 5.d()), (3, Ok(1), 0, 1));";
+    stars_that_hold_one_name: "use std::fmt::*;\nlet d: Result = Ok(());", "use std::io::*;\nlet mut v = Vec::new();\nv.write_all(b\"a\")?;\nfn copied<W: Write>(_: W) {}\nlet e: Result<u8> = Err(Error::other(\"no\"));", "assert!(e.is_err() && v == b\"a\");";
+    const_without_a_name: "struct A; const _: () = { impl A { fn a() -> i32 { 1 } } };", "const _: () = assert!(1 < 2);", "assert_eq!(A::a(), 1);";
     a_script: "#!/usr/bin/env program\nlet x = 1;", "assert_eq!(x, 1);";
     documents_within: "//! about\n/*! and\n more */\nlet x = 1;", "/// x\nlet y = x; assert_eq!(y, 1);";
     constants_are_not_asked: "let a = [0_u8; { let mut i = 0; while i < 3 { i += 1; } i }];\nenum E { A = { let mut i = 0; while i < 5 { i += 1; } i } }\nassert_eq!(a.len() + E::A as usize, 8);";
@@ -171,13 +181,34 @@ cells! {
 fn what_borrows_ends_with_its_cell() {
     let mut notebook = Notebook::new();
     let compiled = notebook.run("let v = vec![1, 2, 3]; let r = &v[1..]; let n = r.len();");
-    assert!(compiled.notes[0].contains("`r` ends with this cell: it borrows"), "{:?}", compiled.notes);
+    assert!(
+        compiled.notes[0].contains("`r` ends with this cell: it borrows"),
+        "{:?}",
+        compiled.notes
+    );
     notebook.run("assert_eq!(v.len() + n, 5);");
     let compiled = notebook.run("let it = v.iter().map(|x| x + 1);");
     assert_eq!(compiled.notes.len(), 1, "{:?}", compiled.notes);
     notebook.run("assert_eq!(v.len(), 3);");
     let compiled = notebook.run("let own = v.clone().into_iter().map(|x| x + 1);");
     assert!(compiled.notes[0].contains("has no name"), "{:?}", compiled.notes);
+}
+
+#[test]
+fn an_older_variable_does_not_come_back_for_one_that_ends() {
+    for code in ["let x = x.iter();", "let x = |a: i32| move |b: i32| a + b;"] {
+        let mut notebook = Notebook::new();
+        notebook.run("let x = vec![1];");
+        let compiled = notebook.run(code);
+        assert!(compiled.notes[0].contains("`x` ends with this cell"), "{:?}", compiled.notes);
+        assert!(notebook.refused("x").contains("cannot find value `x`"));
+        assert_eq!(
+            notebook.program.lost("x").unwrap().reason,
+            "ended with cell 2, which declared it anew"
+        );
+        notebook.run("let x = 5;");
+        notebook.run("assert_eq!(x, 5);");
+    }
 }
 
 #[test]
@@ -230,7 +261,8 @@ fn what_a_cell_does_not_reach_is_not_compiled_with_it() {
 #[test]
 fn what_does_not_fit_any_more_is_said_where_it_is_used() {
     let mut notebook = Notebook::new();
-    notebook.run("mod m { pub struct S { pub a: i32 } }\nuse m::S;\nfn of() -> i32 { S { a: 1 }.a }");
+    notebook
+        .run("mod m { pub struct S { pub a: i32 } }\nuse m::S;\nfn of() -> i32 { S { a: 1 }.a }");
     notebook.run("mod m { pub struct S { pub b: i32 } }");
     let said = notebook.refused("of()");
     assert!(said.contains("cannot find function `of`") || said.contains("no field"), "{said}");

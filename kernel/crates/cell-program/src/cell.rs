@@ -142,7 +142,8 @@ impl Cell {
         let length = code.trim_end().len();
         let mended = |error: &ra_ap_syntax::SyntaxError| {
             let at = usize::from(error.range().start()).saturating_sub(BEFORE.len());
-            at + 1 >= length && cell.edits.iter().any(|edit| edit.text == ";" && edit.range.start >= at)
+            at + 1 >= length
+                && cell.edits.iter().any(|edit| edit.text == ";" && edit.range.start >= at)
         };
         cell.is_broken = !errors.iter().all(mended);
         cell.edits.extend(crate::paths::absolute(&code, surroundings.folder));
@@ -182,7 +183,8 @@ impl Cell {
         }
         self.has_statements = true;
         if let Some(let_statement) = ast::LetStmt::cast(node.clone()) {
-            let is_number = let_statement.ty().is_none() && is_plain_number(let_statement.initializer());
+            let is_number =
+                let_statement.ty().is_none() && is_plain_number(let_statement.initializer());
             let may_fail = let_statement.let_else().is_some();
             for pattern in let_statement.pat().iter() {
                 let found = pattern.syntax().descendants().filter_map(ast::IdentPat::cast);
@@ -206,10 +208,15 @@ impl Cell {
         self.edits.extend(checks::in_loops(node));
         let bound = ast::LetStmt::cast(node.clone()).and_then(|statement| statement.pat());
         let bound = bound.map(|pattern| range_of(pattern.syntax()));
-        self.names.extend(crate::names::used(node).into_iter().filter(|(_, at)| {
-            let at = at - BEFORE.len();
-            bound.as_ref().is_none_or(|bound| !bound.contains(&at))
-        }).map(|(name, at)| (name, at - BEFORE.len())));
+        self.names.extend(
+            crate::names::used(node)
+                .into_iter()
+                .filter(|(_, at)| {
+                    let at = at - BEFORE.len();
+                    bound.as_ref().is_none_or(|bound| !bound.contains(&at))
+                })
+                .map(|(name, at)| (name, at - BEFORE.len())),
+        );
         for inner in node.descendants() {
             // What stands around it, up to the statement.
             let levels = inner.ancestors().take_while(|outer| outer != node).count();
@@ -242,11 +249,19 @@ impl Cell {
     }
 
     /// A call of a macro is an item if the macro makes items, else a statement, or the expression at the end.
-    fn take_call(&mut self, call: &ast::MacroCall, node: &SyntaxNode, macros: &Macros<'_>, is_last: bool) {
+    fn take_call(
+        &mut self,
+        call: &ast::MacroCall,
+        node: &SyntaxNode,
+        macros: &Macros<'_>,
+        is_last: bool,
+    ) {
         let range = range_of(node);
         let kind = macros.kind(call);
         if kind == MacroKind::Items {
-            let in_braces = call.token_tree().is_some_and(|tree| tree.left_delimiter_token().is_some_and(|token| token.kind() == SyntaxKind::L_CURLY));
+            let in_braces = call.token_tree().is_some_and(|tree| {
+                tree.left_delimiter_token().is_some_and(|token| token.kind() == SyntaxKind::L_CURLY)
+            });
             let text = &node.text().to_string();
             if !in_braces && !text.ends_with(';') {
                 self.edits.push(Edit::insert(range.end, ";"));
@@ -261,9 +276,12 @@ impl Cell {
             self.given.extend(names.map(new));
         }
         // In braces it ends without a semicolon, wherever it stands.
-        let is_last = is_last || node.next_sibling().is_none() && !node.text().to_string().ends_with(';');
+        let is_last =
+            is_last || node.next_sibling().is_none() && !node.text().to_string().ends_with(';');
         if is_last {
-            self.closing = ast::Expr::cast(node.clone()).and_then(|e| closing(&e, true)).or(Some(Closing { range, is_macro: true }));
+            self.closing = ast::Expr::cast(node.clone())
+                .and_then(|e| closing(&e, true))
+                .or(Some(Closing { range, is_macro: true }));
         }
     }
 
@@ -273,8 +291,11 @@ impl Cell {
             self.holes.push(range_of(attribute.syntax()));
         }
         // Documentation of the file; there is none.
-        for token in list.syntax().children_with_tokens().filter_map(|element| element.into_token()) {
-            if token.kind() == SyntaxKind::COMMENT && ["//!", "/*!"].iter().any(|begin| token.text().starts_with(begin)) {
+        for token in list.syntax().children_with_tokens().filter_map(|element| element.into_token())
+        {
+            if token.kind() == SyntaxKind::COMMENT
+                && ["//!", "/*!"].iter().any(|begin| token.text().starts_with(begin))
+            {
                 let range = token.text_range();
                 let start = usize::from(range.start()) - BEFORE.len();
                 self.holes.push(start..usize::from(range.end()) - BEFORE.len());
@@ -337,7 +358,9 @@ impl Cell {
         let heads = self.items.iter().filter(|item| item.is_head && !item.is_macro);
         let named = heads.filter_map(|item| {
             let (_, rest) = item.text.split_once("extern crate")?;
-            let name = rest.split(|c: char| !(c.is_alphanumeric() || c == '_')).find(|word| !word.is_empty())?;
+            let name = rest
+                .split(|c: char| !(c.is_alphanumeric() || c == '_'))
+                .find(|word| !word.is_empty())?;
             Some(name.to_owned())
         });
         named.collect()
@@ -347,8 +370,13 @@ impl Cell {
     pub fn variables(&self, by_macros: &BTreeSet<String>) -> Vec<&Binding> {
         let mut seen = BTreeSet::new();
         let given = self.given.iter().filter(|binding| by_macros.contains(&binding.name));
-        let mut last: Vec<&Binding> =
-            self.bindings.iter().chain(given).rev().filter(|binding| seen.insert(&binding.name)).collect();
+        let mut last: Vec<&Binding> = self
+            .bindings
+            .iter()
+            .chain(given)
+            .rev()
+            .filter(|binding| seen.insert(&binding.name))
+            .collect();
         last.reverse();
         last
     }
@@ -366,7 +394,11 @@ impl Cell {
 
     /// The statements on their lines. Where a `return` ends the cell, `leave` says what comes before it,
     /// for the variables that are declared by then.
-    pub(crate) fn statements(&self, show: Option<(&str, &str)>, leave: &dyn Fn(&[&Binding]) -> String) -> (String, Vec<Edit>) {
+    pub(crate) fn statements(
+        &self,
+        show: Option<(&str, &str)>,
+        leave: &dyn Fn(&[&Binding]) -> String,
+    ) -> (String, Vec<Edit>) {
         let kept = without(0..self.text.len(), &self.holes);
         let mut edits = self.edits.clone();
         edits.extend(self.edits_of_statements.iter().cloned());
@@ -374,7 +406,9 @@ impl Cell {
             let declared: Vec<&Binding> = self
                 .variables(&BTreeSet::new())
                 .into_iter()
-                .filter(|binding| binding.range.end <= exit.range.start && !exit.hidden.contains(&binding.name))
+                .filter(|binding| {
+                    binding.range.end <= exit.range.start && !exit.hidden.contains(&binding.name)
+                })
                 .collect();
             edits.push(Edit::replace(exit.range.clone(), leave(&declared)));
         }
@@ -410,7 +444,6 @@ impl Cell {
         edits.extend(more.iter().cloned());
         (rendered(&self.text, kept, &edits), edits)
     }
-
 }
 
 /// What macros expand to: those of this cell, then those of earlier ones and of the standard library.
@@ -456,7 +489,9 @@ fn closing(expression: &ast::Expr, is_macro: bool) -> Option<Closing> {
     match expression {
         // `#[cfg(unix)] { .. }` may be left out.
         _ if expression.attrs().next().is_some() => None,
-        ForExpr(_) | WhileExpr(_) | ReturnExpr(_) | BreakExpr(_) | ContinueExpr(_) | LetExpr(_) => None,
+        ForExpr(_) | WhileExpr(_) | ReturnExpr(_) | BreakExpr(_) | ContinueExpr(_) | LetExpr(_) => {
+            None
+        }
         IfExpr(branches) if branches.else_branch().is_none() => None,
         _ => {
             let range = range_of(expression.syntax());
@@ -467,9 +502,8 @@ fn closing(expression: &ast::Expr, is_macro: bool) -> Option<Closing> {
 
 /// Whether `return` and `.await` within mean something else.
 fn is_boundary(node: &SyntaxNode) -> bool {
-    let is_async = || {
-        ast::BlockExpr::cast(node.clone()).is_some_and(|block| block.async_token().is_some())
-    };
+    let is_async =
+        || ast::BlockExpr::cast(node.clone()).is_some_and(|block| block.async_token().is_some());
     ast::Fn::can_cast(node.kind()) || ast::ClosureExpr::can_cast(node.kind()) || is_async()
 }
 

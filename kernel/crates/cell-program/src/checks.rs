@@ -55,7 +55,10 @@ fn is_more_than_arithmetic(body: &SyntaxNode) -> bool {
 fn calls_itself(function: &ast::Fn) -> bool {
     let (Some(name), Some(body)) = (function.name(), function.body()) else { return false };
     let name = name.text().to_string();
-    body.syntax().descendants().filter_map(ast::NameRef::cast).any(|used| used.text() == name.as_str())
+    body.syntax()
+        .descendants()
+        .filter_map(ast::NameRef::cast)
+        .any(|used| used.text() == name.as_str())
 }
 
 /// Whether code is evaluated by the compiler, or called by code that cannot be unwound.
@@ -63,7 +66,8 @@ fn is_constant(node: &SyntaxNode) -> bool {
     node.ancestors().any(|outer| {
         let by_function = ast::Fn::cast(outer.clone())
             .is_some_and(|function| function.const_token().is_some() || function.abi().is_some());
-        let by_block = ast::BlockExpr::cast(outer.clone()).is_some_and(|block| block.const_token().is_some());
+        let by_block =
+            ast::BlockExpr::cast(outer.clone()).is_some_and(|block| block.const_token().is_some());
         let by_length = ast::ArrayExpr::cast(outer.clone())
             .and_then(|array| array.semicolon_token())
             .is_some_and(|semicolon| semicolon.text_range().end() <= node.text_range().start());
@@ -72,7 +76,11 @@ fn is_constant(node: &SyntaxNode) -> bool {
             || by_length
             || matches!(
                 outer.kind(),
-                SyntaxKind::CONST | SyntaxKind::VARIANT | SyntaxKind::STATIC | SyntaxKind::CONST_ARG | SyntaxKind::ARRAY_TYPE
+                SyntaxKind::CONST
+                    | SyntaxKind::VARIANT
+                    | SyntaxKind::STATIC
+                    | SyntaxKind::CONST_ARG
+                    | SyntaxKind::ARRAY_TYPE
             )
     })
 }

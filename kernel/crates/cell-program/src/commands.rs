@@ -68,7 +68,9 @@ fn command(line: &str, is_name: &dyn Fn(&str) -> bool) -> Option<(String, String
     if !rest.starts_with(|first: char| first.is_ascii_alphabetic()) {
         return None;
     }
-    let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '-')).unwrap_or(rest.len());
+    let end = rest
+        .find(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '-'))
+        .unwrap_or(rest.len());
     let (name, argument) = rest.split_at(end);
     Some((name.to_owned(), argument.trim().to_owned()))
 }
@@ -79,9 +81,11 @@ fn is_shell(rest: &str, is_name: &dyn Fn(&str) -> bool) -> bool {
     let behind = rest[word.len()..].trim_start();
     !(rest.trim().is_empty()
         || rest.starts_with(['(', '!', '{', '[', '*', '&', '"', ' '])
-        || matches!(word.as_str(), "true" | "false" | "matches" | "self" | "crate" | "std" | "if" | "match")
+        || matches!(
+            word.as_str(),
+            "true" | "false" | "matches" | "self" | "crate" | "std" | "if" | "match"
+        )
         || is_name(&word)
         || behind.starts_with("::") && !behind.starts_with(":: ")
         || rest[word.len()..].starts_with(['(', '!', '[']))
 }
-

@@ -94,6 +94,7 @@ pub(crate) fn without(range: Range<usize>, holes: &[Range<usize>]) -> Vec<Range<
 }
 
 #[cfg(test)]
+#[allow(clippy::single_range_in_vec_init, reason = "lists of ranges, of which some have one")]
 mod tests {
     use proptest::prelude::*;
 

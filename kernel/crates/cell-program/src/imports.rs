@@ -20,11 +20,18 @@ impl Leaf {
     pub(crate) fn statement(&self, local: &dyn Fn(&str) -> bool) -> String {
         let first = self.path.split("::").next().unwrap_or_default().trim();
         let root = match first {
-            "self" => return self.clone().with_path(self.path.replacen("self", "crate", 1)).plain(),
+            "self" => {
+                return self.clone().with_path(self.path.replacen("self", "crate", 1)).plain();
+            }
             first if local(first) => "crate::",
             _ => "",
         };
         self.clone().with_path(format!("{root}{}", self.path)).plain()
+    }
+
+    /// Whether it brings all names of a module.
+    pub(crate) fn is_star(&self) -> bool {
+        self.name.is_none() && self.renamed.is_none()
     }
 
     fn with_path(mut self, path: String) -> Leaf {
@@ -109,7 +116,9 @@ mod tests {
     #[test]
     fn a_path_within_the_crate_begins_at_its_root() {
         assert_eq!(
-            statements("use shapes::Square; use self::shapes::*; use ::rand::random; use crate::a;"),
+            statements(
+                "use shapes::Square; use self::shapes::*; use ::rand::random; use crate::a;"
+            ),
             [
                 "pub(crate) use crate::shapes::Square;",
                 "pub(crate) use crate::shapes::*;",

@@ -2,7 +2,9 @@
 
 use std::ops::Range;
 
-use ra_ap_syntax::ast::{self, HasAttrs as _, HasGenericParams as _, HasName as _, HasVisibility as _};
+use ra_ap_syntax::ast::{
+    self, HasAttrs as _, HasGenericParams as _, HasName as _, HasVisibility as _,
+};
 use ra_ap_syntax::{AstNode as _, NodeOrToken, SyntaxKind, SyntaxNode, SyntaxToken};
 
 use crate::cell::range_of;
@@ -160,7 +162,9 @@ impl Item {
             ast::Item::Module(item) => named(&[Type], item.name()),
             ast::Item::Static(item) => named(&[Value], item.name()),
             ast::Item::Struct(item) => {
-                let has_value = item.field_list().is_none_or(|list| matches!(list, ast::FieldList::TupleFieldList(_)));
+                let has_value = item
+                    .field_list()
+                    .is_none_or(|list| matches!(list, ast::FieldList::TupleFieldList(_)));
                 named(if has_value { &[Type, Value] } else { &[Type] }, item.name())
             }
             ast::Item::Trait(item) => named(&[Type], item.name()),
@@ -170,17 +174,23 @@ impl Item {
         };
         let mut made = Item::new(node, range, keys);
         match item {
-            ast::Item::Impl(item) if item.trait_().is_none() => made.parts = parts(item, &made.keys),
+            ast::Item::Impl(item) if item.trait_().is_none() => {
+                made.parts = parts(item, &made.keys)
+            }
             ast::Item::MacroRules(item) => {
                 made.is_macro = true;
                 made.is_head = true;
-                let exports = item.attrs().filter(|attribute| attribute.syntax().text().to_string().contains("macro_export"));
+                let exports = item.attrs().filter(|attribute| {
+                    attribute.syntax().text().to_string().contains("macro_export")
+                });
                 made.exported = exports.map(|attribute| range_of(attribute.syntax())).collect();
                 made.makes = item.token_tree().map(|tree| expansion(&tree));
             }
             ast::Item::ExternCrate(_) => made.is_head = true,
             ast::Item::Fn(item) if item.name().is_some_and(|name| name.text() == "main") => {
-                let is_wrapped = item.attrs().any(|attribute| attribute.syntax().text().to_string().contains("main"));
+                let is_wrapped = item
+                    .attrs()
+                    .any(|attribute| attribute.syntax().text().to_string().contains("main"));
                 let is_async = item.async_token().is_some() && !is_wrapped;
                 made.main = Some(if is_async { Main::Async } else { Main::Sync });
             }
@@ -203,7 +213,10 @@ impl Item {
         };
         let keys = if statics.is_empty() {
             let subject = call.token_tree().and_then(|tree| subject(&tree));
-            vec![(Namespace::Call, format!("{name}! {}", subject.unwrap_or_else(|| squeezed(call.syntax()))))]
+            vec![(
+                Namespace::Call,
+                format!("{name}! {}", subject.unwrap_or_else(|| squeezed(call.syntax()))),
+            )]
         } else {
             statics.iter().map(|made| (Namespace::Value, made.name.clone())).collect()
         };
@@ -215,7 +228,8 @@ impl Item {
 
 /// `impl<T> Show for Row<T>`, with the least of blanks.
 fn header(item: &ast::Impl) -> String {
-    let generics = item.generic_param_list().map(|list| squeezed(list.syntax())).unwrap_or_default();
+    let generics =
+        item.generic_param_list().map(|list| squeezed(list.syntax())).unwrap_or_default();
     let of = |kind: Option<ast::Type>| kind.map(|kind| squeezed(kind.syntax())).unwrap_or_default();
     // A path may be written in several ways: its last part counts.
     let last = |path: String| match path.split_once('<') {
@@ -223,7 +237,9 @@ fn header(item: &ast::Impl) -> String {
         None => path.rsplit("::").next().unwrap_or(&path).to_owned(),
     };
     match item.trait_() {
-        Some(of_trait) => format!("impl{generics} {} for {}", last(of(Some(of_trait))), of(item.self_ty())),
+        Some(of_trait) => {
+            format!("impl{generics} {} for {}", last(of(Some(of_trait))), of(item.self_ty()))
+        }
         None => format!("impl{generics} {}", of(item.self_ty())),
     }
 }
@@ -263,7 +279,8 @@ fn tokens(node: &SyntaxNode) -> impl Iterator<Item = SyntaxToken> {
 
 /// The names that a macro is given.
 pub(crate) fn names_given(call: &ast::MacroCall) -> Vec<String> {
-    let words = call.token_tree().into_iter().flat_map(|tree| tokens(tree.syntax()).collect::<Vec<_>>());
+    let words =
+        call.token_tree().into_iter().flat_map(|tree| tokens(tree.syntax()).collect::<Vec<_>>());
     let names = words.filter(|token| token.kind() == SyntaxKind::IDENT);
     names.map(|token| token.text().trim_start_matches("r#").to_owned()).collect()
 }
@@ -283,8 +300,20 @@ pub(crate) fn macros_in(list: &SyntaxNode) -> Vec<(String, MacroKind)> {
 }
 
 const BEGIN_ITEMS: [&str; 14] = [
-    "struct", "enum", "union", "fn", "impl", "trait", "static", "const", "type", "mod", "use", "pub",
-    "extern", "macro_rules",
+    "struct",
+    "enum",
+    "union",
+    "fn",
+    "impl",
+    "trait",
+    "static",
+    "const",
+    "type",
+    "mod",
+    "use",
+    "pub",
+    "extern",
+    "macro_rules",
 ];
 
 /// What a macro that was made by `macro_rules!` expands to: what its first rule begins with.
@@ -296,7 +325,9 @@ fn expansion(rules: &ast::TokenTree) -> MacroKind {
     let words: Vec<SyntaxToken> = tokens(rules.syntax()).collect();
     let declares = |is_mut: bool| {
         let shape: &[&str] = if is_mut { &["let", "mut", "$"] } else { &["let", "$"] };
-        words.windows(shape.len()).any(|window| window.iter().zip(shape).all(|(token, word)| token.text() == *word))
+        words
+            .windows(shape.len())
+            .any(|window| window.iter().zip(shape).all(|(token, word)| token.text() == *word))
     };
     match (declares(true), declares(false)) {
         (false, false) => kind,
@@ -316,8 +347,13 @@ fn begin_of_expansion(rules: &ast::TokenTree) -> MacroKind {
             SyntaxKind::L_BRACK => depth += 1,
             SyntaxKind::R_BRACK => depth = depth.saturating_sub(1),
             _ if depth > 0 || before == "$" && token.kind() == SyntaxKind::IDENT => {}
-            SyntaxKind::DOLLAR | SyntaxKind::L_PAREN | SyntaxKind::R_PAREN | SyntaxKind::POUND
-            | SyntaxKind::STAR | SyntaxKind::PLUS | SyntaxKind::QUESTION => {}
+            SyntaxKind::DOLLAR
+            | SyntaxKind::L_PAREN
+            | SyntaxKind::R_PAREN
+            | SyntaxKind::POUND
+            | SyntaxKind::STAR
+            | SyntaxKind::PLUS
+            | SyntaxKind::QUESTION => {}
             _ if text == "unsafe" => {}
             _ if before == "unsafe" && text == "{" => return MacroKind::Statements,
             _ if BEGIN_ITEMS.contains(&text.as_str()) => return MacroKind::Items,
@@ -334,19 +370,23 @@ pub(crate) fn guessed_kind(name: &str, call: &ast::MacroCall) -> MacroKind {
         return MacroKind::Items;
     }
     let Some(tree) = call.token_tree() else { return MacroKind::Statements };
-    let in_braces = tree.left_delimiter_token().is_some_and(|token| token.kind() == SyntaxKind::L_CURLY);
+    let in_braces =
+        tree.left_delimiter_token().is_some_and(|token| token.kind() == SyntaxKind::L_CURLY);
     let mut inner = tokens(tree.syntax()).skip(1);
-    let begins = inner.find(|token| token.kind() != SyntaxKind::POUND && token.kind() != SyntaxKind::L_BRACK);
-    let is_item = begins.is_some_and(|token| BEGIN_ITEMS.contains(&token.text()) && token.text() != "const" && token.text() != "use");
+    let begins = inner
+        .find(|token| token.kind() != SyntaxKind::POUND && token.kind() != SyntaxKind::L_BRACK);
+    let is_item = begins.is_some_and(|token| {
+        BEGIN_ITEMS.contains(&token.text()) && token.text() != "const" && token.text() != "use"
+    });
     if in_braces && is_item { MacroKind::Items } else { MacroKind::Statements }
 }
 
 /// The name that the arguments of a macro define, as far as it can be seen.
 fn subject(tree: &ast::TokenTree) -> Option<String> {
     let words: Vec<SyntaxToken> = tokens(tree.syntax()).collect();
-    let keyword = words.windows(2).find(|pair| {
-        BEGIN_ITEMS.contains(&pair[0].text()) && pair[1].kind() == SyntaxKind::IDENT
-    });
+    let keyword = words
+        .windows(2)
+        .find(|pair| BEGIN_ITEMS.contains(&pair[0].text()) && pair[1].kind() == SyntaxKind::IDENT);
     let first = || words.iter().find(|token| token.kind() == SyntaxKind::IDENT).cloned();
     Some(keyword.map(|pair| pair[1].clone()).or_else(first)?.text().to_owned())
 }
@@ -381,7 +421,11 @@ fn statics(node: &SyntaxNode) -> Vec<Static> {
         {
             let whole = inner.ancestors().find(|outer| outer.kind() == SyntaxKind::EXPR_STMT);
             let whole = whole.filter(|whole| whole.text().to_string().starts_with("thread_local"));
-            found.extend(in_macro(&tree, StaticBy::ThreadLocal, &range_of(&whole.unwrap_or(inner))));
+            found.extend(in_macro(
+                &tree,
+                StaticBy::ThreadLocal,
+                &range_of(&whole.unwrap_or(inner)),
+            ));
         }
     }
     found
@@ -392,8 +436,11 @@ fn in_macro(tree: &ast::TokenTree, by: StaticBy, whole: &Range<usize>) -> Vec<St
     let words: Vec<SyntaxToken> = tokens(tree.syntax()).collect();
     let mut found = Vec::new();
     for (index, _) in words.iter().enumerate().filter(|(_, token)| token.text() == "static") {
-        let name_at = index + if words.get(index + 1).is_some_and(|token| token.text() == "ref") { 2 } else { 1 };
-        let (Some(name), Some(colon)) = (words.get(name_at), words.get(name_at + 1)) else { continue };
+        let name_at = index
+            + if words.get(index + 1).is_some_and(|token| token.text() == "ref") { 2 } else { 1 };
+        let (Some(name), Some(colon)) = (words.get(name_at), words.get(name_at + 1)) else {
+            continue;
+        };
         if colon.kind() != SyntaxKind::COLON {
             continue;
         }
@@ -407,7 +454,8 @@ fn in_macro(tree: &ast::TokenTree, by: StaticBy, whole: &Range<usize>) -> Vec<St
             depth == 0 && token.kind() == SyntaxKind::EQ
         });
         let Some(end) = end else { continue };
-        let kind: Vec<&str> = words[name_at + 2..name_at + 2 + end].iter().map(|token| token.text()).collect();
+        let kind: Vec<&str> =
+            words[name_at + 2..name_at + 2 + end].iter().map(|token| token.text()).collect();
         let is_public = index > 0 && words[index - 1].text() == "pub";
         found.push(Static {
             name: name.text().to_owned(),

@@ -21,6 +21,6 @@ pub use cell::{Binding, Cell, Closing, Surroundings};
 pub use commands::Command;
 pub use edit::Edit;
 pub use imports::Leaf;
-pub use items::{Item, Key, Main, MacroKind, Namespace, Static, StaticBy};
+pub use items::{Item, Key, MacroKind, Main, Namespace, Static, StaticBy};
 pub use program::{Choices, File, Lost, Mark, Program, Session, Source, Variable};
 pub use tests::Test;

@@ -34,7 +34,8 @@ fn in_format(token: &SyntaxToken) -> Vec<(String, usize)> {
     let words = text.split(|character| !is_word(character)).filter(|word| !word.is_empty());
     for word in words {
         let at = word.as_ptr() as usize - text.as_ptr() as usize;
-        let follows_brace = text[..at].ends_with('{') || text[..at].ends_with('.') || text[..at].ends_with(':');
+        let follows_brace =
+            text[..at].ends_with('{') || text[..at].ends_with('.') || text[..at].ends_with(':');
         let before_dollar = text[at + word.len()..].starts_with('$');
         if follows_brace || before_dollar {
             found.push((word.to_owned(), start));

@@ -16,7 +16,14 @@ pub(crate) fn absolute(code: &str, folder: &Path) -> Vec<Edit> {
             at = range.end;
             (token.kind, range)
         })
-        .filter(|(kind, _)| !matches!(kind, TokenKind::Whitespace | TokenKind::LineComment { .. } | TokenKind::BlockComment { .. }))
+        .filter(|(kind, _)| {
+            !matches!(
+                kind,
+                TokenKind::Whitespace
+                    | TokenKind::LineComment { .. }
+                    | TokenKind::BlockComment { .. }
+            )
+        })
         .collect();
     let text = |index: usize| tokens.get(index).map_or("", |(_, range)| &code[range.clone()]);
     let is_text = |index: usize| {
@@ -28,7 +35,14 @@ pub(crate) fn absolute(code: &str, folder: &Path) -> Vec<Edit> {
     for index in 0..tokens.len() {
         let literal = match (text(index), text(index + 1)) {
             ("include_str" | "include_bytes" | "include", "!") if is_text(index + 3) => index + 3,
-            ("path", "=") if index >= 2 && text(index - 2) == "#" && text(index - 1) == "[" && is_text(index + 2) => index + 2,
+            ("path", "=")
+                if index >= 2
+                    && text(index - 2) == "#"
+                    && text(index - 1) == "["
+                    && is_text(index + 2) =>
+            {
+                index + 2
+            }
             _ => continue,
         };
         let range = tokens[literal].1.clone();

@@ -8,7 +8,7 @@ use std::path::Path;
 use crate::cell::{Binding, Cell, Surroundings};
 use crate::edit::{Edit, without};
 use crate::imports::Leaf;
-use crate::items::{Item, Key, Main, MacroKind, Namespace, Static, StaticBy};
+use crate::items::{Item, Key, MacroKind, Main, Namespace, Static, StaticBy};
 use crate::names::words;
 use crate::types::Callable;
 
@@ -58,6 +58,8 @@ struct Left {
 pub struct Choices {
     /// Variables that it declares and that end with it.
     pub dropped: BTreeSet<String>,
+    /// Those of them that it does not declare after all: an attribute has left them out.
+    pub undeclared: BTreeSet<String>,
     /// Variables of earlier cells that it moves.
     pub moved: BTreeSet<String>,
     /// Variables of earlier cells whose types cannot be named.
@@ -76,6 +78,11 @@ pub struct Choices {
     pub put_aside: BTreeSet<(usize, usize)>,
     /// Numbers of earlier cells whose type this one decides.
     pub numbers: BTreeSet<String>,
+    /// Names of the standard library's prelude that earlier cells use for something else: the statements of
+    /// this one mean what every program means by them.
+    pub prelude: BTreeSet<String>,
+    /// What earlier cells have imported with a star is left out: it makes a name mean two things.
+    pub without_stars: bool,
     /// Items of earlier cells are compiled with it, whether it can reach them or not.
     pub with_everything: bool,
     /// `return` keeps no variables.
@@ -89,6 +96,8 @@ pub struct Session {
     pub has_tokio: bool,
     /// What stands before all items, for the crates of the session.
     pub declarations: String,
+    /// Whether `declarations` hold a trait with methods `evcxr_display` for some types.
+    pub has_shows: bool,
     /// Whether values are shown over several lines, as by `{:#?}`.
     pub is_pretty: bool,
 }
@@ -191,6 +200,56 @@ const ALLOWED: &str = "dead_code, unused_imports, unused_macros, unused_parens, 
     redundant_semicolons, improper_ctypes, static_mut_refs, unreachable_code, \
     non_local_definitions, special_module_name, macro_expanded_macro_exports_accessed_by_absolute_paths";
 
+/// Types, traits and functions that every program knows by these names.
+const PRELUDE: [&str; 46] = [
+    "Option",
+    "Some",
+    "None",
+    "Result",
+    "Ok",
+    "Err",
+    "Box",
+    "String",
+    "Vec",
+    "ToString",
+    "ToOwned",
+    "Clone",
+    "Copy",
+    "Default",
+    "Drop",
+    "Eq",
+    "Ord",
+    "PartialEq",
+    "PartialOrd",
+    "Iterator",
+    "IntoIterator",
+    "FromIterator",
+    "Extend",
+    "DoubleEndedIterator",
+    "ExactSizeIterator",
+    "From",
+    "Into",
+    "TryFrom",
+    "TryInto",
+    "AsRef",
+    "AsMut",
+    "Fn",
+    "FnMut",
+    "FnOnce",
+    "AsyncFn",
+    "AsyncFnMut",
+    "AsyncFnOnce",
+    "Send",
+    "Sync",
+    "Sized",
+    "Unpin",
+    "drop",
+    "size_of",
+    "align_of",
+    "size_of_val",
+    "align_of_val",
+];
+
 /// Those of them that are of one item.
 const ALLOWED_IN_CELL: &str = "dead_code, unused_imports, unused_macros, unused_parens, unused_braces, unused_labels, \
     unused_attributes, redundant_semicolons, improper_ctypes, static_mut_refs, unreachable_code";
@@ -205,8 +264,14 @@ impl Program {
         };
         let is_name = |name: &str| self.variables.contains_key(name) || is_value(name);
         let macros = |name: &str| {
-            let keyed = |item: &&Item| item.keys.iter().any(|(space, key)| *space == Namespace::Macro && key == name);
-            self.alive_items().map(|(_, item)| item).filter(keyed).last().and_then(|item| item.makes)
+            let keyed = |item: &&Item| {
+                item.keys.iter().any(|(space, key)| *space == Namespace::Macro && key == name)
+            };
+            self.alive_items()
+                .map(|(_, item)| item)
+                .filter(keyed)
+                .last()
+                .and_then(|item| item.makes)
         };
         let known = |name: &str| -> Option<MacroKind> { macros(name) };
         Cell::parse(number, text, &Surroundings { macros: &known, is_name: &is_name, folder })
@@ -221,9 +286,36 @@ impl Program {
     pub fn numbers(&self, cell: &Cell) -> BTreeSet<String> {
         let is_number = |name: &str| {
             let variable = self.variables.get(name);
-            variable.is_some_and(|variable| variable.is_number && matches!(&*variable.kind, "i32" | "f64"))
+            variable.is_some_and(|variable| {
+                variable.is_number && matches!(&*variable.kind, "i32" | "f64")
+            })
         };
         cell.uses(&is_number).into_iter().map(str::to_owned).collect()
+    }
+
+    /// Whether a cell and earlier ones both import with a star: one name may come from two places.
+    pub fn stars_meet(&self, cell: &Cell) -> bool {
+        cell.imports.iter().any(Leaf::is_star) && self.imports.iter().any(Leaf::is_star)
+    }
+
+    /// Names of the prelude in a cell that earlier cells have made something else.
+    pub fn prelude_names(&self, cell: &Cell) -> BTreeSet<String> {
+        let own: BTreeSet<&str> = cell
+            .items
+            .iter()
+            .flat_map(|item| &item.keys)
+            .map(|(_, name)| name.as_str())
+            .chain(cell.imports.iter().filter_map(|leaf| leaf.name.as_deref()))
+            .collect();
+        let items = self.item_names();
+        let imported: BTreeSet<&str> =
+            self.imports.iter().filter_map(|leaf| leaf.name.as_deref()).collect();
+        let has_star = self.imports.iter().any(Leaf::is_star);
+        words(&cell.text)
+            .filter(|word| PRELUDE.contains(word) && !own.contains(word))
+            .filter(|word| has_star || items.contains(word) || imported.contains(word))
+            .map(str::to_owned)
+            .collect()
     }
 
     /// Why a name is no variable any more, if it was one.
@@ -266,13 +358,22 @@ impl Program {
 
     fn alive_items(&self) -> impl Iterator<Item = (usize, &Item)> {
         self.cells.iter().flat_map(|(number, left)| {
-            left.cell.items.iter().filter(|item| !left.is_gone(item)).map(move |item| (*number, item))
+            left.cell
+                .items
+                .iter()
+                .filter(|item| !left.is_gone(item))
+                .map(move |item| (*number, item))
         })
     }
 
     /// The item of an earlier cell that stands at a place of one of a program's files, by line and column
     /// from 1: its place, and a name for it.
-    pub fn item_at(&self, file: &File, line: usize, column: usize) -> Option<((usize, usize), String)> {
+    pub fn item_at(
+        &self,
+        file: &File,
+        line: usize,
+        column: usize,
+    ) -> Option<((usize, usize), String)> {
         let number = file.cell;
         let text = &self.cells.get(&number)?.cell.text;
         let line = line_start(text, line)..line_start(text, line + 1);
@@ -284,14 +385,22 @@ impl Program {
     }
 
     /// The variables that a cell uses and that can be there for it.
-    fn loaded<'a>(&'a self, cell: &'a Cell, choices: &Choices, gone: &BTreeSet<String>) -> Vec<&'a str> {
+    fn loaded<'a>(
+        &'a self,
+        cell: &'a Cell,
+        choices: &Choices,
+        gone: &BTreeSet<String>,
+    ) -> Vec<&'a str> {
         let known = |name: &str| {
             self.variables.contains_key(name)
                 && !choices.unnamed.contains(name)
                 && !gone.contains(name)
                 && !is_value_of(cell, name)
         };
-        cell.uses(&known).into_iter().map(|name| self.variables.get_key_value(name).map_or("", |(name, _)| name)).collect()
+        cell.uses(&known)
+            .into_iter()
+            .map(|name| self.variables.get_key_value(name).map_or("", |(name, _)| name))
+            .collect()
     }
 
     /// The program of a cell.
@@ -301,18 +410,28 @@ impl Program {
         let number = cell.number;
         let (attributes, lints) = attributes(cell);
         // What a later cell uses is not unused.
-        let of_body = if lints.is_empty() { "" } else { "#[allow(unused_mut, unused_variables, unused_assignments)] " };
+        let of_body = if lints.is_empty() {
+            ""
+        } else {
+            "#[allow(unused_mut, unused_variables, unused_assignments)] "
+        };
         let mut files = Vec::new();
         let mut defines = BTreeSet::new();
         let (mut heads, mut items) = (String::new(), String::new());
         let reached = (!choices.with_everything).then(|| self.reached(cell, &loaded));
         let mut leaves_out = false;
         let older: Vec<(&Cell, Vec<Range<usize>>)> = self.older(cell, choices);
-        let all = older.iter().map(|(older, holes)| (*older, holes.as_slice())).chain([(cell, &[][..])]);
+        let all =
+            older.iter().map(|(older, holes)| (*older, holes.as_slice())).chain([(cell, &[][..])]);
         for (of, holes) in all {
             let is_this = of.number == number;
-            for (folder, is_head, list) in [("macros", true, &mut heads), ("items", false, &mut items)] {
-                let wanted = of.items.iter().filter(|item| item.is_head == is_head && (is_this || !item.is_use));
+            for (folder, is_head, list) in
+                [("macros", true, &mut heads), ("items", false, &mut items)]
+            {
+                let wanted = of
+                    .items
+                    .iter()
+                    .filter(|item| item.is_head == is_head && (is_this || !item.is_use));
                 let mut more = Vec::new();
                 let mut kept = Vec::new();
                 for item in wanted {
@@ -321,13 +440,17 @@ impl Program {
                         continue;
                     }
                     let place = (of.number, item.range.start);
-                    if !is_this && reached.as_ref().is_some_and(|reached| !reached.contains(&place)) {
+                    if !is_this && reached.as_ref().is_some_and(|reached| !reached.contains(&place))
+                    {
                         leaves_out = true;
                         continue;
                     }
                     kept.extend(left);
                     more.extend(self.statics(of.number, item, is_this, &mut defines));
-                    more.extend((is_this && !lints.is_empty() && !item.is_use).then(|| Edit::insert(item.range.start, lints.as_str())));
+                    more.extend(
+                        (is_this && !lints.is_empty() && !item.is_use)
+                            .then(|| Edit::insert(item.range.start, lints.as_str())),
+                    );
                 }
                 if !kept.is_empty() {
                     let path = format!("{folder}/cell {}", of.number);
@@ -338,18 +461,24 @@ impl Program {
             }
         }
 
-        let mut prefix = format!("#![allow({ALLOWED})] {attributes} {}{heads}{lints}{of_body}fn __rust_live_body() -> ::rust_live::Ended {{ ", session.declarations);
-        let allowed = if lints.is_empty() { "" } else { "#[allow(warnings, unsafe_code, unused_results)] " };
-        if session.is_pretty {
-            prefix.push_str("::rust_live::set_pretty(true); ");
+        let mut prefix = format!(
+            "#![allow({ALLOWED})] {attributes} {}{heads}{lints}{of_body}fn __rust_live_body() -> ::rust_live::Ended {{ ",
+            session.declarations
+        );
+        if !choices.prelude.is_empty() {
+            let names = choices.prelude.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+            let _ = write!(prefix, "use ::std::prelude::rust_2024::{{{names}}}; ");
         }
+        let allowed =
+            if lints.is_empty() { "" } else { "#[allow(warnings, unsafe_code, unused_results)] " };
         for name in &loaded {
             let is_mut = self.variables.get(*name).is_some_and(|variable| variable.is_mut);
             let word = if is_mut { "mut " } else { "" };
             let take = format!("unsafe {{ ::rust_live::take::<__RustLiveType_{name}>({name:?}) }}");
             // As free as the number was where it stood.
             let take = if choices.numbers.contains(*name) {
-                let is_float = self.variables.get(*name).is_some_and(|variable| variable.kind == "f64");
+                let is_float =
+                    self.variables.get(*name).is_some_and(|variable| variable.kind == "f64");
                 let number = if is_float { "0.0" } else { "0" };
                 format!("if false {{ {number} }} else {{ ({take}) as _ }}")
             } else {
@@ -372,13 +501,21 @@ impl Program {
         let keep = |binding: &Binding| -> Option<String> {
             let name = &binding.name;
             if choices.dropped.contains(name) {
-                return None;
+                let is_renewed = self.variables.contains_key(name)
+                    && !choices.by_macros.contains(name)
+                    && !choices.undeclared.contains(name);
+                return is_renewed
+                    .then(|| format!("{allowed}::rust_live::keep({name:?}, ::rust_live::Gone);"));
             }
             let variable = raw(name);
             let value = match choices.callables.get(name) {
                 None => variable,
-                Some(Callable::Pointer(kind)) => format!("{{ let kept: {kind} = {variable}; kept }}"),
-                Some(Callable::Boxed(kind)) => format!("{{ let kept: {kind} = ::std::boxed::Box::new({variable}); kept }}"),
+                Some(Callable::Pointer(kind)) => {
+                    format!("{{ let kept: {kind} = {variable}; kept }}")
+                }
+                Some(Callable::Boxed(kind)) => {
+                    format!("{{ let kept: {kind} = ::std::boxed::Box::new({variable}); kept }}")
+                }
             };
             Some(format!("{allowed}::rust_live::keep({name:?}, {value});"))
         };
@@ -389,9 +526,16 @@ impl Program {
             let names = names.join(" ");
             format!("{{ {} ::rust_live::left_early({names:?}); return {ok} }}", kept.join(" "))
         };
+        let pretty = if session.is_pretty { "let _pretty = ::rust_live::Pretty::begin(); " } else { "" };
+        let shown = if session.has_shows {
+            "use ::rust_live::ByDebugAtLast as _; __rust_live_value"
+        } else {
+            "use ::rust_live::ByDebug as _; (*__rust_live_value)"
+        };
+        let shows = format!(") {{ __rust_live_value => {{ {pretty}{shown}.evcxr_display(); }} }}");
         let show = (!choices.closes_by_statement).then_some((
             "match &(",
-            ") { __rust_live_value => { use ::rust_live::ByDebug as _; (*__rust_live_value).evcxr_display(); } }",
+            &*shows,
         ));
         let (statements, edits) = cell.statements(show, &leave);
 
@@ -421,46 +565,80 @@ impl Program {
         }
         push(&mut text, &format!("{ok} {end};"), None);
         let declared = cell.variables(&choices.by_macros);
-        let declared: BTreeSet<&str> = declared.iter().map(|binding| binding.name.as_str()).collect();
+        let declared: BTreeSet<&str> =
+            declared.iter().map(|binding| binding.name.as_str()).collect();
         for name in loaded.iter().filter(|name| !choices.moved.contains(**name)) {
             let keep = format!("{allowed}::rust_live::keep({name:?}, {});", raw(name));
             // One that is declared anew is the old one still where the cell ends before, or the new one with it.
-            let is_new = declared.contains(name);
-            let code = if is_new { format!("if !::rust_live::is_kept({name:?}) {{ {keep} }}") } else { keep };
+            let is_new = declared.contains(name)
+                && !(choices.dropped.contains(*name) && choices.by_macros.contains(*name));
+            let code = if is_new {
+                format!("if !::rust_live::is_kept({name:?}) {{ {keep} }}")
+            } else {
+                keep
+            };
             push(&mut text, &code, Some(Mark::PutBack((*name).to_owned())));
         }
         push(&mut text, "__rust_live_ended }", None);
         for name in &loaded {
             if let Some(variable) = self.variables.get(*name) {
-                let code = format!("#[allow(non_camel_case_types)] type __RustLiveType_{name} = {};", variable.kind);
+                let code = format!(
+                    "#[allow(non_camel_case_types)] type __RustLiveType_{name} = {};",
+                    variable.kind
+                );
                 push(&mut text, &code, Some(Mark::Type((*name).to_owned())));
             }
         }
-        push(&mut text, &self.imports_module(cell), None);
+        push(&mut text, &self.imports_module(cell, choices), None);
         push(&mut text, &items, None);
         let symbol = format!("rust_live_cell_{number}");
-        push(&mut text, &format!("#[unsafe(export_name = {symbol:?})] pub extern \"C\" fn __rust_live_entry() -> u8 {{ ::rust_live::run(__rust_live_body) }}"), None);
+        push(
+            &mut text,
+            &format!(
+                "#[unsafe(export_name = {symbol:?})] pub extern \"C\" fn __rust_live_entry() -> u8 {{ ::rust_live::run(__rust_live_body) }}"
+            ),
+            None,
+        );
         text.push('\n');
-        Source { name: format!("cell {number}"), prefix: prefix.len(), text, edits, files, marks, symbol, defines, leaves_out }
+        Source {
+            name: format!("cell {number}"),
+            prefix: prefix.len(),
+            text,
+            edits,
+            files,
+            marks,
+            symbol,
+            defines,
+            leaves_out,
+        }
     }
 
     /// The items of earlier cells that a cell can reach, and those that use what it defines anew: cell, and
     /// where they begin.
     fn reached(&self, cell: &Cell, loaded: &[&str]) -> BTreeSet<(usize, usize)> {
-        let items: Vec<(usize, &Item)> = self.alive_items().filter(|(_, item)| !item.is_use).collect();
+        let items: Vec<(usize, &Item)> =
+            self.alive_items().filter(|(_, item)| !item.is_use).collect();
         let mut known: BTreeSet<String> = words(&cell.text).map(str::to_owned).collect();
         let kinds = loaded.iter().filter_map(|name| self.variables.get(*name));
         known.extend(kinds.flat_map(|variable| words(&variable.kind)).map(str::to_owned));
         // A trait that is imported needs no further word.
         let names = self.item_names();
-        let is_local = |path: &str| words(path).find(|word| !matches!(*word, "crate" | "self")).is_some_and(|first| names.contains(first));
+        let is_local = |path: &str| {
+            words(path)
+                .find(|word| !matches!(*word, "crate" | "self"))
+                .is_some_and(|first| names.contains(first))
+        };
         let local = self.imports.iter().filter(|leaf| is_local(&leaf.path));
         known.extend(local.flat_map(|leaf| words(&leaf.path)).map(str::to_owned));
         let new: BTreeSet<&Key> = cell.items.iter().flat_map(|item| &item.keys).collect();
         for (_, item) in &items {
             for (_, name) in item.keys.iter().filter(|key| new.contains(key)) {
-                let users = items.iter().filter(|(_, other)| other.says(name)).flat_map(|(_, other)| &other.keys);
-                let named = users.filter(|(space, _)| !matches!(space, Namespace::Impl | Namespace::Call));
+                let users = items
+                    .iter()
+                    .filter(|(_, other)| other.says(name))
+                    .flat_map(|(_, other)| &other.keys);
+                let named =
+                    users.filter(|(space, _)| !matches!(space, Namespace::Impl | Namespace::Call));
                 known.extend(named.map(|(_, name)| name.clone()));
             }
         }
@@ -486,20 +664,35 @@ impl Program {
     }
 
     /// What earlier cells have imported, in a module: what the root of the crate defines goes before it.
-    fn imports_module(&self, cell: &Cell) -> String {
+    fn imports_module(&self, cell: &Cell, choices: &Choices) -> String {
         let items = self.item_names();
         let of_cell: BTreeSet<&str> =
             cell.items.iter().flat_map(|item| &item.keys).map(|(_, name)| name.as_str()).collect();
-        let imported: BTreeSet<&str> =
-            self.imports.iter().chain(&cell.imports).filter_map(|leaf| leaf.name.as_deref()).collect();
-        let local = |first: &str| items.contains(first) || of_cell.contains(first) || imported.contains(first);
-        let kept = self.imports.iter().filter(|old| !cell.imports.iter().any(|new| takes_place(new, old)));
+        let imported: BTreeSet<&str> = self
+            .imports
+            .iter()
+            .chain(&cell.imports)
+            .filter_map(|leaf| leaf.name.as_deref())
+            .collect();
+        let local = |first: &str| {
+            items.contains(first) || of_cell.contains(first) || imported.contains(first)
+        };
+        let kept = self.imports.iter().filter(|old| {
+            let is_left_out = old.is_star() && choices.without_stars;
+            !is_left_out && !cell.imports.iter().any(|new| takes_place(new, old))
+        });
         let statements: String = kept.map(|leaf| leaf.statement(&local)).collect();
         format!("mod __rust_live_imports {{ {statements} }} use __rust_live_imports::*;")
     }
 
     /// The edits for the statics of an item: the cell that defines one exports it, later ones use that.
-    fn statics(&self, number: usize, item: &Item, is_this: bool, defines: &mut BTreeSet<String>) -> Vec<Edit> {
+    fn statics(
+        &self,
+        number: usize,
+        item: &Item,
+        is_this: bool,
+        defines: &mut BTreeSet<String>,
+    ) -> Vec<Edit> {
         let mut edits: Vec<Edit> = Vec::new();
         let mut replaced: BTreeMap<(usize, usize), String> = BTreeMap::new();
         for made in &item.statics {
@@ -512,7 +705,9 @@ impl Program {
                 all.push_str(&imported(made, &symbol));
             }
         }
-        edits.extend(replaced.into_iter().map(|((start, end), text)| Edit::replace(start..end, text)));
+        edits.extend(
+            replaced.into_iter().map(|((start, end), text)| Edit::replace(start..end, text)),
+        );
         edits
     }
 
@@ -545,7 +740,8 @@ impl Program {
     /// The variables whose types this cell changes: they cannot be used any more.
     fn variables_of_other_types(&self, cell: &Cell) -> BTreeSet<String> {
         let changed = self.changed_types(cell);
-        let is_changed = |variable: &Variable| words(&variable.kind).any(|word| changed.contains(word));
+        let is_changed =
+            |variable: &Variable| words(&variable.kind).any(|word| changed.contains(word));
         let found = self.variables.iter().filter(|(_, variable)| is_changed(variable));
         found.map(|(name, _)| name.clone()).collect()
     }
@@ -583,7 +779,9 @@ impl Program {
                 left.holes.extend(holes);
             }
         }
-        self.cells.retain(|_, left| left.cell.items.iter().any(|item| !item.is_use && !left.is_gone(item)));
+        self.cells.retain(|_, left| {
+            left.cell.items.iter().any(|item| !item.is_use && !left.is_gone(item))
+        });
         self.imports.retain(|old| !cell.imports.iter().any(|new| takes_place(new, old)));
         self.imports.extend(cell.imports.iter().cloned());
         if cell.items.iter().any(|item| !item.is_use) {
@@ -602,11 +800,22 @@ impl Program {
             }
         }
         for (name, kind) in kept {
-            let declared = cell.variables(&choices.by_macros).into_iter().find(|binding| binding.name == *name);
+            if kind == "rust_live::Gone" {
+                if self.variables.remove(name).is_some() {
+                    let reason = format!("ended with cell {}, which declared it anew", cell.number);
+                    self.lost.insert(name.clone(), Lost { cell: cell.number, reason });
+                }
+                continue;
+            }
+            let declared = cell
+                .variables(&choices.by_macros)
+                .into_iter()
+                .find(|binding| binding.name == *name);
             if let Some(binding) = declared {
                 self.lost.remove(name);
                 let (is_mut, is_number) = (binding.is_mut, binding.is_number);
-                let variable = Variable { kind: kind.clone(), is_mut, is_number, cell: cell.number };
+                let variable =
+                    Variable { kind: kind.clone(), is_mut, is_number, cell: cell.number };
                 self.variables.insert(name.clone(), variable);
             } else if let Some(variable) = self.variables.get_mut(name) {
                 variable.kind.clone_from(kind);
@@ -645,7 +854,7 @@ impl Program {
     /// it: items and imports of earlier cells, their variables, then the cell.
     pub fn for_analysis(&self, code: &str) -> (String, usize) {
         let cell = self.parse(usize::MAX, code, Path::new("/"));
-        let mut text = format!("{} ", self.imports_module(&cell));
+        let mut text = format!("{} ", self.imports_module(&cell, &Choices::default()));
         let none = BTreeSet::new();
         let new = Replaced::by(&cell, &none);
         for (_, item) in self.alive_items() {
@@ -696,7 +905,8 @@ impl<'a> Replaced<'a> {
         if old.parts.is_empty() {
             let again = old.keys.iter().any(|key| {
                 self.keys.contains(key)
-                    || !matches!(key.0, Namespace::Impl | Namespace::Call) && self.imported.contains(&key.1)
+                    || !matches!(key.0, Namespace::Impl | Namespace::Call)
+                        && self.imported.contains(&key.1)
             });
             return if again { vec![old.range.clone()] } else { Vec::new() };
         }
@@ -708,7 +918,8 @@ impl<'a> Replaced<'a> {
 
 /// Whether a cell defines a function, a constant or the like of this name: a variable would hide it.
 fn is_value_of(cell: &Cell, name: &str) -> bool {
-    let is_it = |(space, key): &Key| *space == Namespace::Value && key.trim_start_matches("r#") == name;
+    let is_it =
+        |(space, key): &Key| *space == Namespace::Value && key.trim_start_matches("r#") == name;
     cell.items.iter().any(|item| item.keys.iter().any(is_it))
 }
 
@@ -717,7 +928,11 @@ fn is_value_of(cell: &Cell, name: &str) -> bool {
 fn attributes(cell: &Cell) -> (String, String) {
     let word = |attribute: &str| {
         let inner = attribute.trim_start_matches("#![").trim_start().to_owned();
-        inner.split(|c: char| !(c.is_alphanumeric() || c == '_')).next().unwrap_or_default().to_owned()
+        inner
+            .split(|c: char| !(c.is_alphanumeric() || c == '_'))
+            .next()
+            .unwrap_or_default()
+            .to_owned()
     };
     let (mut whole, mut own) = (String::new(), String::new());
     for attribute in &cell.attributes {
@@ -725,7 +940,11 @@ fn attributes(cell: &Cell) -> (String, String) {
             "no_std" | "no_main" | "no_implicit_prelude" | "crate_type" | "crate_name" => {}
             // What stands around the cell's code has to be allowed what this forbids.
             refused @ ("deny" | "forbid") => {
-                let _ = write!(own, "{} ", attribute.replacen("#!", "#", 1).replacen(refused, "deny", 1));
+                let _ = write!(
+                    own,
+                    "{} ",
+                    attribute.replacen("#!", "#", 1).replacen(refused, "deny", 1)
+                );
             }
             _ => {
                 let _ = write!(whole, "{attribute} ");
@@ -769,7 +988,9 @@ fn exported(made: &Static, symbol: &str) -> Edit {
 fn imported(made: &Static, symbol: &str) -> String {
     let Static { name, visibility, .. } = made;
     // Here rustc wants to be told the lifetimes.
-    let kind = &crate::types::with_static(&made.kind.replace("Cow<", "Cow<'static, ").replace("'static, '", "'"));
+    let kind = &crate::types::with_static(
+        &made.kind.replace("Cow<", "Cow<'static, ").replace("'static, '", "'"),
+    );
     let link = format!("#[link_name = {symbol:?}]");
     match made.by {
         StaticBy::Rust if made.is_mut => {
@@ -807,10 +1028,11 @@ fn tests(cell: &Cell) -> String {
 fn raw(name: &str) -> String {
     // Those that no name may be, raw or not, are left out.
     const KEYWORDS: [&str; 48] = [
-        "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "do", "dyn", "else",
-        "enum", "extern", "false", "final", "fn", "for", "gen", "if", "impl", "in", "let", "loop", "macro", "match",
-        "mod", "move", "mut", "override", "priv", "pub", "ref", "return", "static", "struct", "trait", "true", "try",
-        "type", "typeof", "unsafe", "unsized", "use", "virtual", "where", "while", "yield",
+        "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "do",
+        "dyn", "else", "enum", "extern", "false", "final", "fn", "for", "gen", "if", "impl", "in",
+        "let", "loop", "macro", "match", "mod", "move", "mut", "override", "priv", "pub", "ref",
+        "return", "static", "struct", "trait", "true", "try", "type", "typeof", "unsafe",
+        "unsized", "use", "virtual", "where", "while", "yield",
     ];
     if KEYWORDS.contains(&name) { format!("r#{name}") } else { name.to_owned() }
 }

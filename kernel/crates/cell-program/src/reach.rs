@@ -32,7 +32,8 @@ pub(crate) struct Reach {
 impl Reach {
     pub(crate) fn of(node: &SyntaxNode) -> Reach {
         let text = node.text().to_string();
-        let mut reach = Reach { words: words(&text).map(str::to_owned).collect(), ..Reach::default() };
+        let mut reach =
+            Reach { words: words(&text).map(str::to_owned).collect(), ..Reach::default() };
         for inner in node.descendants() {
             if let Some(item) = ast::Impl::cast(inner.clone()) {
                 let subjects = subjects(&item);
@@ -63,7 +64,7 @@ impl Reach {
 }
 
 fn name(name: Option<ast::Name>) -> Option<String> {
-    Some(bare(&name?.text()).to_owned())
+    Some(bare(name?.text()).to_owned())
 }
 
 /// A name as [`words`] finds it.
@@ -93,12 +94,12 @@ fn subjects(item: &ast::Impl) -> BTreeSet<String> {
 
 /// The name that a path begins with: of `crate::a::b`, it is `a`.
 fn first(path: ast::Path) -> Option<String> {
-    let own = bare(&path.segment()?.name_ref()?.text()).to_owned();
+    let own = bare(path.segment()?.name_ref()?.text()).to_owned();
     if !matches!(own.as_str(), "crate" | "self" | "super") {
         return Some(own);
     }
     let outer = path.syntax().parent().and_then(ast::Path::cast)?;
-    Some(bare(&outer.segment()?.name_ref()?.text()).to_owned())
+    Some(bare(outer.segment()?.name_ref()?.text()).to_owned())
 }
 
 /// Those of some items that are reached from some words, by their places among them.
@@ -161,7 +162,9 @@ mod tests {
         let items: Vec<Item> = tree.items().map(|item| Item::of(&item, 0..0)).collect();
         let items: Vec<&Item> = items.iter().collect();
         let places = reached(&items, words(from).map(str::to_owned).collect());
-        let first = |place: &usize| items[*place].text.split(['{', '(', ';']).next().unwrap_or_default().trim().to_owned();
+        let first = |place: &usize| {
+            items[*place].text.split(['{', '(', ';']).next().unwrap_or_default().trim().to_owned()
+        };
         places.iter().map(first).collect()
     }
 

@@ -1,7 +1,9 @@
 //! Tests in a cell: functions with `#[test]`, which the kernel runs.
 
-use ra_ap_syntax::ast::{self, HasAttrs as _, HasModuleItem as _, HasName as _, HasVisibility as _};
 use ra_ap_syntax::AstNode as _;
+use ra_ap_syntax::ast::{
+    self, HasAttrs as _, HasModuleItem as _, HasName as _, HasVisibility as _,
+};
 
 use crate::cell::range_of;
 use crate::edit::Edit;
@@ -29,7 +31,9 @@ fn take(item: &ast::Item, path: &str, found: &mut Vec<Test>, edits: &mut Vec<Edi
     match item {
         ast::Item::Fn(function) => {
             let attribute = |name: &str| {
-                function.attrs().find(|attribute| word_of(attribute).is_some_and(|word| word == name))
+                function
+                    .attrs()
+                    .find(|attribute| word_of(attribute).is_some_and(|word| word == name))
             };
             let (Some(test), Some(name)) = (attribute("test"), function.name()) else { return };
             let panics = attribute("should_panic").map(|attribute| expected(&attribute));
@@ -38,8 +42,10 @@ fn take(item: &ast::Item, path: &str, found: &mut Vec<Test>, edits: &mut Vec<Edi
             let gone = [Some(test), attribute("should_panic"), attribute("ignore")];
             edits.extend(gone.into_iter().flatten().map(|gone| blank(&gone)));
             if !path.is_empty() && function.visibility().is_none() {
-                let start = function.fn_token().map(|token| usize::from(token.text_range().start()));
-                let shift = usize::from(function.syntax().text_range().start()) - range_of(function.syntax()).start;
+                let start =
+                    function.fn_token().map(|token| usize::from(token.text_range().start()));
+                let shift = usize::from(function.syntax().text_range().start())
+                    - range_of(function.syntax()).start;
                 edits.extend(start.map(|start| Edit::insert(start - shift, "pub(crate) ")));
             }
         }
@@ -54,12 +60,14 @@ fn take(item: &ast::Item, path: &str, found: &mut Vec<Test>, edits: &mut Vec<Edi
                 return;
             }
             let only_for_tests = |attribute: &ast::Attr| {
-                attribute.syntax().text().to_string().split_whitespace().collect::<String>() == "#[cfg(test)]"
+                attribute.syntax().text().to_string().split_whitespace().collect::<String>()
+                    == "#[cfg(test)]"
             };
             edits.extend(module.attrs().filter(only_for_tests).map(|attribute| blank(&attribute)));
             if !path.is_empty() && module.visibility().is_none() {
                 let start = module.mod_token().map(|token| usize::from(token.text_range().start()));
-                let shift = usize::from(module.syntax().text_range().start()) - range_of(module.syntax()).start;
+                let shift = usize::from(module.syntax().text_range().start())
+                    - range_of(module.syntax()).start;
                 edits.extend(start.map(|start| Edit::insert(start - shift, "pub(crate) ")));
             }
         }

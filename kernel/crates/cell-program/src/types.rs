@@ -59,7 +59,9 @@ pub fn kept(mir: &str) -> Vec<Kept> {
 /// Whether a cell's own code has a variable of this name.
 pub fn declares(mir: &str, name: &str) -> bool {
     let debug = format!("debug {name} => ");
-    let bodies = mir.split("\nfn ").filter(|body| body.trim_start_matches("fn ").starts_with("__rust_live_body::{closure#0}"));
+    let bodies = mir
+        .split("\nfn ")
+        .filter(|body| body.trim_start_matches("fn ").starts_with("__rust_live_body::{closure#0}"));
     bodies.into_iter().any(|body| body.contains(&debug))
 }
 
@@ -73,7 +75,8 @@ fn type_of<'a>(body: &'a str, local: &str) -> Option<&'a str> {
 
 fn shape(kind: &str, mir: &str, is_empty: bool) -> Shape {
     if kind.starts_with("{closure@") && kind.find('}') == Some(kind.len() - 1) {
-        return closure(kind, mir, is_empty).map_or_else(|| Shape::Unnamed(kind.to_owned()), Shape::Callable);
+        return closure(kind, mir, is_empty)
+            .map_or_else(|| Shape::Unnamed(kind.to_owned()), Shape::Callable);
     }
     if let Some((signature, _)) = kind.split_once(" {")
         && kind.ends_with('}')
@@ -85,7 +88,10 @@ fn shape(kind: &str, mir: &str, is_empty: bool) -> Shape {
         return Shape::Callable(Callable::Pointer(pointer));
     }
     let has_words = |words: &str| kind.contains(words);
-    if has_words("{") || kind.starts_with("impl ") || [" impl ", "<impl ", "(impl ", "&impl "].iter().any(|words| has_words(words)) {
+    if has_words("{")
+        || kind.starts_with("impl ")
+        || [" impl ", "<impl ", "(impl ", "&impl "].iter().any(|words| has_words(words))
+    {
         return Shape::Unnamed(kind.to_owned());
     }
     Shape::Named(with_static(kind))
@@ -96,7 +102,10 @@ fn closure(kind: &str, mir: &str, is_empty: bool) -> Option<Callable> {
     let header = mir.lines().find_map(|line| {
         let at = line.find("}(_1: ").filter(|_| line.starts_with("fn "))?;
         let rest = &line[at + 6..];
-        rest.trim_start_matches("&mut ").trim_start_matches('&').starts_with(kind).then_some((line, rest))
+        rest.trim_start_matches("&mut ")
+            .trim_start_matches('&')
+            .starts_with(kind)
+            .then_some((line, rest))
     });
     let (line, own) = header?;
     let (kind_of_call, own) = if let Some(own) = own.strip_prefix("&mut ") {
@@ -111,7 +120,10 @@ fn closure(kind: &str, mir: &str, is_empty: bool) -> Option<Callable> {
     // What it captures is named behind its header.
     let start = mir.find(line)?;
     let body = &mir[start..start + mir[start..].find("\n}").unwrap_or(mir.len() - start)];
-    let captures = body.contains("=> ((*_1).") || body.contains("=> (*((*_1).") || body.contains("=> (_1.") || body.contains("=> (*(_1.");
+    let captures = body.contains("=> ((*_1).")
+        || body.contains("=> (*((*_1).")
+        || body.contains("=> (_1.")
+        || body.contains("=> (*(_1.");
     let returns_reference = line.contains(") -> &");
     let pointer = callable("fn", &arguments, returns_reference);
     if is_empty || !captures && kind_of_call == "std::ops::Fn" {
@@ -126,7 +138,8 @@ fn closure(kind: &str, mir: &str, is_empty: bool) -> Option<Callable> {
 fn callable(name: &str, arguments: &[&str], returns_reference: bool) -> String {
     let blank = |argument: &&str| {
         let argument = argument.split_once(": ").map_or(*argument, |(_, kind)| kind).trim();
-        if argument.starts_with("&mut ") || argument.starts_with("&'") && argument.contains("mut ") {
+        if argument.starts_with("&mut ") || argument.starts_with("&'") && argument.contains("mut ")
+        {
             "&mut _"
         } else if argument.starts_with('&') {
             "&_"
@@ -176,7 +189,9 @@ pub(crate) fn with_static(kind: &str) -> String {
     let mut rest = kind;
     while let Some(character) = rest.chars().next() {
         let inside = of_function.iter().any(|of| *of);
-        if rest.starts_with("'_") && !rest[2..].starts_with(|c: char| c.is_alphanumeric() || c == '_') {
+        if rest.starts_with("'_")
+            && !rest[2..].starts_with(|c: char| c.is_alphanumeric() || c == '_')
+        {
             out.push_str(if inside { "'_" } else { "'static" });
             rest = &rest[2..];
             continue;
@@ -189,7 +204,8 @@ pub(crate) fn with_static(kind: &str) -> String {
                 }
             }
             '(' => {
-                let is_function = ["fn", "Fn", "FnMut", "FnOnce"].iter().any(|name| out.ends_with(name));
+                let is_function =
+                    ["fn", "Fn", "FnMut", "FnOnce"].iter().any(|name| out.ends_with(name));
                 of_function.push(is_function);
                 out.push('(');
             }
@@ -197,7 +213,10 @@ pub(crate) fn with_static(kind: &str) -> String {
                 let was = of_function.pop().unwrap_or_default();
                 out.push(')');
                 // What a function returns is its own, too, up to the end of what it stands in.
-                if was && rest[1..].starts_with(" -> ") && let Some(last) = of_function.last_mut() {
+                if was
+                    && rest[1..].starts_with(" -> ")
+                    && let Some(last) = of_function.last_mut()
+                {
                     *last = true;
                 }
             }
@@ -237,7 +256,11 @@ fn opened_by_function(text: &str) -> bool {
             '>' if text[..at].ends_with('-') => {}
             ')' | ']' | '>' => depth += 1,
             '(' | '[' | '<' if depth > 0 => depth -= 1,
-            '(' => return ["fn", "Fn", "FnMut", "FnOnce"].iter().any(|name| text[..at].ends_with(name)),
+            '(' => {
+                return ["fn", "Fn", "FnMut", "FnOnce"]
+                    .iter()
+                    .any(|name| text[..at].ends_with(name));
+            }
             '[' | '<' => return false,
             _ => {}
         }
