@@ -27,8 +27,10 @@ fn no_module_imports_one_above_it() {
         assert!(above.is_empty(), "{module} imports {above:?}, which stand above it");
     }
     assert!(imports["session"].contains("engine"), "imports are found");
-    let unplaced: Vec<_> =
-        imports.keys().filter(|name| !ORDER.contains(&&***name) && !NO_MODULES.contains(&&***name)).collect();
+    let unplaced: Vec<_> = imports
+        .keys()
+        .filter(|name| !ORDER.contains(&&***name) && !NO_MODULES.contains(&&***name))
+        .collect();
     assert!(unplaced.is_empty(), "give {unplaced:?} a place in the order");
 }
 
@@ -39,7 +41,9 @@ fn the_protocol_knows_nothing_of_what_evaluates_cells() {
         assert!(!files.is_empty());
         for file in files {
             let text = code(&file, "");
-            for name in ["crate::session", "cell_program", "cell_compiler", "cell_process", "rustc::"] {
+            for name in
+                ["crate::session", "cell_program", "cell_compiler", "cell_process", "rustc::"]
+            {
                 assert!(!text.contains(name), "{} names {name}", file.display());
             }
         }
