@@ -294,7 +294,7 @@ impl Program {
             (false, _) => (format!("|| -> ::std::result::Result<(), ::rust_live::{failure}> {{ "), "})"),
             (true, false) => ("|| ::rust_live::block_on(async { ".to_owned(), "}))"),
             (true, true) => (
-                "|| ::rust_live::shared(\"tokio\", || ::tokio::runtime::Builder::new_multi_thread().enable_all().build().expect(\"tokio's runtime starts\")).block_on(async { ".to_owned(),
+                "|| ::rust_live::shared(\"tokio\", || ::std::sync::Mutex::new(::tokio::runtime::Runtime::new().expect(\"tokio's runtime starts\"))).lock().unwrap_or_else(::std::sync::PoisonError::into_inner).block_on(async { ".to_owned(),
                 "}))",
             ),
         };
