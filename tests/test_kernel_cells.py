@@ -257,6 +257,17 @@ SHARED = {
         ('async { Err::<i32, String>("late".into()) }.await?;', Error("late")),
     ],
     # What is shown.
+    "a trait of a crate's shows the value": [
+        (
+            "mod shown { pub trait Picture { fn evcxr_display(&self); }\n"
+            "impl Picture for Vec<u64> { fn evcxr_display(&self) "
+            '{ println!("EVCXR_BEGIN_CONTENT text/plain\\n{} numbers\\nEVCXR_END_CONTENT", self.len()); } } }\n'
+            "use shown::Picture;\nvec![1u64, 2]",
+            Value("2 numbers"),
+        ),
+        ("vec![1u64]", Value("1 numbers")),
+        ("vec![1u8]", Value("[1]")),
+    ],
     "a warning": [
         (
             'let _first = 1;\nstd::fs::remove_dir("/no/such/folder");',

@@ -76,6 +76,8 @@ pub struct Choices {
     pub numbers: BTreeSet<String>,
     /// `return` keeps no variables.
     pub returns_plainly: bool,
+    /// The value at its end is shown by a trait of a crate's.
+    pub shows_itself: bool,
 }
 
 /// What a session has that programs depend on.
@@ -325,7 +327,9 @@ impl Program {
         };
         let show = (!choices.closes_by_statement).then_some((
             "match &(",
-            if session.is_pretty {
+            if choices.shows_itself {
+                ") { __rust_live_value => { (*__rust_live_value).evcxr_display(); } }"
+            } else if session.is_pretty {
                 ") { __rust_live_value => { let _pretty = ::rust_live::Pretty::begin(); use ::rust_live::ByDebug as _; (*__rust_live_value).evcxr_display(); } }"
             } else {
                 ") { __rust_live_value => { use ::rust_live::ByDebug as _; (*__rust_live_value).evcxr_display(); } }"
