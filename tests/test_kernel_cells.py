@@ -56,9 +56,12 @@ SHARED = {
         ("commented // still", Value("11")),
     ],
     "imports alone": [
-        ("use std::collections::{BTreeSet, VecDeque as Queue};\nuse std::fmt::Write as _;", NOTHING),
         (
-            "let mut written = String::new();\nwrite!(written, \"{}\", Queue::<BTreeSet<u8>>::new().len() + 3)?;\nwritten",
+            "use std::collections::{BTreeSet, VecDeque as Queue};\nuse std::fmt::Write as _;",
+            NOTHING,
+        ),
+        (
+            'let mut written = String::new();\nwrite!(written, "{}", Queue::<BTreeSet<u8>>::new().len() + 3)?;\nwritten',
             Value('"3"'),
         ),
     ],
@@ -84,7 +87,7 @@ SHARED = {
     ],
     "a name for another type": [
         ("let shadow = 7;", NOTHING),
-        ("let shadow = format!(\"{shadow}?\");", NOTHING),
+        ('let shadow = format!("{shadow}?");', NOTHING),
         ("let shadow = Some(shadow);", NOTHING),
         ("shadow", Value('Some("7?")')),
     ],
@@ -94,17 +97,23 @@ SHARED = {
         ("tally.iter().sum::<i32>()", Value("10")),
     ],
     "a moved one is gone, with a reason": [
-        ("let given = String::from(\"a\");", NOTHING),
+        ('let given = String::from("a");', NOTHING),
         ("let taker = given;", NOTHING),
         ("given", Error("given")),
         ("taker", Value('"a"')),
     ],
     "closures": [
-        ("let base = 100;\nlet adds: Box<dyn Fn(i32) -> i32> = Box::new(move |x| x + base);", NOTHING),
+        (
+            "let base = 100;\nlet adds: Box<dyn Fn(i32) -> i32> = Box::new(move |x| x + base);",
+            NOTHING,
+        ),
         ("adds(1) + adds(2)", Value("203")),
     ],
     "leaked": [
-        ("let all: &'static [u8] = Box::leak(vec![5, 6, 7].into_boxed_slice());\nlet some = &all[..2];", NOTHING),
+        (
+            "let all: &'static [u8] = Box::leak(vec![5, 6, 7].into_boxed_slice());\nlet some = &all[..2];",
+            NOTHING,
+        ),
         ("some", Value("[5, 6]")),
     ],
     "an iterator": [
@@ -128,7 +137,9 @@ SHARED = {
     # Items.
     "macros of an earlier cell in later functions": [
         (
-            "\n".join(f"macro_rules! plus{i} {{ ($x:expr) => {{ $x + {i} }} }}" for i in range(1, 5)),
+            "\n".join(
+                f"macro_rules! plus{i} {{ ($x:expr) => {{ $x + {i} }} }}" for i in range(1, 5)
+            ),
             NOTHING,
         ),
         ("\n".join(f"fn g{i}(x: i32) -> i32 {{ plus{i}!(x) }}" for i in range(1, 5)), NOTHING),
@@ -182,18 +193,27 @@ SHARED = {
         ("square(1.5) + square::side()", Value("5.25")),
     ],
     "a module uses what is around it": [
-        ("fn aid() -> i32 { 10 }\nmod within { pub fn ask() -> i32 { crate::aid() * super::aid() } }", NOTHING),
+        (
+            "fn aid() -> i32 { 10 }\nmod within { pub fn ask() -> i32 { crate::aid() * super::aid() } }",
+            NOTHING,
+        ),
         ("within::ask()", Value("100")),
         ("fn aid() -> i32 { 11 }", NOTHING),
         ("within::ask()", Value("121")),
     ],
     "an earlier function sees a new definition": [
-        ("fn pick<T: Copy>(v: &[T]) -> T { v[0] }\nfn picked() -> i32 { pick(&[3, 4, 5]) }", NOTHING),
+        (
+            "fn pick<T: Copy>(v: &[T]) -> T { v[0] }\nfn picked() -> i32 { pick(&[3, 4, 5]) }",
+            NOTHING,
+        ),
         ("fn pick<T: Copy>(v: &[T]) -> T { v[v.len() - 1] }", NOTHING),
         ("picked()", Value("5")),
     ],
     "a type is defined anew": [
-        ("#[derive(Debug)] struct Form { a: i32 }\nlet form = Form { a: 1 };\nlet spared = 12;", NOTHING),
+        (
+            "#[derive(Debug)] struct Form { a: i32 }\nlet form = Form { a: 1 };\nlet spared = 12;",
+            NOTHING,
+        ),
         ("#[derive(Debug)] struct Form { a: i32, b: i32 }", Err("form", "Form")),
         ("spared", Value("12")),
         ("form", Error("form", "Form")),
@@ -216,12 +236,15 @@ SHARED = {
         ("beyond", Error("beyond")),
     ],
     "an error that has Debug alone": [
-        ("#[derive(Debug)] struct Dull;\nlet dull: Result<i32, Dull> = Err(Dull);\ndull?;", Error("Dull")),
+        (
+            "#[derive(Debug)] struct Dull;\nlet dull: Result<i32, Dull> = Err(Dull);\ndull?;",
+            Error("Dull"),
+        ),
     ],
     "a value that cannot be shown": [("struct Bare;\nBare", Error("Bare", "Debug"))],
     "an error behind a panic": [
         ("let survivor = 43;", NOTHING),
-        ("panic!(\"no {}\", 1)", Error("no 1")),
+        ('panic!("no {}", 1)', Error("no 1")),
         ("let after = absent;", Error("absent")),
         ("survivor", Value("43")),
     ],
@@ -231,12 +254,23 @@ SHARED = {
         ("let awaited = four().await * 2;", NOTHING),
         ("awaited", Value("8")),
         ("let tried = async { Ok::<i32, String>(6) }.await?;\ntried", Value("6")),
-        ("async { Err::<i32, String>(\"late\".into()) }.await?;", Error("late")),
+        ('async { Err::<i32, String>("late".into()) }.await?;', Error("late")),
     ],
     # What is shown.
+    "a trait of a crate's shows the value": [
+        (
+            "mod shown { pub trait Picture { fn evcxr_display(&self); }\n"
+            "impl Picture for Vec<u64> { fn evcxr_display(&self) "
+            '{ println!("EVCXR_BEGIN_CONTENT text/plain\\n{} numbers\\nEVCXR_END_CONTENT", self.len()); } } }\n'
+            "use shown::Picture;\nvec![1u64, 2]",
+            Value("2 numbers"),
+        ),
+        ("vec![1u64]", Value("1 numbers")),
+        ("vec![1u8]", Value("[1]")),
+    ],
     "a warning": [
         (
-            "let _first = 1;\nstd::fs::remove_dir(\"/no/such/folder\");",
+            'let _first = 1;\nstd::fs::remove_dir("/no/such/folder");',
             Err("unused `Result` that must be used", ":2:1"),
         ),
     ],
@@ -254,7 +288,10 @@ SHARED = {
         (":type listed.len() + 1", Value("usize")),
     ],
     # Commands.
-    "a command that there is not": [(":dpe serde", Error(":dpe", ":dep")), (":hlep", Error(":help"))],
+    "a command that there is not": [
+        (":dpe serde", Error(":dpe", ":dep")),
+        (":hlep", Error(":help")),
+    ],
     "a command for the shell": [
         ("!echo a; echo b >&2", Out("a\n")),
         ("!exit 3", Error("exit code 3")),
@@ -283,7 +320,10 @@ SHARED = {
         ("thrown", Value("true")),
     ],
     "a panic in the standard library names the cell's call": [
-        ('let once = 1;\nlet text = "ab".repeat(usize::MAX);', Error("capacity overflow", "called at", ":2:1")),
+        (
+            'let once = 1;\nlet text = "ab".repeat(usize::MAX);',
+            Error("capacity overflow", "called at", ":2:1"),
+        ),
     ],
 }
 
@@ -437,7 +477,9 @@ def test_content_is_shown_while_the_cell_runs(shared):
 
 
 def test_a_value_does_not_hide_behind_the_picture_before_it(shared):
-    cell = shared.run('println!("EVCXR_BEGIN_CONTENT image/svg+xml\\n<svg/>\\nEVCXR_END_CONTENT");\n6 * 7')
+    cell = shared.run(
+        'println!("EVCXR_BEGIN_CONTENT image/svg+xml\\n<svg/>\\nEVCXR_END_CONTENT");\n6 * 7'
+    )
     (picture,) = cell.of("display_data")
     assert picture["data"] == {"image/svg+xml": "<svg/>", "text/plain": "<image/svg+xml>"}
     assert cell.of("execute_result")[0]["data"] == {"text/plain": "42"}

@@ -43,7 +43,9 @@ def test_a_crate_of_this_machine_is_compiled_again_where_its_line_is_run_again(p
 def test_cells_do_not_see_what_stands_around_them(plain):
     with running(plain) as kernel:
         assert kernel.run('std::env::var("PATH")?').result == json.dumps(os.environ["PATH"])
-        names = 'std::env::vars().map(|(name, _)| name).filter(|name| name.starts_with("RUST_LIVE"))'
+        names = (
+            'std::env::vars().map(|(name, _)| name).filter(|name| name.starts_with("RUST_LIVE"))'
+        )
         assert kernel.run(names + ".collect::<Vec<_>>()").result == "[]"
 
 
@@ -57,14 +59,14 @@ def test_the_library_is_there_for_those_who_name_it(prepared, own_state, tmp_pat
         assert kernel.run(":show_deps").of("execute_result") == []
         # Named late, it finds what is compiled, and the variables stay.
         began = time.monotonic()
-        named = kernel.run("use googlenet_lib::prelude::*;\nspec::COMPACT.layers.len()", timeout=120)
+        named = kernel.run(
+            "use googlenet_lib::prelude::*;\nspec::COMPACT.layers.len()", timeout=120
+        )
         assert named.result == "8"
         assert time.monotonic() - began < 30
         assert "googlenet-lib" in kernel.run(":show_deps").result
         assert kernel.run("numbers.len()").result == "3"
-        assert (
-            kernel.run("let t = Tensor::zeros([2], (Kind::Float, Device::Cpu));").status == "ok"
-        )
+        assert kernel.run("let t = Tensor::zeros([2], (Kind::Float, Device::Cpu));").status == "ok"
         # Generic functions are compiled here and call C functions that stand there.
         assert kernel.run(SUM).result == "3.0"
         # What libtorch says of an error is kept there, and asked for here.
@@ -130,7 +132,7 @@ VALUES = [
     ("Box::new(Own(1))", "Own(1)"),
     ("Metres(3)", "Metres(3)"),
     ("std::sync::LazyLock::new(|| 3)", "LazyLock(<uninit>)"),
-    ("if number > 0 { \"a\" } else { \"b\" }", '"a"'),
+    ('if number > 0 { "a" } else { "b" }', '"a"'),
     ("match number { 1 => 'x', _ => 'y' }", "'x'"),
     ("vec![1; 3]", "[1, 1, 1]"),
     ("{ let inner = 2; inner }", "2"),

@@ -53,14 +53,14 @@ def test_a_panic_on_another_thread_is_told(kernel):
 
 
 def test_a_panic_outside_of_cells_names_the_line_that_led_to_it(kernel):
-    cell = kernel.run("let count = usize::MAX;\nlet text = \"ab\".repeat(count);\ntext.len()")
+    cell = kernel.run('let count = usize::MAX;\nlet text = "ab".repeat(count);\ntext.len()')
     text = told(cell)
     assert cell.error["evalue"] == "capacity overflow"
     assert f"called at cell {cell.reply['execution_count']}:2:17" in text
     assert 'let text = "ab".repeat(count);' in text
     # Many that are caught cost little.
     cell = kernel.run(
-        "for _ in 0..2000 { let _ = std::panic::catch_unwind(|| \"ab\".repeat(usize::MAX)); }"
+        'for _ in 0..2000 { let _ = std::panic::catch_unwind(|| "ab".repeat(usize::MAX)); }'
     )
     assert cell.status == "ok"
 

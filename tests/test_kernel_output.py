@@ -159,6 +159,6 @@ def test_commands_answer(kernel):
     kernel.run("let shown = 3;")
     assert "shown: i32" in kernel.run(":vars").result.splitlines()
     assert re.search(r"rust-live \d+\.\d+\.\d+\nrustc 1\.", kernel.run(":version").result)
-    cell = kernel.run(':type shown\n!echo beside\nshown * 2')
+    cell = kernel.run(":type shown\n!echo beside\nshown * 2")
     assert [content["data"]["text/plain"] for content in cell.of("display_data")] == ["i32"]
     assert (cell.text(), cell.result) == ("beside\n", "6")

@@ -46,7 +46,9 @@ ENDLESS = {
     "read_line": "std::io::stdin().read_line(&mut String::new())?;",
     "output": 'let mut i = 0u64; loop { println!("{i}"); i += 1; }',
     "output on standard error": 'loop { eprintln!("again"); }',
-    "a thread that sleeps": "std::thread::spawn(|| " + SLEEP.format(60_000)[:-1] + ").join().unwrap();",
+    "a thread that sleeps": "std::thread::spawn(|| "
+    + SLEEP.format(60_000)[:-1]
+    + ").join().unwrap();",
     "a thread that works": "std::thread::spawn(|| loop { std::hint::black_box(0); }).join().ok();",
     "a program": 'std::process::Command::new("sleep").arg("60").status()?;',
     "a future": "std::future::pending::<()>().await;",

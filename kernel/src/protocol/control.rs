@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use jupyter_protocol::{
-    InterruptReply, JupyterMessageContent as Content, ShutdownReply,
-};
+use jupyter_protocol::{InterruptReply, JupyterMessageContent as Content, ShutdownReply};
 use jupyter_zmq_client::KernelControlConnection;
 use tokio::sync::Notify;
 

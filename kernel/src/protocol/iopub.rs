@@ -361,9 +361,14 @@ fn text_of_html(html: &str) -> String {
         }
     }
     text.push_str(rest);
-    for (entity, meant) in
-        [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#39;", "'"), ("&nbsp;", " "), ("&amp;", "&")]
-    {
+    for (entity, meant) in [
+        ("&lt;", "<"),
+        ("&gt;", ">"),
+        ("&quot;", "\""),
+        ("&#39;", "'"),
+        ("&nbsp;", " "),
+        ("&amp;", "&"),
+    ] {
         text = text.replace(entity, meant);
     }
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
@@ -476,9 +481,11 @@ mod tests {
     #[tokio::test]
     async fn a_character_cut_in_two_is_sent_whole() {
         let text = "é".as_bytes();
-        let (sent, _) =
-            sent(vec![EngineEvent::Stdout(text[..1].into()), EngineEvent::Stdout(text[1..].into())])
-                .await;
+        let (sent, _) = sent(vec![
+            EngineEvent::Stdout(text[..1].into()),
+            EngineEvent::Stdout(text[1..].into()),
+        ])
+        .await;
         assert_eq!(sent[0].1["text"], "é");
     }
 

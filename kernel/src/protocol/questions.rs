@@ -65,7 +65,8 @@ impl Questions {
             }
             Content::CommInfoRequest(_) => Some(CommInfoReply::default().as_child_of(message)),
             Content::CommOpen(open) => {
-                let reason = format!("this kernel has no target {:?}: it has no widgets", open.target_name);
+                let reason =
+                    format!("this kernel has no target {:?}: it has no widgets", open.target_name);
                 let data = Map::from_iter([("reason".to_owned(), Value::from(reason))]);
                 let close = CommClose { comm_id: open.comm_id.clone(), data };
                 // The publisher ends after this task.

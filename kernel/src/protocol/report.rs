@@ -47,7 +47,8 @@ impl Report {
                 place.file.strip_prefix("cell ").and_then(|number| number.parse().ok());
             let cell = cells.iter().rev().find(|(of, _)| Some(*of) == number);
             let line = place.line;
-            if let Some(text) = cell.and_then(|(_, cell)| cell.lines().nth(line.saturating_sub(1))) {
+            if let Some(text) = cell.and_then(|(_, cell)| cell.lines().nth(line.saturating_sub(1)))
+            {
                 traceback.push(format!("{BLUE}{line:4} | {RESET}{text}"));
             }
         }

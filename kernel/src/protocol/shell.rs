@@ -103,7 +103,8 @@ impl Shell {
 
         self.engine.state().begin();
         let number = stored.then_some(self.count);
-        let outcome = self.evaluate(&request.code, number, message, request.allow_stdin, false).await;
+        let outcome =
+            self.evaluate(&request.code, number, message, request.allow_stdin, false).await;
         let interrupts = self.engine.state().end();
 
         let failure = self.reports_of(&outcome, interrupts);
@@ -193,7 +194,9 @@ impl Shell {
             Some(_) if interrupts > 0 => {
                 interrupted("stopped while it was compiled: nothing was run, everything is kept")
             }
-            Some(CellError::Compilation(errors)) => errors.iter().map(Report::compilation).collect(),
+            Some(CellError::Compilation(errors)) => {
+                errors.iter().map(Report::compilation).collect()
+            }
             Some(CellError::Other(message)) => vec![Report::new("error", message)],
         };
         Some(reports)

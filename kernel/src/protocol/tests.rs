@@ -484,7 +484,8 @@ async fn a_comm_is_closed_and_what_is_unknown_is_refused() {
     let (reply, _) = front_end.ask(KernelInfoRequest {}).await;
     assert_eq!(reply.message_type(), "kernel_info_reply");
     assert_eq!(info::kernel_info().content["supported_features"], json!([]));
-    let subshell = UnknownMessage { msg_type: "create_subshell_request".into(), content: json!({}) };
+    let subshell =
+        UnknownMessage { msg_type: "create_subshell_request".into(), content: json!({}) };
     let reply = serde_json::to_value(front_end.control(Content::UnknownMessage(subshell)).await);
     let reply = reply.unwrap();
     assert_eq!(reply["status"], "error");

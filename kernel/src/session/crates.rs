@@ -208,7 +208,7 @@ impl CratesOfSession {
     }
 
     /// How values of some crates show themselves.
-    pub(super) fn shows(&self) -> &'static str {
+    fn shows(&self) -> &'static str {
         if self.is_direct("image") { shows_images(self.crates.linked()) } else { "" }
     }
 

@@ -232,7 +232,6 @@ impl Evaluator {
         let session = cell_program::Session {
             has_tokio: self.crates.is_direct("tokio"),
             declarations: self.crates.declarations(),
-            has_shows: !self.crates.shows().is_empty(),
             is_pretty: self.is_pretty,
         };
         self.rustc.crates = self.crates.arguments();

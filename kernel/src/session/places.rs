@@ -56,7 +56,8 @@ impl Places {
 
     fn place(&self, file: String, line: usize, column: usize) -> Place {
         let known = self.0.iter().find(|(_, source)| source.name == file);
-        let column = known.map_or(column, |(text, source)| source.reader_column(text, line, column));
+        let column =
+            known.map_or(column, |(text, source)| source.reader_column(text, line, column));
         Place { file, line, column }
     }
 }

@@ -20,7 +20,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 
 pub use process::{check, interrupted, run as caught};
-pub use show::{ByDebug, ByDebugAtLast, Pretty, Show, show_as, show_png};
+pub use show::{ByDebug, Pretty, Show, show_as, show_png};
 pub use variables::{Gone, Kept, is_kept, keep, left_early, take, type_of};
 
 /// How a cell ended, as its function returns it.

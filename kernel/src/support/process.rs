@@ -7,8 +7,8 @@ use std::any::Any;
 use std::cell::Cell;
 use std::io::{Read as _, Write as _};
 use std::panic::{AssertUnwindSafe, PanicHookInfo};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What a cell's function returns where it ended well.
 pub const DONE: u8 = 0;

@@ -77,23 +77,6 @@ impl<T: ?Sized> ByDebug for T {
     }
 }
 
-/// As [`ByDebug`], where a trait of the session has methods for some types: those go before this as well.
-pub trait ByDebugAtLast<T: ?Sized> {
-    /// Shows it.
-    fn evcxr_display(&self)
-    where
-        T: Show;
-}
-
-impl<T: ?Sized> ByDebugAtLast<T> for &T {
-    fn evcxr_display(&self)
-    where
-        T: Show,
-    {
-        (**self).show();
-    }
-}
-
 /// Shows content of a MIME type, as crates for evcxr do: between two lines on standard output.
 pub fn show_as(kind: &str, content: &str) {
     let text = format!("EVCXR_BEGIN_CONTENT {kind}\n{content}\nEVCXR_END_CONTENT\n");

@@ -46,7 +46,11 @@ pub(crate) fn judge(
             && (error.message.contains('?') || mentions(error, "rust_live::Failure"))
             && mentions(error, "Failure")
     };
-    if errors().any(by_question_mark) && !choices.errors_by_debug {
+    // A crate's trait shows the value: where both could, the compiler takes neither.
+    let by_two = |error: &Message| error.number() == "E0034" && mentions(error, "ByDebug");
+    if errors().any(by_two) && !choices.shows_itself {
+        choices.shows_itself = true;
+    } else if errors().any(by_question_mark) && !choices.errors_by_debug {
         choices.errors_by_debug = true;
     } else if errors().any(|error| BORROWS.contains(&error.number()) || error.number() == "E0382")
         && !choices.returns_plainly

@@ -87,6 +87,8 @@ pub struct Choices {
     pub with_everything: bool,
     /// `return` keeps no variables.
     pub returns_plainly: bool,
+    /// The value at its end is shown by a trait of a crate's.
+    pub shows_itself: bool,
 }
 
 /// What a session has that programs depend on.
@@ -96,8 +98,6 @@ pub struct Session {
     pub has_tokio: bool,
     /// What stands before all items, for the crates of the session.
     pub declarations: String,
-    /// Whether `declarations` hold a trait with methods `evcxr_display` for some types.
-    pub has_shows: bool,
     /// Whether values are shown over several lines, as by `{:#?}`.
     pub is_pretty: bool,
 }
@@ -492,7 +492,7 @@ impl Program {
             (false, _) => (format!("|| -> ::std::result::Result<(), ::rust_live::{failure}> {{ "), "})"),
             (true, false) => ("|| ::rust_live::block_on(async { ".to_owned(), "}))"),
             (true, true) => (
-                "|| ::rust_live::shared(\"tokio\", || ::tokio::runtime::Builder::new_multi_thread().enable_all().build().expect(\"tokio's runtime starts\")).block_on(async { ".to_owned(),
+                "|| ::rust_live::shared(\"tokio\", || ::std::sync::Mutex::new(::tokio::runtime::Runtime::new().expect(\"tokio's runtime starts\"))).lock().unwrap_or_else(::std::sync::PoisonError::into_inner).block_on(async { ".to_owned(),
                 "}))",
             ),
         };
@@ -527,12 +527,10 @@ impl Program {
             format!("{{ {} ::rust_live::left_early({names:?}); return {ok} }}", kept.join(" "))
         };
         let pretty = if session.is_pretty { "let _pretty = ::rust_live::Pretty::begin(); " } else { "" };
-        let shown = if session.has_shows {
-            "use ::rust_live::ByDebugAtLast as _; __rust_live_value"
-        } else {
-            "use ::rust_live::ByDebug as _; (*__rust_live_value)"
-        };
-        let shows = format!(") {{ __rust_live_value => {{ {pretty}{shown}.evcxr_display(); }} }}");
+        let by_debug = if choices.shows_itself { "" } else { "use ::rust_live::ByDebug as _; " };
+        let shows = format!(
+            ") {{ __rust_live_value => {{ {pretty}{by_debug}(*__rust_live_value).evcxr_display(); }} }}"
+        );
         let show = (!choices.closes_by_statement).then_some((
             "match &(",
             &*shows,

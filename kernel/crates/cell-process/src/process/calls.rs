@@ -27,9 +27,8 @@ impl Call {
     /// Its place, where that is in a cell: the file without folders.
     fn in_cell(&self) -> Option<String> {
         let (file, line, column) = self.place.as_ref()?;
-        is_of_cell(file).then(|| {
-            format!("{}:{line}:{column}", file.rsplit('/').next().unwrap_or_default())
-        })
+        is_of_cell(file)
+            .then(|| format!("{}:{line}:{column}", file.rsplit('/').next().unwrap_or_default()))
     }
 }
 
@@ -99,7 +98,8 @@ fn calls_at(address: usize) -> Vec<Call> {
         (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned())
     };
     let path = text(info.dli_fname).map(PathBuf::from).unwrap_or_default();
-    let is_cell = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("libcell"));
+    let is_cell =
+        path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("libcell"));
     let offset = address.wrapping_sub(info.dli_fbase as usize) as u64;
     // A library that says nothing of lines is one without them.
     let calls = if is_cell { calls_in(&path, offset).unwrap_or_default() } else { Vec::new() };

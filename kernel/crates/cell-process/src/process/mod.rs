@@ -136,7 +136,7 @@ fn start_cells(
 
 /// Runs one cell. Code and variables of earlier cells stay loaded to the end of the process.
 fn load_and_run(library: &Path, symbol: &str) -> Result<Outcome> {
-    use libloading::os::unix::{Library, RTLD_LAZY, RTLD_GLOBAL};
+    use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_LAZY};
     // SAFETY: a cell's library was just compiled by the kernel, with a function of this type. It
     // stays loaded.
     unsafe {
