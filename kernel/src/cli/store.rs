@@ -1,5 +1,6 @@
 //! The store of compiled crates, by hand.
 
+use std::io::Write as _;
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -21,7 +22,21 @@ pub(super) enum Action {
 
 /// Does it.
 pub(super) fn act(home: &Home, action: Option<&Action>, say: &dyn Fn(&str)) -> Result<()> {
+    match print(home, action, say) {
+        // `rust-live store | head` has seen enough.
+        Err(error) if is_closed(&error) => Ok(()),
+        other => other,
+    }
+}
+
+fn is_closed(error: &anyhow::Error) -> bool {
+    let error = error.downcast_ref::<std::io::Error>();
+    error.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+fn print(home: &Home, action: Option<&Action>, say: &dyn Fn(&str)) -> Result<()> {
     let store = Store::open(&home.cache);
+    let mut out = std::io::stdout().lock();
     match action.unwrap_or(&Action::List) {
         Action::List => {
             let mut entries = store.list()?;
@@ -36,16 +51,17 @@ pub(super) fn act(home: &Home, action: Option<&Action>, say: &dyn Fn(&str)) -> R
                     None => "never".to_owned(),
                 };
                 let in_use = if entry.in_use { ", in use" } else { "" };
-                println!(
+                writeln!(
+                    out,
                     "{:>8} {} {} ({used}{in_use})",
                     megabytes(entry.size),
                     entry.name,
                     entry.version
-                );
+                )?;
             }
-            println!("{:>8} in all", megabytes(store.size()?));
+            writeln!(out, "{:>8} in all", megabytes(store.size()?))?;
         }
-        Action::Size => println!("{}", megabytes(store.size()?)),
+        Action::Size => writeln!(out, "{}", megabytes(store.size()?))?,
         Action::Clear => {
             store.clear()?;
             say(&format!("{} are left", megabytes(store.size()?)));
