@@ -15,38 +15,147 @@ struct Known {
 }
 
 const KNOWN: &[Known] = &[
-    Known { names: &["dep"], argument: "NAME = \"VERSION\"", help: "add a crate, as in Cargo.toml", run: |_, _| Ok(String::new()) },
-    Known { names: &["vars"], argument: "", help: "the variables, their types and values", run: |e, _| values::variables(e) },
-    Known { names: &["type", "t"], argument: "EXPRESSION", help: "the type of an expression", run: values::type_of },
-    Known { names: &["clear"], argument: "", help: "forget variables, items and crates", run: |e, _| silent(e.clear()) },
-    Known { names: &["restart"], argument: "", help: "end the process of the cells: variables are gone, items stay", run: |e, _| silent(e.restart()) },
-    Known { names: &["env"], argument: "NAME=VALUE", help: "set a variable of the environment, from the next :restart on", run: environment },
-    Known { names: &["build_env"], argument: "NAME=VALUE", help: "set a variable for compilers and build scripts", run: build_environment },
-    Known { names: &["opt"], argument: "0|1|2|3", help: "how much cells are optimised; 2 at first", run: level },
-    Known { names: &["edition"], argument: "2018|2021|2024", help: "the edition of the language; 2024 at first", run: edition },
-    Known { names: &["toolchain"], argument: "NAME", help: "another of rustup's toolchains, such as nightly", run: |e, name| silent(e.set_toolchain(name)) },
-    Known { names: &["offline"], argument: "0|1", help: "whether the network is never asked for crates", run: offline },
-    Known { names: &["lock"], argument: "", help: "write the crates' versions to NAME.lock beside the notebook NAME.ipynb", run: |e, _| values::lock_versions(e) },
-    Known { names: &["timing"], argument: "", help: "whether each cell says how long it took", run: timing },
+    Known {
+        names: &["dep"],
+        argument: "NAME = \"VERSION\"",
+        help: "add a crate, as in Cargo.toml",
+        run: |_, _| Ok(String::new()),
+    },
+    Known {
+        names: &["vars"],
+        argument: "",
+        help: "the variables, their types and values",
+        run: |e, _| values::variables(e),
+    },
+    Known {
+        names: &["type", "t"],
+        argument: "EXPRESSION",
+        help: "the type of an expression",
+        run: values::type_of,
+    },
+    Known {
+        names: &["clear"],
+        argument: "",
+        help: "forget variables, items and crates",
+        run: |e, _| silent(e.clear()),
+    },
+    Known {
+        names: &["restart"],
+        argument: "",
+        help: "end the process of the cells: variables are gone, items stay",
+        run: |e, _| silent(e.restart()),
+    },
+    Known {
+        names: &["env"],
+        argument: "NAME=VALUE",
+        help: "set a variable of the environment, from the next :restart on",
+        run: environment,
+    },
+    Known {
+        names: &["build_env"],
+        argument: "NAME=VALUE",
+        help: "set a variable for compilers and build scripts",
+        run: build_environment,
+    },
+    Known {
+        names: &["opt"],
+        argument: "0|1|2|3",
+        help: "how much cells are optimised; 2 at first, 3 without checks of overflow",
+        run: level,
+    },
+    Known {
+        names: &["edition"],
+        argument: "2018|2021|2024",
+        help: "the edition of the language; 2024 at first",
+        run: edition,
+    },
+    Known {
+        names: &["toolchain"],
+        argument: "NAME",
+        help: "another of rustup's toolchains, such as nightly",
+        run: |e, name| silent(e.set_toolchain(name)),
+    },
+    Known {
+        names: &["offline"],
+        argument: "0|1",
+        help: "whether the network is never asked for crates",
+        run: offline,
+    },
+    Known {
+        names: &["lock"],
+        argument: "",
+        help: "write the crates' versions to NAME.lock beside the notebook NAME.ipynb",
+        run: |e, _| values::lock_versions(e),
+    },
+    Known {
+        names: &["timing"],
+        argument: "",
+        help: "whether each cell says how long it took",
+        run: timing,
+    },
     Known { names: &["fmt"], argument: "{:?}|{:#?}", help: "how values are shown", run: format },
-    Known { names: &["explain"], argument: "", help: "what rustc explains about the last error", run: |e, _| values::explain(e) },
-    Known { names: &["show_deps"], argument: "", help: "the crates that were added", run: |e, _| Ok(values::crates(e)) },
-    Known { names: &["last_compile_dir"], argument: "", help: "where cells are compiled", run: |e, _| Ok(e.setup.folder.path().display().to_string()) },
-    Known { names: &["version"], argument: "", help: "the versions of this kernel and of rustc", run: |e, _| Ok(values::version(e)) },
+    Known {
+        names: &["explain"],
+        argument: "",
+        help: "what rustc explains about the last error",
+        run: |e, _| values::explain(e),
+    },
+    Known {
+        names: &["show_deps"],
+        argument: "",
+        help: "the crates that were added",
+        run: |e, _| Ok(values::crates(e)),
+    },
+    Known {
+        names: &["last_compile_dir"],
+        argument: "",
+        help: "where cells are compiled",
+        run: |e, _| Ok(e.setup.folder.path().display().to_string()),
+    },
+    Known {
+        names: &["version"],
+        argument: "",
+        help: "the versions of this kernel and of rustc",
+        run: |e, _| Ok(values::version(e)),
+    },
     Known { names: &["help"], argument: "", help: "this list", run: |_, _| Ok(help()) },
     // What evcxr needs and this kernel does by itself.
-    Known { names: &["cache", "sccache", "clear_cache"], argument: "", help: "", run: |e, _| {
-        e.notices.say("crates are kept for all sessions by themselves: `rust-live store` says what is there");
-        Ok(String::new())
-    } },
-    Known { names: &["doc"], argument: "", help: "", run: |e, _| {
-        e.notices.say("with the cursor on a name, Shift-Tab shows its documentation");
-        Ok(String::new())
-    } },
-    Known { names: &["efmt", "types", "linker", "load_config", "preserve_vars_on_panic", "allow_static_linking", "internal_debug", "quit"], argument: "", help: "", run: |e, _| {
-        e.notices.say("this command of evcxr has no effect here");
-        Ok(String::new())
-    } },
+    Known {
+        names: &["cache", "sccache", "clear_cache"],
+        argument: "",
+        help: "",
+        run: |e, _| {
+            e.notices.say("crates are kept for all sessions by themselves: `rust-live store` says what is there");
+            Ok(String::new())
+        },
+    },
+    Known {
+        names: &["doc"],
+        argument: "",
+        help: "",
+        run: |e, _| {
+            e.notices.say("with the cursor on a name, Shift-Tab shows its documentation");
+            Ok(String::new())
+        },
+    },
+    Known {
+        names: &[
+            "efmt",
+            "types",
+            "linker",
+            "load_config",
+            "preserve_vars_on_panic",
+            "allow_static_linking",
+            "internal_debug",
+            "quit",
+        ],
+        argument: "",
+        help: "",
+        run: |e, _| {
+            e.notices.say("this command of evcxr has no effect here");
+            Ok(String::new())
+        },
+    },
 ];
 
 /// Carries out commands, in their order; says what they show.
@@ -231,7 +340,8 @@ mod tests {
             complete(before)
                 .map(|(start, found)| (start, found.into_iter().map(|(name, _)| name).collect()))
         };
-        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let names =
+            |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
         assert_eq!(found(":de"), Some((0, names(&[":dep"]))));
         assert_eq!(found("let a = 1;\n  :ti"), Some((13, names(&[":timing"]))));
         assert_eq!(found(":none"), Some((0, Vec::new())));

@@ -38,9 +38,8 @@ fn one(part: &str, base: &Path) -> Result<Dependency> {
         Ok(mut table) => table.remove("spec"),
         Err(_) => None,
     };
-    let is_version = |text: &str| {
-        text.chars().all(|c| c.is_ascii_alphanumeric() || ".^~*-+<>=, ".contains(c))
-    };
+    let is_version =
+        |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || ".^~*-+<>=, ".contains(c));
     let value = match value {
         Some(value @ (Value::String(_) | Value::Table(_))) => value,
         // A version without quotes: 1, 0.9, 1.2.3.
@@ -82,7 +81,10 @@ pub(crate) fn local(folder: &str, base: &Path) -> Result<Dependency> {
         bail!("{} names no package", manifest.display())
     };
     let path = Value::String(path.to_string_lossy().into_owned());
-    Ok(Dependency { name: name.to_owned(), spec: toml::Table::from_iter([("path".to_owned(), path)]).into() })
+    Ok(Dependency {
+        name: name.to_owned(),
+        spec: toml::Table::from_iter([("path".to_owned(), path)]).into(),
+    })
 }
 
 /// A line without the comment behind it, its keys as Cargo has them since the edition of 2024.
@@ -178,7 +180,10 @@ mod tests {
         ] {
             assert_eq!(parsed(line), [meant], "{line}");
         }
-        assert_eq!(parsed("a = \"1\", b = { version = \"2\", features = [\"x\", \"y\"] }; c").len(), 3);
+        assert_eq!(
+            parsed("a = \"1\", b = { version = \"2\", features = [\"x\", \"y\"] }; c").len(),
+            3
+        );
     }
 
     #[test]
@@ -198,7 +203,8 @@ mod tests {
     #[test]
     fn a_folder_is_a_crate_by_its_manifest() {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("Cargo.toml"), "[package]\nname = \"own-crate\"\n").unwrap();
+        std::fs::write(folder.path().join("Cargo.toml"), "[package]\nname = \"own-crate\"\n")
+            .unwrap();
         let (found, _) = parse("./", folder.path()).unwrap();
         assert_eq!(found[0].name, "own-crate");
     }

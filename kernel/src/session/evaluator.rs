@@ -21,9 +21,7 @@ use super::library::Library;
 use super::notices::Notices;
 use super::process::{Report, Returned, Runner};
 use super::{Setup, Shared, commands, lock, messages, shell};
-use crate::engine::{
-    Ask, CellError, CellOutcome, EngineRequest, Output, value_of,
-};
+use crate::engine::{Ask, CellError, CellOutcome, EngineRequest, Output, value_of};
 use crate::home::Toolchain;
 
 /// A reader who has sent nothing for this long is taken to be reading.
@@ -300,7 +298,7 @@ impl Evaluator {
             Outcome::Panicked => {
                 let placed = |panic| Box::new(lock(&self.shared.places).panic(panic));
                 Err(CellError::Panic(panic.map(placed)))
-            },
+            }
             Outcome::Interrupted => Err(CellError::Interrupted),
             Outcome::NotRun(why) => Err(CellError::Other(why)),
         }

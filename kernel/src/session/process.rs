@@ -53,11 +53,7 @@ impl Current {
 /// What the process says of the cell that it runs.
 pub(super) enum Report {
     /// It asks the reader for a line.
-    Asks {
-        question: u32,
-        prompt: String,
-        is_password: bool,
-    },
+    Asks { question: u32, prompt: String, is_password: bool },
     /// The cell has returned.
     Returned(Returned),
     /// The process has ended; how, as the end of a sentence.
@@ -214,7 +210,8 @@ impl Listener {
     fn tell(&self, thread: &str, panic: Panic) -> bool {
         let panic = lock(&self.shared.places).panic(panic);
         let Panicked { message, place, backtrace, .. } = &panic;
-        let mut text = format!("thread '{thread}' panicked at {place}{}:\n{message}\n", called(&panic));
+        let mut text =
+            format!("thread '{thread}' panicked at {place}{}:\n{message}\n", called(&panic));
         if let Some(backtrace) = backtrace {
             text += &format!("stack backtrace:\n{backtrace}");
         }

@@ -54,7 +54,8 @@ fn of_commands(request: EngineRequest) -> Option<EngineRequest> {
     let Some((start, found)) = commands::complete(&code[..position]) else {
         return Some(EngineRequest::Complete { code, position, done });
     };
-    let items = found.into_iter().map(|(code, signature)| Completion { code, kind: "keyword", signature });
+    let items =
+        found.into_iter().map(|(code, signature)| Completion { code, kind: "keyword", signature });
     // Nobody waits for the answer of a request whose session has ended.
     let _ = done.send(Some(Completions { replaced: start..position, items: items.collect() }));
     None
@@ -107,8 +108,7 @@ fn respond(analysis: &mut Analysis, shared: &Shared, request: EngineRequest) -> 
         EngineRequest::Inspect { code, position, done } => {
             let (source, start) = program.for_analysis(&code);
             let found = analysis.inspect(&source, start + position)?;
-            let found =
-                found.map(|found| Documentation { plain: found.plain, html: found.html });
+            let found = found.map(|found| Documentation { plain: found.plain, html: found.html });
             let _ = done.send(found);
         }
         EngineRequest::Execute { .. } => {}

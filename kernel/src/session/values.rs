@@ -28,7 +28,9 @@ pub(super) fn type_of(evaluator: &mut Evaluator, expression: &str) -> Result<Str
     let found = probe(&evaluator.rustc, &evaluator.program, expression, &evaluator.folder);
     match found.map_err(|error| CellError::Other(format!("{error:#}")))? {
         Some(kind) => Ok(cell_compiler::short(&kind)),
-        None => Err(CellError::Other(format!("`{expression}` does not compile, or its type has no name"))),
+        None => Err(CellError::Other(format!(
+            "`{expression}` does not compile, or its type has no name"
+        ))),
     }
 }
 
@@ -40,7 +42,11 @@ pub(super) fn explain(evaluator: &Evaluator) -> Result<String, CellError> {
         let output = output.map_err(|error| CellError::Other(error.to_string()))?;
         text.push_str(&String::from_utf8_lossy(&output.stdout));
     }
-    Ok(if text.is_empty() { "rustc explains nothing about the last error".to_owned() } else { text })
+    Ok(if text.is_empty() {
+        "rustc explains nothing about the last error".to_owned()
+    } else {
+        text
+    })
 }
 
 /// The crates that were added.

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use cell_program::Source;
@@ -67,6 +68,11 @@ impl Rustc {
                 "macro",
             ])
             .args(["-C", "prefer-dynamic", "-C", &format!("opt-level={}", self.level)])
+            // Sums that overflow and the like are errors, as under `cargo run`; not as under `--release`.
+            .args([
+                "-C",
+                if self.level == "3" { "debug-assertions=no" } else { "debug-assertions=yes" },
+            ])
             .args(["-C", "codegen-units=1", "-C", &format!("extra-filename=-{suffix}")])
             // A panic in a crate names the line of the cell that called it.
             .args(["-C", "debuginfo=line-tables-only"])
@@ -119,6 +125,7 @@ pub fn build_support(rustc: &Path, version: &str, folder: &Path) -> Result<PathB
         return Ok(library);
     }
     fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+    remove_old(folder);
     // Two sessions may begin at once: each makes its own, and the last one's name stays.
     let work = folder.join(format!("support-{}.new", std::process::id()));
     // Messages name the files so: by it they are known as the kernel's own.
@@ -145,4 +152,24 @@ pub fn build_support(rustc: &Path, version: &str, folder: &Path) -> Result<PathB
         fs::remove_dir_all(&work)?;
     }
     Ok(library)
+}
+
+/// How long what was compiled for another compiler or another kernel is kept: a session may still start its
+/// process with it.
+const KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// Removes what nobody has made for a month. What cannot be removed takes a little room.
+fn remove_old(folder: &Path) {
+    let made = fs::read_dir(folder).into_iter().flatten().flatten();
+    let is_support =
+        |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with("support-");
+    for entry in made.filter(is_support) {
+        let age = entry.metadata().and_then(|data| data.modified()).map(|made| made.elapsed());
+        if let Ok(Ok(age)) = age
+            && age > KEPT
+            && let Err(error) = fs::remove_dir_all(entry.path())
+        {
+            log::info!("{} cannot be removed: {error}", entry.path().display());
+        }
+    }
 }

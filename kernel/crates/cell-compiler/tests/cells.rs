@@ -135,6 +135,7 @@ cells! {
     main_runs: "static RAN: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);\nfn main() { RAN.store(true, std::sync::atomic::Ordering::SeqCst); }",
         "assert!(RAN.load(std::sync::atomic::Ordering::SeqCst));";
     main_may_fail_or_wait: "fn main() -> Result<(), Box<dyn std::error::Error>> { Ok(()) }", "async fn main() {}";
+    a_future_in_a_macro: "async fn f() -> u8 { 3 }\nassert_eq!(f().await, 3); println!(\"{}\", f().await + 1);";
     futures: "async fn three() -> i32 { 3 }\nlet kept = three().await + 1;", "assert_eq!(kept, 4); let t = async { Ok::<i32, String>(4) }.await?;", "assert_eq!(t, 4);";
     imports: "use std::collections::{BTreeMap, HashMap as Map};\nuse std::fmt::Write as _;", "let mut s = String::new();\nwrite!(s, \"{}\", Map::<u8, BTreeMap<u8, u8>>::new().len())?;", "use std::collections::HashMap as Map; assert_eq!(s, \"0\"); let m: Map<u8, u8> = Map::new();", "assert!(m.is_empty());";
     an_import_takes_the_place_of_an_item: "fn max(a: i32, b: i32) -> i32 { a - b }", "use std::cmp::max; assert_eq!(max(1, 2), 2);", "assert_eq!(max(1, 2), 2);", "fn max(a: i32, b: i32) -> i32 { a - b }", "assert_eq!(max(1, 2), -1);";
@@ -175,6 +176,18 @@ cells! {
     documents_within: "//! about\n/*! and\n more */\nlet x = 1;", "/// x\nlet y = x; assert_eq!(y, 1);";
     constants_are_not_asked: "let a = [0_u8; { let mut i = 0; while i < 3 { i += 1; } i }];\nenum E { A = { let mut i = 0; while i < 5 { i += 1; } i } }\nassert_eq!(a.len() + E::A as usize, 8);";
     other_blanks_and_letters: "let\tgröße\t=\t\"ü\";\r\n\tlet 数 = /* a /* b */ */ 3;\r\nfor _ in 0..2 {\tassert_eq!(größe.len(), 2);\t}\r\n", "assert_eq!(größe.len() + 数, 5);\r\n";
+}
+
+#[test]
+fn an_overflow_is_a_panic_unless_checks_are_off() {
+    for (level, kept) in [("2", false), ("3", true)] {
+        let mut notebook = Notebook::new();
+        notebook.rustc.level = level.into();
+        let code =
+            "let sum = std::panic::catch_unwind(|| std::hint::black_box(i32::MAX) + 1).is_ok();";
+        notebook.run(code);
+        notebook.run(&format!("assert_eq!(sum, {kept});"));
+    }
 }
 
 #[test]

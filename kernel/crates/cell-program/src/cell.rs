@@ -222,7 +222,9 @@ impl Cell {
             let levels = inner.ancestors().take_while(|outer| outer != node).count();
             let is_outside =
                 || !inner.ancestors().skip(1).take(levels).any(|outer| is_boundary(&outer));
-            if ast::AwaitExpr::can_cast(inner.kind()) && is_outside() {
+            let awaits = ast::AwaitExpr::can_cast(inner.kind())
+                || ast::TokenTree::cast(inner.clone()).is_some_and(|tree| awaits_in_macro(&tree));
+            if awaits && is_outside() {
                 self.awaits = true;
             }
             if let Some(expression) = ast::ReturnExpr::cast(inner.clone())
@@ -425,6 +427,8 @@ impl Cell {
         let kept = without(0..self.text.len(), &self.holes);
         let mut edits: Vec<Edit> =
             self.edits.iter().filter(|edit| edit.text == ";").cloned().collect();
+        let leave = |exit: &Return| Edit::replace(exit.range.clone(), "return Ok(())");
+        edits.extend(self.returns.iter().map(leave));
         edits.extend(crate::paths::absolute(&self.text, folder));
         if let (Some(closing), Some((before, after))) = (&self.closing, show) {
             edits.insert(0, Edit::insert(closing.range.start, before));
@@ -464,6 +468,14 @@ impl Macros<'_> {
 fn script_line(code: &str) -> Range<usize> {
     let is_script = code.strip_prefix("#!").is_some_and(|rest| !rest.trim_start().starts_with('['));
     0..if is_script { code.find('\n').unwrap_or(code.len()) } else { 0 }
+}
+
+/// Whether the arguments of a macro wait for a future, as in `println!("{}", f().await)`. Where they make the
+/// future themselves, nothing is lost by waiting around them.
+fn awaits_in_macro(tree: &ast::TokenTree) -> bool {
+    let tokens = tree.syntax().children_with_tokens().filter_map(|element| element.into_token());
+    let tokens: Vec<_> = tokens.filter(|token| !token.kind().is_trivia()).collect();
+    tokens.windows(2).any(|pair| pair[0].text() == "." && pair[1].text() == "await")
 }
 
 /// Whether an expression is a number of which Rust knows the type by its use alone.

@@ -526,15 +526,13 @@ impl Program {
             let names = names.join(" ");
             format!("{{ {} ::rust_live::left_early({names:?}); return {ok} }}", kept.join(" "))
         };
-        let pretty = if session.is_pretty { "let _pretty = ::rust_live::Pretty::begin(); " } else { "" };
+        let pretty =
+            if session.is_pretty { "let _pretty = ::rust_live::Pretty::begin(); " } else { "" };
         let by_debug = if choices.shows_itself { "" } else { "use ::rust_live::ByDebug as _; " };
         let shows = format!(
             ") {{ __rust_live_value => {{ {pretty}{by_debug}(*__rust_live_value).evcxr_display(); }} }}"
         );
-        let show = (!choices.closes_by_statement).then_some((
-            "match &(",
-            &*shows,
-        ));
+        let show = (!choices.closes_by_statement).then_some(("match &(", &*shows));
         let (statements, edits) = cell.statements(show, &leave);
 
         let mut text = format!("{prefix}{statements}");

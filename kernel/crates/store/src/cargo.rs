@@ -338,7 +338,8 @@ fn in_short(stderr: &str) -> String {
     let causes: Vec<&str> = text.split("Caused by:").collect();
     let first = causes.first().copied().unwrap_or_default();
     let is_of_system = causes.last().is_some_and(|last| last.contains("(os error "));
-    let last = &causes[(causes.len() - if is_of_system { 2.min(causes.len()) } else { 1 }).max(1)..];
+    let last =
+        &causes[(causes.len() - if is_of_system { 2.min(causes.len()) } else { 1 }).max(1)..];
     let useful = |part: &str| -> Vec<String> {
         let lines = part.lines().map(str::trim).filter(|line| !line.is_empty());
         let lines = lines.filter(|line| OF_NO_USE.iter().all(|start| !line.starts_with(start)));

@@ -36,7 +36,6 @@ pub struct Crates {
     variables: Environment,
     offline: bool,
     lock_file: Option<PathBuf>,
-    fingerprints: Vec<PathBuf>,
     toolchain: Option<Toolchain>,
     /// Whether the store cannot be written: the session compiles in its own folder from then on.
     alone: bool,
@@ -109,7 +108,6 @@ impl Crates {
             variables: Environment::new(),
             offline: false,
             lock_file: None,
-            fingerprints: Vec::new(),
             toolchain: None,
             alone: false,
             interrupter: Interrupter::default(),
@@ -126,13 +124,6 @@ impl Crates {
     pub fn set_env(&mut self, name: &str, value: &str) {
         self.variables.insert(name.to_owned(), value.to_owned());
         // The compiler may be another one now.
-        self.toolchain = None;
-    }
-
-    /// Files that change with what crates are built on and cargo does not see, such as the version of a
-    /// C library: with another content, crates are compiled anew, beside the others.
-    pub fn fingerprints(&mut self, files: &[PathBuf]) {
-        self.fingerprints = files.iter().map(|file| absolute(file)).collect();
         self.toolchain = None;
     }
 
@@ -256,10 +247,7 @@ impl Crates {
         environment.extend(self.variables.clone());
         let toolchain = match &self.toolchain {
             Some(toolchain) => toolchain.clone(),
-            None => {
-                let fingerprints = &self.fingerprints;
-                Toolchain::find(&self.folder, &environment, fingerprints, &self.interrupter)?
-            }
+            None => Toolchain::find(&self.folder, &environment, &self.interrupter)?,
         };
         self.toolchain = Some(toolchain.clone());
         let manifest = manifest::text(dependencies)?;

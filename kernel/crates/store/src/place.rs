@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, ensure};
 
-use crate::content::{State, hash_of};
+use crate::content::hash_of;
 use crate::error::Error;
 use crate::inputs::Environment;
 use crate::process::Interrupter;
@@ -32,14 +32,13 @@ pub(crate) struct Toolchain {
 }
 
 impl Toolchain {
-    /// The compiler that is chosen in a folder, and files that count as part of it.
+    /// The compiler that is chosen in a folder.
     ///
     /// # Errors
     /// A rustc that does not run.
     pub(crate) fn find(
         folder: &Path,
         environment: &Environment,
-        fingerprints: &[PathBuf],
         interrupter: &Interrupter,
     ) -> Result<Toolchain, Error> {
         let mut rustc = Command::new("rustc");
@@ -53,13 +52,7 @@ impl Toolchain {
         // So that dynamic libraries, those of macros included, share the standard library.
         let flags = format!("{own} -C prefer-dynamic").trim_start().to_owned();
         let other = environment.get("CARGO_BUILD_TARGET").map_or("", String::as_str);
-        let mut parts = vec![version.clone(), flags.clone(), other.to_owned()];
-        for file in fingerprints {
-            // One that is not there is a state like any other.
-            let content = State::of(file).map(|state| state.content).unwrap_or_default();
-            parts.extend([file.display().to_string(), content]);
-        }
-        let hash = hash_of(parts.iter().map(String::as_str));
+        let hash = hash_of([version.as_str(), flags.as_str(), other]);
         let name = format!("{release}-{}", &hash[..8]);
         Ok(Toolchain { name, flags })
     }

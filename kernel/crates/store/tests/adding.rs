@@ -251,26 +251,6 @@ fn versions_are_those_of_a_lock_file() {
 }
 
 #[test]
-fn a_file_that_counts_as_part_of_the_compiler_has_everything_compiled_anew() {
-    let world = World::new();
-    world.write("one", "", "");
-    let file = world.path("version");
-    let compiled = |name: &str| {
-        let mut session = world.session(name);
-        session.crates.fingerprints(std::slice::from_ref(&file));
-        session.add("one = { path = 'one' }").unwrap().compiled
-    };
-    assert!(compiled("none"));
-    fs::write(&file, "1").unwrap();
-    assert!(compiled("first"));
-    fs::remove_file(&file).unwrap();
-    fs::write(&file, "1").unwrap();
-    assert!(!compiled("same"));
-    fs::write(&file, "2").unwrap();
-    assert!(compiled("other"));
-}
-
-#[test]
 fn a_session_without_crates_costs_nothing() {
     let world = World::new();
     let mut session = world.session("session");
