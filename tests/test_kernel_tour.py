@@ -83,6 +83,9 @@ def seen(cell):
     # It counts tenths of seconds.
     if cell.source.startswith("*counter.lock()?"):
         result = {kind: value.rstrip().isdecimal() for kind, value in result.items()}
+    # Here a text stands beside every picture.
+    if any(kind.startswith("image/") for kind in result):
+        result.pop("text/plain", None)
     if cell.source.startswith(":"):
         result = {kind: "" for kind in result if kind == "text/plain"}
     return {
