@@ -434,13 +434,14 @@ def main():
         ),
         *section(
             "Other crates",
-            "Seconds of the `:dep` cell, and of the first cell that uses them. The third session asks "
-            "for other features.",
+            "Seconds of the `:dep` cell, and of the first cell that uses them. The third session "
+            "asks for other features.",
             "",
             *crates_table(many),
             "",
-            f"{AT_ONCE} sessions of this kernel that name serde at the same moment, compiled by nobody "
-            f"before: the last was ready after {shown(together)}; one alone takes {shown(alone)}.",
+            f"{AT_ONCE} sessions of this kernel that name serde at the same moment, which nobody has "
+            f"compiled before: the last was ready after {shown(together)}; one alone takes "
+            f"{shown(alone)}.",
         ),
         *section(
             "What a small cell is made of",
