@@ -409,8 +409,8 @@ def main():
         "# The kernel beside evcxr_jupyter",
         "",
         f"Measured on {date.today()} by `cargo xtask bench kernel`, all kernels in one run of "
-        f"{(time.monotonic() - began) / 60:.0f} minutes, each with caches of its own, empty at first. "
-        f"Load average before it: {load:.2f}.",
+        f"{(time.monotonic() - began) / 60:.0f} minutes, each with caches of its own, empty at "
+        f"first. Load average before it: {load:.2f}.",
         "",
         f"- Machine: {machine()}",
         f"- Versions: {versions()}",
@@ -439,8 +439,8 @@ def main():
             "",
             *crates_table(many),
             "",
-            f"{AT_ONCE} sessions of this kernel that name serde at the same moment, which nobody has "
-            f"compiled before: the last was ready after {shown(together)}; one alone takes "
+            f"{AT_ONCE} sessions of this kernel that name serde at the same moment, compiled by "
+            f"nobody before: the last was ready after {shown(together)}; one alone takes "
             f"{shown(alone)}.",
         ),
         *section(
