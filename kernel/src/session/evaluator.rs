@@ -60,6 +60,8 @@ pub(super) struct Evaluator {
     pub(super) shows_times: bool,
     /// The numbers of the last errors of the compiler.
     pub(super) last_errors: BTreeSet<String>,
+    /// The values that the last cell has told.
+    values: Option<String>,
     hidden: usize,
     last_number: usize,
 }
@@ -96,6 +98,7 @@ impl Evaluator {
             is_pretty: false,
             shows_times: false,
             last_errors: BTreeSet::new(),
+            values: None,
             hidden: 0,
             last_number: 0,
         };
@@ -282,7 +285,8 @@ impl Evaluator {
                 }
             }
         };
-        let Returned { outcome, panic, error, kept } = returned;
+        let Returned { outcome, panic, error, kept, values } = returned;
+        self.values = values;
         let mut left = compiled.kept;
         match (&outcome, kept) {
             (Outcome::Done, Some(names)) => {
@@ -380,6 +384,25 @@ impl Evaluator {
         self.restart()?;
         self.program = Program::default();
         self.crates.forget()
+    }
+
+    /// The values of variables, in a line each; nothing for those without Debug.
+    ///
+    /// # Errors
+    /// What is wrong with the cell that tells them.
+    pub(super) fn values(&mut self, names: &[String]) -> Result<Vec<String>, CellError> {
+        let brief =
+            |name: &String| format!("(&::rust_live::Brief(&{})).brief()", cell_program::raw(name));
+        let briefs: Vec<String> = names.iter().map(brief).collect();
+        let code = format!(
+            "{{ use ::rust_live::{{BriefByDebug as _, BriefOfAny as _}}; ::rust_live::tell_values(&[{}]); }}",
+            briefs.join(", ")
+        );
+        self.hidden += 1;
+        let cell = self.program.parse(HIDDEN + self.hidden, &code, &self.folder);
+        self.evaluate_code(&cell, &|_: &str, _: bool| None)?;
+        let told = self.values.take().unwrap_or_default();
+        Ok(told.split('\t').map(str::to_owned).collect())
     }
 
     pub(super) fn run_shell(&mut self, command: &str) -> Result<Option<String>> {

@@ -46,7 +46,16 @@ pub(super) fn of(
     let mut variables: Vec<&str> = program.variables().keys().map(String::as_str).collect();
     variables.extend(cell.bindings.iter().map(|binding| binding.name.as_str()));
     let sources = diagnose::Sources { cell: cell.number, files: &files, variables: &variables };
-    diagnose::read(messages, &sources)
+    let mut found = diagnose::read(messages, &sources);
+    // The code of a cell stands in a closure of the kernel's, of which its reader need not know.
+    if !cell.has_closures() {
+        for found in found.iter_mut().filter(|found| found.code.as_deref() == Some("E0267")) {
+            let reworded = |text: &str| text.replace("inside of a closure", "outside of a loop");
+            found.message = reworded(&found.message);
+            found.rendered = found.rendered.iter().map(|line| reworded(line)).collect();
+        }
+    }
+    found
 }
 
 /// The same errors, with what became of the variables that they do not find.

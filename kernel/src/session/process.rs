@@ -68,6 +68,8 @@ pub(super) struct Returned {
     pub(super) error: Option<String>,
     /// The variables that it keeps, where a `return` ended it.
     pub(super) kept: Option<String>,
+    /// The values of variables, where the kernel has asked for them.
+    pub(super) values: Option<String>,
 }
 
 /// The process, for the thread that has cells run.
@@ -112,6 +114,7 @@ struct Seen {
     panic: Option<Panic>,
     error: Option<String>,
     kept: Option<String>,
+    values: Option<String>,
 }
 
 struct Listener {
@@ -155,14 +158,14 @@ impl Listener {
             Event::InputOver(_) => true,
             Event::End(outcome) => {
                 self.set_phase(Phase::Compiling);
-                let Seen { mut panic, error, kept } = std::mem::take(&mut self.seen);
+                let Seen { mut panic, error, kept, values } = std::mem::take(&mut self.seen);
                 if outcome == Outcome::Done
                     && let Some(caught) = panic.take()
                     && !self.caught(&caught)
                 {
                     return false;
                 }
-                self.report(Report::Returned(Returned { outcome, panic, error, kept }))
+                self.report(Report::Returned(Returned { outcome, panic, error, kept, values }))
             }
             Event::Ended(ended) => {
                 self.set_phase(Phase::Compiling);
@@ -181,6 +184,7 @@ impl Listener {
         match kind.as_str() {
             "application/vnd.rust-live.error" => self.seen.error = Some(text()),
             "application/vnd.rust-live.kept" => self.seen.kept = Some(text()),
+            "application/vnd.rust-live.values" => self.seen.values = Some(text()),
             "application/vnd.rust-live.value" => {
                 let kind = "text/plain".to_owned();
                 return (self.output)(EngineEvent::Apart)

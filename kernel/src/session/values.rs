@@ -10,12 +10,28 @@ use crate::engine::CellError;
 /// Where a Jupyter server says which notebook a kernel is for.
 const NOTEBOOK: &str = "JPY_SESSION_NAME";
 
-/// The variables, with their types.
+/// The variables, with their types and values.
 pub(super) fn variables(evaluator: &mut Evaluator) -> Result<String, CellError> {
     let variables = evaluator.program.variables();
-    let lines = variables.iter().map(|(name, variable)| {
-        let word = if variable.is_mut { "mut " } else { "" };
-        format!("{word}{name}: {}", cell_compiler::short(&variable.kind))
+    let names: Vec<String> = variables.keys().cloned().collect();
+    let typed: Vec<String> = variables
+        .iter()
+        .map(|(name, variable)| {
+            let word = if variable.is_mut { "mut " } else { "" };
+            format!("{word}{name}: {}", cell_compiler::short(&variable.kind))
+        })
+        .collect();
+    if names.is_empty() {
+        return Ok(String::new());
+    }
+    // A value whose Debug panics must not hide the others.
+    let values = evaluator.values(&names).unwrap_or_else(|error| {
+        log::info!("values cannot be told: {error:?}");
+        Vec::new()
+    });
+    let lines = typed.into_iter().enumerate().map(|(index, typed)| match values.get(index) {
+        Some(value) if !value.is_empty() => format!("{typed} = {value}"),
+        _ => typed,
     });
     Ok(lines.collect::<Vec<_>>().join("\n"))
 }

@@ -3,6 +3,7 @@
 //! The reader's own rustc compiles this file once into a dynamic library, to which every cell links. The code
 //! that stands around a cell calls what is here by `::rust_live::…`.
 
+mod brief;
 mod process;
 mod show;
 mod table;
@@ -19,6 +20,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 
+pub use brief::{Brief, BriefByDebug, BriefOfAny, tell as tell_values};
 pub use process::{check, interrupted, run as caught};
 pub use show::{ByDebug, Pretty, Show, show_as, show_png};
 pub use variables::{Gone, Kept, is_kept, keep, left_early, take, type_of};

@@ -108,7 +108,14 @@ fn about_variables(
                 || is_borrowed
                 || refused
                 || matches!(number, "E0382" | "E0381" | "E0277");
-            if !is_known || !choices.dropped.insert(name.clone()) {
+            let reason = if is_borrowed {
+                BORROWED.to_owned()
+            } else if matches!(number, "E0382" | "E0381") {
+                "it was moved there, or had no value in every case".to_owned()
+            } else {
+                "a value of its type cannot be kept".to_owned()
+            };
+            if !is_known || choices.dropped.insert(name.clone(), reason).is_some() {
                 return;
             }
             choices.callables.remove(name);
@@ -134,11 +141,11 @@ fn about_variables(
     }
 }
 
+const BORROWED: &str = "it borrows from another variable. To keep it, let it own what it holds: \
+    `.clone()`, `.to_owned()`, `.to_vec()`, `.collect()`";
+
 fn borrows(name: &str) -> String {
-    format!(
-        "`{name}` ends with this cell: it borrows from another variable. To keep it, let it own what it holds: \
-         `.clone()`, `.to_owned()`, `.to_vec()`, `.collect()`"
-    )
+    format!("`{name}` ends with this cell: {BORROWED}")
 }
 
 /// A borrow that has to last, and no line that keeps a variable is named: that the variable is to be kept has
@@ -157,7 +164,8 @@ fn about_closures(
     for place in error.spans.iter().filter(lasts) {
         let at = source.reader_offset(&cell.text, place.line_start, place.column_start);
         for binding in at.into_iter().flat_map(|at| cell.declared_at(at)) {
-            if choices.dropped.insert(binding.name.clone()) {
+            let reason = BORROWED.to_owned();
+            if choices.dropped.insert(binding.name.clone(), reason).is_none() {
                 choices.callables.remove(&binding.name);
                 notes.push(borrows(&binding.name));
             }

@@ -139,14 +139,14 @@ pub fn compile(
                 }
                 Shape::Callable(Callable::Pointer(kind) | Callable::Boxed(kind))
                 | Shape::Unnamed(kind) => {
-                    is_new |= choices.dropped.insert(variable.name.clone());
-                    choices.callables.remove(&variable.name);
-                    notes.push(format!(
-                        "`{}` ends with this cell: its type, {}, has no name to be kept under. To keep it, {}",
-                        variable.name,
+                    let reason = format!(
+                        "its type, {}, has no name to be kept under. To keep it, {}",
                         short(&kind),
                         remedy(&kind),
-                    ));
+                    );
+                    choices.callables.remove(&variable.name);
+                    notes.push(format!("`{}` ends with this cell: {reason}", variable.name));
+                    is_new |= choices.dropped.insert(variable.name, reason).is_none();
                 }
             }
         }
@@ -158,6 +158,11 @@ pub fn compile(
         }
         if is_new {
             continue;
+        }
+        for name in program.static_makers(cell) {
+            notes.push(format!(
+                "statics that `{name}!` makes begin anew in each cell: written out, they keep their values"
+            ));
         }
         notes.dedup();
         let messages = output.messages;

@@ -102,7 +102,8 @@ impl Rustc {
 }
 
 /// The files of the library that cells share.
-const SUPPORT: [(&str, &str); 5] = [
+const SUPPORT: [(&str, &str); 6] = [
+    ("brief.rs", include_str!("../../../src/support/brief.rs")),
     ("lib.rs", include_str!("../../../src/support/lib.rs")),
     ("process.rs", include_str!("../../../src/support/process.rs")),
     ("show.rs", include_str!("../../../src/support/show.rs")),

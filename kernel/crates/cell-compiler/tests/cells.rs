@@ -191,6 +191,28 @@ fn an_overflow_is_a_panic_unless_checks_are_off() {
 }
 
 #[test]
+fn statics_that_a_macro_makes_are_told_of() {
+    let mut notebook = Notebook::new();
+    let code = "macro_rules! st { ($n:ident) => { static $n: u8 = 0; } }\nst!(COUNT);";
+    let compiled = notebook.run(code);
+    assert!(compiled.notes[0].contains("`st!` makes begin anew"), "{:?}", compiled.notes);
+    let compiled = notebook.run("static N: u8 = 0; assert_eq!(COUNT + N, 0);");
+    assert!(compiled.notes.is_empty(), "{:?}", compiled.notes);
+}
+
+#[test]
+fn a_name_that_ended_with_its_cell_says_why() {
+    let mut notebook = Notebook::new();
+    notebook.run("let v = vec![1]; let r = &v; let s = String::new(); drop(s);");
+    let reason =
+        |notebook: &Notebook, name: &str| notebook.program.lost(name).unwrap().reason.clone();
+    assert!(reason(&notebook, "r").starts_with("ended with cell 1: it borrows"));
+    assert!(reason(&notebook, "s").starts_with("ended with cell 1: it was moved"));
+    notebook.run("let r = 5;");
+    assert!(notebook.program.lost("r").is_none());
+}
+
+#[test]
 fn what_borrows_ends_with_its_cell() {
     let mut notebook = Notebook::new();
     let compiled = notebook.run("let v = vec![1, 2, 3]; let r = &v[1..]; let n = r.len();");

@@ -355,6 +355,13 @@ impl Cell {
         self.awaits || self.main().is_some_and(|main| main.main == Some(items::Main::Async))
     }
 
+    /// Whether there are closures in it.
+    pub fn has_closures(&self) -> bool {
+        let tree =
+            SourceFile::parse(&format!("{BEFORE}{}\n}}", self.text), Edition::Edition2024).tree();
+        tree.syntax().descendants().any(|node| ast::ClosureExpr::can_cast(node.kind()))
+    }
+
     /// The crates that it names by `extern crate`.
     pub fn extern_crates(&self) -> Vec<String> {
         let heads = self.items.iter().filter(|item| item.is_head && !item.is_macro);

@@ -22,5 +22,5 @@ pub use commands::Command;
 pub use edit::Edit;
 pub use imports::Leaf;
 pub use items::{Item, Key, MacroKind, Main, Namespace, Static, StaticBy};
-pub use program::{Choices, File, Lost, Mark, Program, Session, Source, Variable};
+pub use program::{Choices, File, Lost, Mark, Program, Session, Source, Variable, raw};
 pub use tests::Test;

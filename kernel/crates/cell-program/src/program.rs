@@ -56,8 +56,8 @@ struct Left {
 /// What the attempts to compile a cell have shown.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Choices {
-    /// Variables that it declares and that end with it.
-    pub dropped: BTreeSet<String>,
+    /// Variables that it declares and that end with it, each with the reason.
+    pub dropped: BTreeMap<String, String>,
     /// Those of them that it does not declare after all: an attribute has left them out.
     pub undeclared: BTreeSet<String>,
     /// Variables of earlier cells that it moves.
@@ -282,6 +282,20 @@ impl Program {
         &self.variables
     }
 
+    /// The macros by which a cell makes statics that cannot be told from the outside.
+    pub fn static_makers(&self, cell: &Cell) -> BTreeSet<String> {
+        let rules = self.alive_items().map(|(_, item)| item).chain(&cell.items);
+        let with_statics: BTreeSet<&str> = rules
+            .filter(|item| item.is_macro && words(&item.text).any(|word| word == "static"))
+            .flat_map(|item| item.keys.iter().map(|(_, name)| name.as_str()))
+            .collect();
+        let calls = cell.items.iter().filter(|item| item.statics.is_empty());
+        let calls =
+            calls.flat_map(|item| &item.keys).filter(|(space, _)| *space == Namespace::Call);
+        let names = calls.filter_map(|(_, key)| key.split_once('!').map(|(name, _)| name));
+        names.filter(|name| with_statics.contains(name)).map(str::to_owned).collect()
+    }
+
     /// Numbers that a cell uses and whose type it may decide.
     pub fn numbers(&self, cell: &Cell) -> BTreeSet<String> {
         let is_number = |name: &str| {
@@ -500,7 +514,7 @@ impl Program {
 
         let keep = |binding: &Binding| -> Option<String> {
             let name = &binding.name;
-            if choices.dropped.contains(name) {
+            if choices.dropped.contains_key(name) {
                 let is_renewed = self.variables.contains_key(name)
                     && !choices.by_macros.contains(name)
                     && !choices.undeclared.contains(name);
@@ -567,7 +581,7 @@ impl Program {
             let keep = format!("{allowed}::rust_live::keep({name:?}, {});", raw(name));
             // One that is declared anew is the old one still where the cell ends before, or the new one with it.
             let is_new = declared.contains(name)
-                && !(choices.dropped.contains(*name) && choices.by_macros.contains(*name));
+                && !(choices.dropped.contains_key(*name) && choices.by_macros.contains(*name));
             let code = if is_new {
                 format!("if !::rust_live::is_kept({name:?}) {{ {keep} }}")
             } else {
@@ -795,12 +809,16 @@ impl Program {
                 self.lost.insert(name.clone(), Lost { cell: cell.number, reason });
             }
         }
+        for (name, reason) in &choices.dropped {
+            if !choices.undeclared.contains(name) {
+                let reason = format!("ended with cell {}: {reason}", cell.number);
+                self.lost.insert(name.clone(), Lost { cell: cell.number, reason });
+            }
+        }
         for (name, kind) in kept {
             if kind == "rust_live::Gone" {
-                if self.variables.remove(name).is_some() {
-                    let reason = format!("ended with cell {}, which declared it anew", cell.number);
-                    self.lost.insert(name.clone(), Lost { cell: cell.number, reason });
-                }
+                // Why it ended is known: it is among what was dropped.
+                self.variables.remove(name);
                 continue;
             }
             let declared = cell
@@ -1021,7 +1039,7 @@ fn tests(cell: &Cell) -> String {
 }
 
 /// A name as it is written in code.
-fn raw(name: &str) -> String {
+pub fn raw(name: &str) -> String {
     // Those that no name may be, raw or not, are left out.
     const KEYWORDS: [&str; 48] = [
         "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "do",
