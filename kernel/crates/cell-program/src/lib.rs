@@ -14,6 +14,8 @@ mod names;
 mod paths;
 mod program;
 mod reach;
+mod source;
+mod statics;
 mod tests;
 pub mod types;
 
@@ -22,5 +24,6 @@ pub use commands::Command;
 pub use edit::Edit;
 pub use imports::Leaf;
 pub use items::{Item, Key, MacroKind, Main, Namespace, Static, StaticBy};
-pub use program::{Choices, File, Lost, Mark, Program, Session, Source, Variable, raw};
+pub use program::{Choices, Lost, Program, Variable};
+pub use source::{File, Mark, Session, Source, raw};
 pub use tests::Test;

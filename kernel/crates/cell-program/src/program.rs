@@ -1,15 +1,15 @@
 //! What the cells of a session have left, and the program of the next one.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 use std::ops::Range;
 use std::path::Path;
 
-use crate::cell::{Binding, Cell, Surroundings};
-use crate::edit::{Edit, without};
+use crate::cell::{Cell, Surroundings};
+use crate::edit::without;
 use crate::imports::Leaf;
-use crate::items::{Item, Key, MacroKind, Main, Namespace, Static, StaticBy};
+use crate::items::{Item, Key, MacroKind, Namespace};
 use crate::names::words;
+use crate::source::{File, Source, line_start, place};
 use crate::types::Callable;
 
 /// A variable that a cell has left.
@@ -37,20 +37,20 @@ pub struct Lost {
 /// What cells have left.
 #[derive(Debug, Clone, Default)]
 pub struct Program {
-    cells: BTreeMap<usize, Left>,
-    imports: Vec<Leaf>,
-    variables: BTreeMap<String, Variable>,
-    lost: BTreeMap<String, Lost>,
+    pub(crate) cells: BTreeMap<usize, Left>,
+    pub(crate) imports: Vec<Leaf>,
+    pub(crate) variables: BTreeMap<String, Variable>,
+    pub(crate) lost: BTreeMap<String, Lost>,
     /// The symbols of statics that are in the process that runs the cells.
-    defined: BTreeSet<String>,
+    pub(crate) defined: BTreeSet<String>,
 }
 
 /// What is left of a cell.
 #[derive(Debug, Clone)]
-struct Left {
-    cell: Cell,
+pub(crate) struct Left {
+    pub(crate) cell: Cell,
     /// What of its items was replaced by later cells.
-    holes: Vec<Range<usize>>,
+    pub(crate) holes: Vec<Range<usize>>,
 }
 
 /// What the attempts to compile a cell have shown.
@@ -90,115 +90,6 @@ pub struct Choices {
     /// The value at its end is shown by a trait of a crate's.
     pub shows_itself: bool,
 }
-
-/// What a session has that programs depend on.
-#[derive(Debug, Clone, Default)]
-pub struct Session {
-    /// Whether the crate tokio runs futures.
-    pub has_tokio: bool,
-    /// What stands before all items, for the crates of the session.
-    pub declarations: String,
-    /// Whether values are shown over several lines, as by `{:#?}`.
-    pub is_pretty: bool,
-}
-
-/// The program of a cell.
-#[derive(Debug, Clone)]
-pub struct Source {
-    /// The name of the root file: `cell 7`.
-    pub name: String,
-    /// The root file.
-    pub text: String,
-    /// The bytes of its first line that stand before the reader's.
-    pub prefix: usize,
-    /// What was changed in the reader's statements.
-    pub edits: Vec<Edit>,
-    /// The files that it includes: name, text, and what was changed in the reader's text.
-    pub files: Vec<File>,
-    /// Lines of the root file that are about one variable.
-    pub marks: BTreeMap<usize, Mark>,
-    /// The function to call.
-    pub symbol: String,
-    /// The symbols of statics that it defines.
-    pub defines: BTreeSet<String>,
-    /// Whether items of earlier cells are left out that it does not reach.
-    pub leaves_out: bool,
-}
-
-impl Source {
-    /// The column in the reader's text of a place in this program, both from 1 and in characters.
-    pub fn reader_column(&self, text: &str, line: usize, column: usize) -> usize {
-        let begin = line_start(text, line);
-        let end = line_start(text, line + 1);
-        let before = if line == 1 { self.text[..self.prefix].chars().count() } else { 0 };
-        let Some(left) = column.checked_sub(before + 1) else { return column };
-        text[begin..place(text, &self.edits, begin..end, left)].chars().count() + 1
-    }
-
-    /// The offset in the reader's text of a place in this program, by line and column from 1. None for what
-    /// is not the reader's.
-    pub fn reader_offset(&self, text: &str, line: usize, column: usize) -> Option<usize> {
-        let begin = line_start(text, line);
-        let before = if line == 1 { self.text[..self.prefix].chars().count() } else { 0 };
-        let left = column.checked_sub(before + 1)?;
-        let is_readers = line > 0 && line <= text.matches('\n').count() + 1;
-        is_readers.then(|| place(text, &self.edits, begin..line_start(text, line + 1), left))
-    }
-}
-
-/// Where in a line of the reader's text the character stands that is so many behind the line's beginning
-/// once the edits are made.
-fn place(text: &str, edits: &[Edit], line: Range<usize>, mut left: usize) -> usize {
-    let within = |edit: &&Edit| edit.range.start >= line.start && edit.range.end <= line.end;
-    let mut edits: Vec<&Edit> = edits.iter().filter(within).collect();
-    edits.sort_by_key(|edit| (edit.range.start, edit.range.end));
-    let mut at = line.start;
-    for edit in edits {
-        let kept = text[at..edit.range.start.max(at)].chars().count();
-        if left < kept {
-            break;
-        }
-        left -= kept;
-        at = edit.range.end.max(at);
-        let new = edit.text.chars().count();
-        if left < new {
-            left = 0;
-            break;
-        }
-        left -= new;
-    }
-    let rest = &text[at..line.end];
-    at + rest.char_indices().nth(left).map_or(rest.len(), |(at, _)| at)
-}
-
-/// A file that the program includes.
-#[derive(Debug, Clone)]
-pub struct File {
-    /// Its path beside the root file: `items/cell 3`.
-    pub path: String,
-    /// What stands in it.
-    pub text: String,
-    /// The cell whose lines it has.
-    pub cell: usize,
-    /// What was changed in them.
-    pub edits: Vec<Edit>,
-}
-
-/// What a generated line does.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Mark {
-    /// Keeps a variable that the cell declares.
-    Keep(String),
-    /// Keeps a variable that an earlier cell has left.
-    PutBack(String),
-    /// Names the type of a variable of an earlier cell.
-    Type(String),
-}
-
-/// Lints that are about the cells as one program, which they are not.
-const ALLOWED: &str = "dead_code, unused_imports, unused_macros, unused_parens, unused_braces, unused_labels, \
-    redundant_semicolons, improper_ctypes, static_mut_refs, unreachable_code, \
-    non_local_definitions, special_module_name, macro_expanded_macro_exports_accessed_by_absolute_paths";
 
 /// Types, traits and functions that every program knows by these names.
 const PRELUDE: [&str; 46] = [
@@ -249,10 +140,6 @@ const PRELUDE: [&str; 46] = [
     "size_of_val",
     "align_of_val",
 ];
-
-/// Those of them that are of one item.
-const ALLOWED_IN_CELL: &str = "dead_code, unused_imports, unused_macros, unused_parens, unused_braces, unused_labels, \
-    unused_attributes, redundant_semicolons, improper_ctypes, static_mut_refs, unreachable_code";
 
 impl Program {
     /// Takes a cell apart, as one of this session.
@@ -370,7 +257,7 @@ impl Program {
         self.cells.get(&number).map(|left| left.cell.text.as_str())
     }
 
-    fn alive_items(&self) -> impl Iterator<Item = (usize, &Item)> {
+    pub(crate) fn alive_items(&self) -> impl Iterator<Item = (usize, &Item)> {
         self.cells.iter().flat_map(|(number, left)| {
             left.cell
                 .items
@@ -399,7 +286,7 @@ impl Program {
     }
 
     /// The variables that a cell uses and that can be there for it.
-    fn loaded<'a>(
+    pub(crate) fn loaded<'a>(
         &'a self,
         cell: &'a Cell,
         choices: &Choices,
@@ -417,215 +304,9 @@ impl Program {
             .collect()
     }
 
-    /// The program of a cell.
-    pub fn source(&self, cell: &Cell, session: &Session, choices: &Choices) -> Source {
-        let gone = self.variables_of_other_types(cell);
-        let loaded = self.loaded(cell, choices, &gone);
-        let number = cell.number;
-        let (attributes, lints) = attributes(cell);
-        // What a later cell uses is not unused.
-        let of_body = if lints.is_empty() {
-            ""
-        } else {
-            "#[allow(unused_mut, unused_variables, unused_assignments)] "
-        };
-        let mut files = Vec::new();
-        let mut defines = BTreeSet::new();
-        let (mut heads, mut items) = (String::new(), String::new());
-        let reached = (!choices.with_everything).then(|| self.reached(cell, &loaded));
-        let mut leaves_out = false;
-        let older: Vec<(&Cell, Vec<Range<usize>>)> = self.older(cell, choices);
-        let all =
-            older.iter().map(|(older, holes)| (*older, holes.as_slice())).chain([(cell, &[][..])]);
-        for (of, holes) in all {
-            let is_this = of.number == number;
-            for (folder, is_head, list) in
-                [("macros", true, &mut heads), ("items", false, &mut items)]
-            {
-                let wanted = of
-                    .items
-                    .iter()
-                    .filter(|item| item.is_head == is_head && (is_this || !item.is_use));
-                let mut more = Vec::new();
-                let mut kept = Vec::new();
-                for item in wanted {
-                    let left = without(item.range.clone(), holes);
-                    if left.is_empty() {
-                        continue;
-                    }
-                    let place = (of.number, item.range.start);
-                    if !is_this && reached.as_ref().is_some_and(|reached| !reached.contains(&place))
-                    {
-                        leaves_out = true;
-                        continue;
-                    }
-                    kept.extend(left);
-                    more.extend(self.statics(of.number, item, is_this, &mut defines));
-                    more.extend(
-                        (is_this && !lints.is_empty() && !item.is_use)
-                            .then(|| Edit::insert(item.range.start, lints.as_str())),
-                    );
-                }
-                if !kept.is_empty() {
-                    let path = format!("{folder}/cell {}", of.number);
-                    let _ = write!(list, "include!(\"{path}\"); ");
-                    let (text, edits) = of.items_text(&kept, &more);
-                    files.push(File { path, text, cell: of.number, edits });
-                }
-            }
-        }
-
-        let mut prefix = format!(
-            "#![allow({ALLOWED})] {attributes} {}{heads}{lints}{of_body}fn __rust_live_body() -> ::rust_live::Ended {{ ",
-            session.declarations
-        );
-        if !choices.prelude.is_empty() {
-            let names = choices.prelude.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
-            let _ = write!(prefix, "use ::std::prelude::rust_2024::{{{names}}}; ");
-        }
-        let allowed =
-            if lints.is_empty() { "" } else { "#[allow(warnings, unsafe_code, unused_results)] " };
-        for name in &loaded {
-            let is_mut = self.variables.get(*name).is_some_and(|variable| variable.is_mut);
-            let word = if is_mut { "mut " } else { "" };
-            let take = format!("unsafe {{ ::rust_live::take::<__RustLiveType_{name}>({name:?}) }}");
-            // As free as the number was where it stood.
-            let take = if choices.numbers.contains(*name) {
-                let is_float =
-                    self.variables.get(*name).is_some_and(|variable| variable.kind == "f64");
-                let number = if is_float { "0.0" } else { "0" };
-                format!("if false {{ {number} }} else {{ ({take}) as _ }}")
-            } else {
-                take
-            };
-            let _ = write!(prefix, "{allowed}let {word}{} = {take}; ", raw(name));
-        }
-        let failure = if choices.errors_by_debug { "FailureByDebug" } else { "Failure" };
-        let ok = format!("::std::result::Result::<(), ::rust_live::{failure}>::Ok(())");
-        let (begin, end) = match (cell.has_future(), session.has_tokio) {
-            (false, _) => (format!("|| -> ::std::result::Result<(), ::rust_live::{failure}> {{ "), "})"),
-            (true, false) => ("|| ::rust_live::block_on(async { ".to_owned(), "}))"),
-            (true, true) => (
-                "|| ::rust_live::shared(\"tokio\", || ::std::sync::Mutex::new(::tokio::runtime::Runtime::new().expect(\"tokio's runtime starts\"))).lock().unwrap_or_else(::std::sync::PoisonError::into_inner).block_on(async { ".to_owned(),
-                "}))",
-            ),
-        };
-        let _ = write!(prefix, "let __rust_live_ended = ::rust_live::catch({begin}");
-
-        let keep = |binding: &Binding| -> Option<String> {
-            let name = &binding.name;
-            if choices.dropped.contains_key(name) {
-                let is_renewed = self.variables.contains_key(name)
-                    && !choices.by_macros.contains(name)
-                    && !choices.undeclared.contains(name);
-                return is_renewed
-                    .then(|| format!("{allowed}::rust_live::keep({name:?}, ::rust_live::Gone);"));
-            }
-            let variable = raw(name);
-            let value = match choices.callables.get(name) {
-                None => variable,
-                Some(Callable::Pointer(kind)) => {
-                    format!("{{ let kept: {kind} = {variable}; kept }}")
-                }
-                Some(Callable::Boxed(kind)) => {
-                    format!("{{ let kept: {kind} = ::std::boxed::Box::new({variable}); kept }}")
-                }
-            };
-            Some(format!("{allowed}::rust_live::keep({name:?}, {value});"))
-        };
-        let leave = |declared: &[&Binding]| {
-            let all = declared.iter().filter(|_| !choices.returns_plainly);
-            let (names, kept): (Vec<&str>, Vec<String>) =
-                all.filter_map(|binding| Some((binding.name.as_str(), keep(binding)?))).unzip();
-            let names = names.join(" ");
-            format!("{{ {} ::rust_live::left_early({names:?}); return {ok} }}", kept.join(" "))
-        };
-        let pretty =
-            if session.is_pretty { "let _pretty = ::rust_live::Pretty::begin(); " } else { "" };
-        let by_debug = if choices.shows_itself { "" } else { "use ::rust_live::ByDebug as _; " };
-        let shows = format!(
-            ") {{ __rust_live_value => {{ {pretty}{by_debug}(*__rust_live_value).evcxr_display(); }} }}"
-        );
-        let show = (!choices.closes_by_statement).then_some(("match &(", &*shows));
-        let (statements, edits) = cell.statements(show, &leave);
-
-        let mut text = format!("{prefix}{statements}");
-        let mut marks = BTreeMap::new();
-        let mut line = text.matches('\n').count() + 1;
-        let mut push = |text: &mut String, code: &str, mark: Option<Mark>| {
-            text.push('\n');
-            text.push_str(code);
-            line += 1;
-            if let Some(mark) = mark {
-                marks.insert(line, mark);
-            }
-        };
-        push(&mut text, ";", None);
-        if let Some(main) = cell.main() {
-            let wait = if main.main == Some(Main::Async) { ".await" } else { "" };
-            push(&mut text, &format!("::rust_live::main_ended(main(){wait})?;"), None);
-        }
-        if !cell.tests.is_empty() {
-            push(&mut text, &tests(cell), None);
-        }
-        for binding in cell.variables(&choices.by_macros) {
-            if let Some(code) = keep(binding) {
-                push(&mut text, &code, Some(Mark::Keep(binding.name.clone())));
-            }
-        }
-        push(&mut text, &format!("{ok} {end};"), None);
-        let declared = cell.variables(&choices.by_macros);
-        let declared: BTreeSet<&str> =
-            declared.iter().map(|binding| binding.name.as_str()).collect();
-        for name in loaded.iter().filter(|name| !choices.moved.contains(**name)) {
-            let keep = format!("{allowed}::rust_live::keep({name:?}, {});", raw(name));
-            // One that is declared anew is the old one still where the cell ends before, or the new one with it.
-            let is_new = declared.contains(name)
-                && !(choices.dropped.contains_key(*name) && choices.by_macros.contains(*name));
-            let code = if is_new {
-                format!("if !::rust_live::is_kept({name:?}) {{ {keep} }}")
-            } else {
-                keep
-            };
-            push(&mut text, &code, Some(Mark::PutBack((*name).to_owned())));
-        }
-        push(&mut text, "__rust_live_ended }", None);
-        for name in &loaded {
-            if let Some(variable) = self.variables.get(*name) {
-                let code = format!(
-                    "#[allow(non_camel_case_types)] type __RustLiveType_{name} = {};",
-                    variable.kind
-                );
-                push(&mut text, &code, Some(Mark::Type((*name).to_owned())));
-            }
-        }
-        push(&mut text, &self.imports_module(cell, choices), None);
-        push(&mut text, &items, None);
-        let symbol = format!("rust_live_cell_{number}");
-        push(
-            &mut text,
-            &format!(
-                "#[unsafe(export_name = {symbol:?})] pub extern \"C\" fn __rust_live_entry() -> u8 {{ ::rust_live::run(__rust_live_body) }}"
-            ),
-            None,
-        );
-        text.push('\n');
-        Source {
-            name: format!("cell {number}"),
-            prefix: prefix.len(),
-            text,
-            edits,
-            files,
-            marks,
-            symbol,
-            defines,
-            leaves_out,
-        }
-    }
-
     /// The items of earlier cells that a cell can reach, and those that use what it defines anew: cell, and
     /// where they begin.
-    fn reached(&self, cell: &Cell, loaded: &[&str]) -> BTreeSet<(usize, usize)> {
+    pub(crate) fn reached(&self, cell: &Cell, loaded: &[&str]) -> BTreeSet<(usize, usize)> {
         let items: Vec<(usize, &Item)> =
             self.alive_items().filter(|(_, item)| !item.is_use).collect();
         let mut known: BTreeSet<String> = words(&cell.text).map(str::to_owned).collect();
@@ -658,7 +339,7 @@ impl Program {
     }
 
     /// Earlier cells, each with what of it is replaced by this one or by those between.
-    fn older(&self, cell: &Cell, choices: &Choices) -> Vec<(&Cell, Vec<Range<usize>>)> {
+    pub(crate) fn older(&self, cell: &Cell, choices: &Choices) -> Vec<(&Cell, Vec<Range<usize>>)> {
         let new = Replaced::by(cell, &choices.imported_anew);
         let of = |(number, left): (&usize, &'_ Left)| {
             let mut holes = left.holes.clone();
@@ -671,54 +352,6 @@ impl Program {
             holes
         };
         self.cells.iter().map(|(number, left)| (&left.cell, of((number, left)))).collect()
-    }
-
-    /// What earlier cells have imported, in a module: what the root of the crate defines goes before it.
-    fn imports_module(&self, cell: &Cell, choices: &Choices) -> String {
-        let items = self.item_names();
-        let of_cell: BTreeSet<&str> =
-            cell.items.iter().flat_map(|item| &item.keys).map(|(_, name)| name.as_str()).collect();
-        let imported: BTreeSet<&str> = self
-            .imports
-            .iter()
-            .chain(&cell.imports)
-            .filter_map(|leaf| leaf.name.as_deref())
-            .collect();
-        let local = |first: &str| {
-            items.contains(first) || of_cell.contains(first) || imported.contains(first)
-        };
-        let kept = self.imports.iter().filter(|old| {
-            let is_left_out = old.is_star() && choices.without_stars;
-            !is_left_out && !cell.imports.iter().any(|new| takes_place(new, old))
-        });
-        let statements: String = kept.map(|leaf| leaf.statement(&local)).collect();
-        format!("mod __rust_live_imports {{ {statements} }} use __rust_live_imports::*;")
-    }
-
-    /// The edits for the statics of an item: the cell that defines one exports it, later ones use that.
-    fn statics(
-        &self,
-        number: usize,
-        item: &Item,
-        is_this: bool,
-        defines: &mut BTreeSet<String>,
-    ) -> Vec<Edit> {
-        let mut edits: Vec<Edit> = Vec::new();
-        let mut replaced: BTreeMap<(usize, usize), String> = BTreeMap::new();
-        for made in &item.statics {
-            let symbol = format!("rust_live_static_{number}_{}_{}", made.range.start, made.name);
-            if is_this || !self.defined.contains(&symbol) {
-                edits.push(exported(made, &symbol));
-                defines.insert(symbol);
-            } else {
-                let all = replaced.entry((made.range.start, made.range.end)).or_default();
-                all.push_str(&imported(made, &symbol));
-            }
-        }
-        edits.extend(
-            replaced.into_iter().map(|((start, end), text)| Edit::replace(start..end, text)),
-        );
-        edits
     }
 
     /// The names of types that this cell defines in another way, and of those that are made of them.
@@ -748,7 +381,7 @@ impl Program {
     }
 
     /// The variables whose types this cell changes: they cannot be used any more.
-    fn variables_of_other_types(&self, cell: &Cell) -> BTreeSet<String> {
+    pub(crate) fn variables_of_other_types(&self, cell: &Cell) -> BTreeSet<String> {
         let changed = self.changed_types(cell);
         let is_changed =
             |variable: &Variable| words(&variable.kind).any(|word| changed.contains(word));
@@ -863,50 +496,22 @@ impl Program {
         }
         self.defined.clear();
     }
-
-    /// The session's program as one text for an analysis of a cell, and where the cell's own code begins in
-    /// it: items and imports of earlier cells, their variables, then the cell.
-    pub fn for_analysis(&self, code: &str) -> (String, usize) {
-        let cell = self.parse(usize::MAX, code, Path::new("/"));
-        let mut text = format!("{} ", self.imports_module(&cell, &Choices::default()));
-        let none = BTreeSet::new();
-        let new = Replaced::by(&cell, &none);
-        for (_, item) in self.alive_items() {
-            if !item.is_use && new.holes(item).is_empty() {
-                text.push_str(&item.text);
-                text.push('\n');
-            }
-        }
-        text.push_str("async fn __rust_live_body() {\n");
-        for (name, variable) in &self.variables {
-            let _ = writeln!(text, "let mut {}: {} = todo!();", raw(name), variable.kind);
-        }
-        let start = text.len();
-        // Commands are no Rust, and take as many bytes.
-        let mut rust = code.to_owned();
-        for command in &cell.commands {
-            rust.replace_range(command.range.clone(), &" ".repeat(command.range.len()));
-        }
-        text.push_str(&rust);
-        text.push_str("\n}\n");
-        (text, start)
-    }
 }
 
 impl Left {
-    fn is_gone(&self, item: &Item) -> bool {
+    pub(crate) fn is_gone(&self, item: &Item) -> bool {
         without(item.range.clone(), &self.holes).is_empty()
     }
 }
 
 /// What a cell defines anew.
-struct Replaced<'a> {
+pub(crate) struct Replaced<'a> {
     keys: BTreeSet<&'a Key>,
     imported: &'a BTreeSet<String>,
 }
 
 impl<'a> Replaced<'a> {
-    fn by(cell: &'a Cell, imported: &'a BTreeSet<String>) -> Replaced<'a> {
+    pub(crate) fn by(cell: &'a Cell, imported: &'a BTreeSet<String>) -> Replaced<'a> {
         let of = |item: &'a Item| {
             let own = if item.parts.is_empty() { item.keys.as_slice() } else { &[] };
             own.iter().chain(item.parts.iter().map(|(key, _)| key))
@@ -915,7 +520,7 @@ impl<'a> Replaced<'a> {
     }
 
     /// What of an earlier item it takes the place of.
-    fn holes(&self, old: &Item) -> Vec<Range<usize>> {
+    pub(crate) fn holes(&self, old: &Item) -> Vec<Range<usize>> {
         if old.parts.is_empty() {
             let again = old.keys.iter().any(|key| {
                 self.keys.contains(key)
@@ -937,123 +542,9 @@ fn is_value_of(cell: &Cell, name: &str) -> bool {
     cell.items.iter().any(|item| item.keys.iter().any(is_it))
 }
 
-/// The inner attributes of a cell: those for its whole program, and lints that refuse something. The latter
-/// are for what this cell itself has written, and not for earlier cells.
-fn attributes(cell: &Cell) -> (String, String) {
-    let word = |attribute: &str| {
-        let inner = attribute.trim_start_matches("#![").trim_start().to_owned();
-        inner
-            .split(|c: char| !(c.is_alphanumeric() || c == '_'))
-            .next()
-            .unwrap_or_default()
-            .to_owned()
-    };
-    let (mut whole, mut own) = (String::new(), String::new());
-    for attribute in &cell.attributes {
-        match word(attribute).as_str() {
-            "no_std" | "no_main" | "no_implicit_prelude" | "crate_type" | "crate_name" => {}
-            // What stands around the cell's code has to be allowed what this forbids.
-            refused @ ("deny" | "forbid") => {
-                let _ = write!(
-                    own,
-                    "{} ",
-                    attribute.replacen("#!", "#", 1).replacen(refused, "deny", 1)
-                );
-            }
-            _ => {
-                let _ = write!(whole, "{attribute} ");
-            }
-        }
-    }
-    if !own.is_empty() {
-        let _ = write!(own, "#[allow({ALLOWED_IN_CELL})] ");
-    }
-    (whole.replace('\n', " "), own.replace('\n', " "))
-}
-
-fn takes_place(new: &Leaf, old: &Leaf) -> bool {
+pub(crate) fn takes_place(new: &Leaf, old: &Leaf) -> bool {
     match (&new.name, &old.name) {
         (Some(new), Some(old)) => new == old,
         _ => new.path == old.path && new.renamed == old.renamed,
-    }
-}
-
-fn exported(made: &Static, symbol: &str) -> Edit {
-    let name = &made.name;
-    match made.by {
-        StaticBy::Rust => Edit::insert(made.head, format!("#[unsafe(export_name = {symbol:?})] ")),
-        StaticBy::ThreadLocal => Edit::insert(
-            made.head,
-            format!(
-                " #[unsafe(export_name = {symbol:?})] static __RUST_LIVE_{name}: &::std::thread::LocalKey<{}> = &{name};",
-                made.kind
-            ),
-        ),
-        StaticBy::Lazy => Edit::insert(
-            made.head,
-            format!(
-                " #[unsafe(export_name = {symbol:?})] static __RUST_LIVE_{name}: fn() -> &'static ({}) = || &*{name};",
-                made.kind
-            ),
-        ),
-    }
-}
-
-fn imported(made: &Static, symbol: &str) -> String {
-    let Static { name, visibility, .. } = made;
-    // Here rustc wants to be told the lifetimes.
-    let kind = &crate::types::with_static(
-        &made.kind.replace("Cow<", "Cow<'static, ").replace("'static, '", "'"),
-    );
-    let link = format!("#[link_name = {symbol:?}]");
-    match made.by {
-        StaticBy::Rust if made.is_mut => {
-            format!("unsafe extern \"C\" {{ {link} {visibility} static mut {name}: {kind}; }} ")
-        }
-        StaticBy::Rust => {
-            format!("unsafe extern \"C\" {{ {link} {visibility} safe static {name}: {kind}; }} ")
-        }
-        StaticBy::ThreadLocal => format!(
-            "unsafe extern \"C\" {{ {link} {visibility} safe static {name}: &'static ::std::thread::LocalKey<{kind}>; }} "
-        ),
-        StaticBy::Lazy => format!(
-            "unsafe extern \"C\" {{ {link} safe static __RUST_LIVE_{name}: fn() -> &'static ({kind}); }} \
-             {visibility} static {name}: ::rust_live::Lazy<{kind}> = ::rust_live::Lazy(|| __RUST_LIVE_{name}()); "
-        ),
-    }
-}
-
-/// The code that runs a cell's tests.
-fn tests(cell: &Cell) -> String {
-    let tests = cell.tests.iter().map(|test| {
-        let panics = match &test.panics {
-            Some(words) => format!("::std::option::Option::Some({words:?})"),
-            None => "::std::option::Option::None".to_owned(),
-        };
-        format!(
-            "::rust_live::Test {{ name: {:?}, run: || ::rust_live::main_ended({}()), is_ignored: {}, panics: {panics} }}",
-            test.path, test.path, test.is_ignored
-        )
-    });
-    format!("::rust_live::run_tests(&[{}])?;", tests.collect::<Vec<_>>().join(", "))
-}
-
-/// A name as it is written in code.
-pub fn raw(name: &str) -> String {
-    // Those that no name may be, raw or not, are left out.
-    const KEYWORDS: [&str; 48] = [
-        "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "do",
-        "dyn", "else", "enum", "extern", "false", "final", "fn", "for", "gen", "if", "impl", "in",
-        "let", "loop", "macro", "match", "mod", "move", "mut", "override", "priv", "pub", "ref",
-        "return", "static", "struct", "trait", "true", "try", "type", "typeof", "unsafe",
-        "unsized", "use", "virtual", "where", "while", "yield",
-    ];
-    if KEYWORDS.contains(&name) { format!("r#{name}") } else { name.to_owned() }
-}
-
-fn line_start(text: &str, line: usize) -> usize {
-    match line {
-        0 | 1 => 0,
-        line => text.match_indices('\n').nth(line - 2).map_or(text.len(), |(at, _)| at + 1),
     }
 }
