@@ -379,6 +379,9 @@ def section(title, *lines):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--polars", action="store_true", help="polars as well: half an hour more")
+    parser.add_argument(
+        "--crates", nargs="*", help="of the other crates these alone, by their first word"
+    )
     parser.add_argument("--without-cuda-half", action="store_true", help="leave its cost out")
     options = parser.parse_args()
     began = time.monotonic()
@@ -399,7 +402,11 @@ def main():
         of_library = {side.title: library(bench, side) for side in SIDES[:2]}
         print(of_library)
         many = {}
-        for one in (*CRATES, *((POLARS,) if options.polars else ())):
+        wanted = options.crates
+        others = [
+            one for one in CRATES if wanted is None or re.split(r"\W", one.title)[0] in wanted
+        ]
+        for one in (*others, *((POLARS,) if options.polars else ())):
             many[one.title] = {side.title: crates(bench, side, one) for side in SIDES}
             print(one.title, many[one.title])
         together, alone = at_once(bench)
