@@ -26,6 +26,13 @@ class Error(tuple):
         return super().__new__(cls, words)
 
 
+class Words(tuple):
+    """The cell's value holds these words."""
+
+    def __new__(cls, *words):
+        return super().__new__(cls, words)
+
+
 class Out(str):
     """What it writes to standard output."""
 
@@ -130,6 +137,29 @@ SHARED = {
             Error("type annotations needed", "what"),
         ),
     ],
+    "one that ended with its cell says why": [
+        (
+            "let owner = vec![1, 2]; let part = &owner[1..]; let spent = String::new(); drop(spent);",
+            Err("`part` ends with this cell", ".to_vec()"),
+        ),
+        ("part.len()", Error("`part` ended with cell", "borrows", ".to_vec()")),
+        ("spent", Error("`spent` ended with cell", "moved")),
+    ],
+    "a number takes the type of its use": [
+        ("let small = 1; let half = 0.5;", NOTHING),
+        (
+            "let byte: u8 = 41; let single: f32 = 1.0; (byte + small, single + half)",
+            Value("(42, 1.5)"),
+        ),
+    ],
+    "values in a list of variables": [
+        ('let listed = [1, 2]; let mut other_listed = "a";', NOTHING),
+        (":vars", Words("listed: [i32; 2] = [1, 2]", 'mut other_listed: &\'static str = "a"')),
+    ],
+    "an overflow is a panic": [
+        ("std::hint::black_box(u8::MAX) + 1", Error("attempt to add with overflow", "cell ")),
+    ],
+    "break out of nothing": [("break", Error("outside of a loop"))],
     "a const of a variable": [
         ("let width = 4;", NOTHING),
         ("const WIDTH: usize = width as usize;", Error("width", "const")),
@@ -383,6 +413,9 @@ def check(cell, expected, code):
         assert cell.result == expected, code
     elif isinstance(expected, Out):
         assert expected in cell.text(), code
+    elif isinstance(expected, Words):
+        missing = [words for words in expected if words not in cell.result]
+        assert not missing, f"{told()} without {missing}"
     elif isinstance(expected, Err):
         for word in expected:
             assert word in warned, f"{code}: {word!r} is not in\n{warned}"
