@@ -44,13 +44,6 @@ class Err(tuple):
         return super().__new__(cls, words)
 
 
-class Either(tuple):
-    """One of these."""
-
-    def __new__(cls, *ways):
-        return super().__new__(cls, ways)
-
-
 NOTHING = object()
 
 SHARED = {
