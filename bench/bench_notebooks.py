@@ -1,8 +1,8 @@
-"""`python bench/bench_notebooks.py NOTEBOOK...`: notebooks of others, under this kernel and evcxr_jupyter.
+"""`python bench/bench_notebooks.py NOTEBOOK...`: notebooks of others under both kernels.
 
-Writes docs/results/public-notebooks.md. Each kernel has a cache of its own that was empty before; this one runs
-each notebook twice, since its second session finds the crates compiled. NOTEBOOK is FILE or FILE=SOURCE, where
-SOURCE says where it comes from. Nothing else should run meanwhile.
+Writes docs/results/public-notebooks.md. Each kernel has a cache of its own that was empty before;
+this one runs each notebook twice, since its second session finds the crates compiled. NOTEBOOK is
+FILE or FILE=SOURCE, where SOURCE says where it comes from. Nothing else should run meanwhile.
 """
 
 import argparse
