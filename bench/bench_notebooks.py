@@ -75,8 +75,8 @@ def report(found):
         f"Measured on {date.today()} by `bench/bench_notebooks.py`, all runs one after the other.",
         "",
         f"- Machine: {machine()}",
-        "- Copies of public notebooks, unchanged, in empty folders; each kernel with a cache that was "
-        "empty before. Times have the start of the kernel and the compilation of all crates in them.",
+        "- Copies of public notebooks, unchanged, in empty folders; each kernel with a cache that "
+        "was empty before. Times have the start of the kernel and the compilation of crates in them.",
         "",
         "| notebook | cells | " + " | ".join(title for title, _, _ in RUNS) + " |",
         "| --- | ---: |" + " ---: |" * len(RUNS),
