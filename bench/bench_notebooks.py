@@ -76,7 +76,7 @@ def report(found):
         "",
         f"- Machine: {machine()}",
         "- Copies of public notebooks, unchanged, in empty folders; each kernel with a cache that "
-        "was empty before. Times have the start of the kernel and the compilation of crates in them.",
+        "was empty before. Times include the start of the kernel and the compilation of crates.",
         "",
         "| notebook | cells | " + " | ".join(title for title, _, _ in RUNS) + " |",
         "| --- | ---: |" + " ---: |" * len(RUNS),
