@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "bench"))
-import bench_examples  # noqa: E402
+import bench_examples
 
 
 def test_ninety_nine_of_a_hundred_run_as_they_stand(plain, tmp_path):
