@@ -360,110 +360,116 @@ def table(figures, sides):
     return lines
 
 
-def crates_table(figures):
-    lines = [
-        "| | | first session | second session | other features |",
-        "| --- | --- | ---: | ---: | ---: |",
-    ]
-    for title, of_sides in figures.items():
-        for side, times in of_sides.items():
-            row = " | ".join(f"{shown(load)} + {shown(use)}" for load, use in times.values())
-            lines.append(f"| {title} | {side} | {row} |")
-    return lines
-
-
 def section(title, *lines):
     return ["", f"## {title}", "", *lines]
 
 
+def part_empty(bench, options):
+    figures = {side.title: empty(bench, side) for side in SIDES[:2]}
+    yield section(
+        "An empty notebook", f"Medians of {STARTS} starts.", "", *table(figures, SIDES[:2])
+    )
+
+
+def part_small(bench, options):
+    of = [("without crates", ""), ("plotters", CRATES[0].load), ("ndarray", CRATES[1].load)]
+    words = f"Medians of {SMALL}, in a session that has run cells before."
+    yield section("Small cells", words)
+    for title, before in of:
+        figures = {side.title: small_cells(bench, side, before) for side in SIDES[:2]}
+        yield ["", f"{title.capitalize()}:", "", *table(figures, SIDES[:2])]
+
+
+def part_library(bench, options):
+    filled = prepared(bench)
+    figures = {side.title: library(bench, side) for side in SIDES[:2]}
+    size = store_size(bench, "library")
+    yield section(
+        "googlenet-lib",
+        f"Set-up has filled the store in {shown(filled)}; it takes {shown(size)}. evcxr_jupyter "
+        "compiles the library in each session.",
+        "",
+        *table(figures, SIDES[:2]),
+    )
+
+
+def part_crates(bench, options):
+    yield section(
+        "Other crates",
+        "Seconds of the `:dep` cell, and of the first cell that uses them. The third session asks "
+        "for other features.",
+        "",
+        "| | | first session | second session | other features |",
+        "| --- | --- | ---: | ---: | ---: |",
+    )
+    wanted = options.crates
+    chosen = [one for one in CRATES if wanted is None or re.split(r"\W", one.title)[0] in wanted]
+    for one in (*chosen, *((POLARS,) if options.polars else ())):
+        for side in SIDES:
+            times = crates(bench, side, one)
+            row = " | ".join(f"{shown(load)} + {shown(use)}" for load, use in times.values())
+            yield [f"| {one.title} | {side.title} | {row} |"]
+
+
+def part_at_once(bench, options):
+    together, alone = at_once(bench)
+    yield [
+        "",
+        f"{AT_ONCE} sessions of this kernel that name serde at the same moment, compiled by nobody "
+        f"before: the last was ready after {shown(together)}; one alone takes {shown(alone)}.",
+    ]
+
+
+def part_floor(bench, options):
+    yield section(
+        "What a small cell is made of",
+        "rustc by hand, on a cell of one line, medians:",
+        "",
+        "| | |",
+        "| --- | ---: |",
+        *(f"| {part} | {value * 1000:.0f} ms |" for part, value in parts().items()),
+    )
+
+
+def part_cuda(bench, options):
+    yield cuda_lines(cuda_half())
+
+
+PARTS = {
+    "empty": part_empty,
+    "floor": part_floor,
+    "small": part_small,
+    "library": part_library,
+    "crates": part_crates,
+    "at-once": part_at_once,
+    "cuda": part_cuda,
+}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--polars", action="store_true", help="polars as well: half an hour more")
-    parser.add_argument(
-        "--crates", nargs="*", help="of the other crates these alone, by their first word"
-    )
-    parser.add_argument("--without-cuda-half", action="store_true", help="leave its cost out")
+    parser.add_argument("--parts", nargs="*", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--polars", action="store_true", help="polars as well: an hour more")
+    parser.add_argument("--crates", nargs="*", help="of the other crates these, by a first word")
     options = parser.parse_args()
-    began = time.monotonic()
-    load = os.getloadavg()[0]
-    with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(folder)
-        plain = {side.title: empty(bench, side) for side in SIDES[:2]}
-        print(plain)
-        cells = {}
-        for title, before in (
-            ("without crates", ""),
-            ("plotters", CRATES[0].load),
-            ("ndarray", CRATES[1].load),
-        ):
-            cells[title] = {side.title: small_cells(bench, side, before) for side in SIDES[:2]}
-            print(title, cells[title])
-        filled = prepared(bench)
-        of_library = {side.title: library(bench, side) for side in SIDES[:2]}
-        print(of_library)
-        many = {}
-        wanted = options.crates
-        others = [
-            one for one in CRATES if wanted is None or re.split(r"\W", one.title)[0] in wanted
-        ]
-        for one in (*others, *((POLARS,) if options.polars else ())):
-            many[one.title] = {side.title: crates(bench, side, one) for side in SIDES}
-            print(one.title, many[one.title])
-        together, alone = at_once(bench)
-        size = store_size(bench, "library")
-        made_of = parts()
     lines = [
         "# The kernel beside evcxr_jupyter",
         "",
-        f"Measured on {date.today()} by `cargo xtask bench kernel`, all kernels in one run of "
-        f"{(time.monotonic() - began) / 60:.0f} minutes, each with caches of its own, empty at "
-        f"first. Load average before it: {load:.2f}.",
+        f"Measured on {date.today()} by `cargo xtask bench kernel`, all kernels in one run, each "
+        f"with caches of its own, empty at first. Load average before it: {os.getloadavg()[0]:.2f}.",
         "",
         f"- Machine: {machine()}",
         f"- Versions: {versions()}",
-        *section("An empty notebook", f"Medians of {STARTS} starts.", "", *table(plain, SIDES[:2])),
-        *section(
-            "Small cells",
-            f"Medians of {SMALL}, in a session that has run cells before.",
-            "",
-            *(
-                line
-                for title, figures in cells.items()
-                for line in (f"{title.capitalize()}:", "", *table(figures, SIDES[:2]), "")
-            ),
-        ),
-        *section(
-            "googlenet-lib",
-            f"Set-up has filled the store in {shown(filled)}; it takes {shown(size)}. "
-            "evcxr_jupyter compiles the library in each session.",
-            "",
-            *table(of_library, SIDES[:2]),
-        ),
-        *section(
-            "Other crates",
-            "Seconds of the `:dep` cell, and of the first cell that uses them. The third session "
-            "asks for other features.",
-            "",
-            *crates_table(many),
-            "",
-            f"{AT_ONCE} sessions of this kernel that name serde at the same moment, compiled by "
-            f"nobody before: the last was ready after {shown(together)}; one alone takes "
-            f"{shown(alone)}.",
-        ),
-        *section(
-            "What a small cell is made of",
-            "rustc by hand, on a cell of one line, medians:",
-            "",
-            "| | |",
-            "| --- | ---: |",
-            *(f"| {part} | {value * 1000:.0f} ms |" for part, value in made_of.items()),
-        ),
     ]
-    if not options.without_cuda_half:
-        lines += cuda_lines(cuda_half())
     REPORT.parent.mkdir(parents=True, exist_ok=True)
-    REPORT.write_text("\n".join(lines).rstrip() + "\n")
-    print(REPORT.read_text())
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(folder)
+        for name in options.parts:
+            for more in PARTS[name](bench, options):
+                print("\n".join(more), flush=True)
+                lines += more
+                # What was measured is there, whatever ends the run.
+                REPORT.write_text("\n".join(lines) + "\n")
 
 
 def cuda_lines(cuda):
