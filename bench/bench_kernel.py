@@ -456,7 +456,8 @@ def main():
         "# The kernel beside evcxr_jupyter",
         "",
         f"Measured on {date.today()} by `cargo xtask bench kernel`, all kernels in one run, each "
-        f"with caches of its own, empty at first. Load average before it: {os.getloadavg()[0]:.2f}.",
+        "with caches of its own, empty at first. Load average before it: "
+        f"{os.getloadavg()[0]:.2f}.",
         "",
         f"- Machine: {machine()}",
         f"- Versions: {versions()}",
