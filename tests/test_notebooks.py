@@ -113,7 +113,11 @@ def shown(outputs):
         if output.output_type == "stream":
             streams[output.name] = streams.get(output.name, "") + output.text
         else:
-            contents.append({kind: str(value).strip() for kind, value in output.data.items()})
+            content = {kind: str(value).strip() for kind, value in output.data.items()}
+            if len(content) > 1:
+                # It stands beside the picture or table, for front ends that show neither.
+                content.pop("text/plain", None)
+            contents.append(content)
     return streams, contents
 
 
