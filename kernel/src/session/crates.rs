@@ -197,9 +197,19 @@ impl CratesOfSession {
         let mut all = self.crates.linked().rustc_arguments().into_iter();
         while let Some(option) = all.next() {
             let value = all.next().filter(|value| option != "--extern" || !is_ahead(value));
+            // Types of crates that no cell can name may have to be named all the same.
+            if let Some(folder) = value.as_ref().and_then(|value| value.strip_prefix("dependency="))
+            {
+                arguments.extend(["-L".to_owned(), format!("crate={folder}")]);
+            }
             arguments.extend(value.map(|value| [option, value]).into_iter().flatten());
         }
         arguments
+    }
+
+    /// The names of all crates that are linked, as Rust writes them.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.crates.linked().packages.iter().map(|one| one.name.replace('-', "_")).collect()
     }
 
     /// What stands before all items of a cell.

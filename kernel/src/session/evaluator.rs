@@ -233,6 +233,7 @@ impl Evaluator {
         let session = cell_program::Session {
             has_tokio: self.crates.is_direct("tokio"),
             declarations: self.crates.declarations(),
+            crates: self.crates.names(),
             is_pretty: self.is_pretty,
         };
         self.rustc.crates = self.crates.arguments();
@@ -322,7 +323,7 @@ impl Evaluator {
             self.notices.coloured(&warning.rendered);
         }
         self.last_errors = errors.iter().filter_map(|found| found.code.clone()).collect();
-        let mut errors = messages::with_what_was_lost(errors, &self.program);
+        let mut errors = messages::with_what_was_lost(errors, &self.program, &refused.choices);
         if messages::is_of_an_older_edition(&refused.messages) && self.rustc.edition == "2024" {
             let older = Rustc { edition: "2021".into(), ..self.rustc.clone() };
             if matches!(compile(&older, &self.program, cell, session), Ok(Ok(_)))

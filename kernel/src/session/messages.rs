@@ -1,6 +1,6 @@
 //! What the compiler says about a cell, in the reader's terms.
 
-use cell_program::{Cell, Edit, Program, Source};
+use cell_program::{Cell, Choices, Edit, Program, Source};
 
 use crate::engine::Diagnostic;
 
@@ -62,6 +62,7 @@ pub(super) fn of(
 pub(super) fn with_what_was_lost(
     errors: Vec<diagnose::Diagnostic>,
     program: &Program,
+    choices: &Choices,
 ) -> Vec<Diagnostic> {
     let told = errors.into_iter().map(|found| {
         let mut rendered = found.rendered;
@@ -69,6 +70,16 @@ pub(super) fn with_what_was_lost(
         let lost = found.names.iter().filter(|_| is_unknown);
         for (name, lost) in lost.filter_map(|name| Some((name, program.lost(name)?))) {
             rendered.push(format!("\x1b[1m= note\x1b[0m: `{name}` {}", lost.reason));
+        }
+        let unnamed =
+            found.names.iter().filter(|name| is_unknown && choices.unnamed.contains(*name));
+        for (name, variable) in
+            unnamed.filter_map(|name| Some((name, program.variables().get(name)?)))
+        {
+            rendered.push(format!(
+                "\x1b[1m= note\x1b[0m: the type of `{name}`, `{}`, cannot be named here",
+                variable.kind
+            ));
         }
         Diagnostic { message: found.message, rendered }
     });

@@ -62,8 +62,12 @@ pub(crate) fn judge(
     {
         choices.numbers = program.numbers(cell);
     }
+    // `Err("..")?` is of a type that only a value that is shown has to have.
+    let of_no_type =
+        |error: &Message| matches!(error.number(), "E0282" | "E0283" | "E0284" | "E0790");
     if *choices == before
-        && cell.closing.as_ref().is_some_and(|closing| closing.is_macro)
+        && let Some(closing) = &cell.closing
+        && (closing.is_macro || errors().any(of_no_type))
         && !choices.closes_by_statement
     {
         choices.closes_by_statement = true;
@@ -136,7 +140,10 @@ fn about_variables(
             }
         }
         Mark::Type(name) => {
-            choices.unnamed.insert(name.clone());
+            // There may be another way to it.
+            if !choices.by_crates.insert(name.clone()) {
+                choices.unnamed.insert(name.clone());
+            }
         }
     }
 }

@@ -64,6 +64,8 @@ pub struct Choices {
     pub moved: BTreeSet<String>,
     /// Variables of earlier cells whose types cannot be named.
     pub unnamed: BTreeSet<String>,
+    /// Variables of earlier cells whose types are named by the crates that define them.
+    pub by_crates: BTreeSet<String>,
     /// Closures and functions among its variables.
     pub callables: BTreeMap<String, Callable>,
     /// Variables that macros declare in it.

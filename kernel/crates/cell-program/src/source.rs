@@ -9,7 +9,7 @@ use crate::cell::{Binding, Cell};
 use crate::edit::{Edit, without};
 use crate::items::Main;
 use crate::program::{Choices, Program, Replaced, takes_place};
-use crate::types::Callable;
+use crate::types::{self, Callable};
 
 /// What a session has that programs depend on.
 #[derive(Debug, Clone, Default)]
@@ -18,6 +18,8 @@ pub struct Session {
     pub has_tokio: bool,
     /// What stands before all items, for the crates of the session.
     pub declarations: String,
+    /// The names of all crates that are linked, those that no cell can name among them.
+    pub crates: Vec<String>,
     /// Whether values are shown over several lines, as by `{:#?}`.
     pub is_pretty: bool,
 }
@@ -298,14 +300,21 @@ impl Program {
             push(&mut text, &code, Some(Mark::PutBack((*name).to_owned())));
         }
         push(&mut text, "__rust_live_ended }", None);
+        let mut by_crates = BTreeSet::new();
         for name in &loaded {
             if let Some(variable) = self.variables.get(*name) {
-                let code = format!(
-                    "#[allow(non_camel_case_types)] type __RustLiveType_{name} = {};",
-                    variable.kind
-                );
+                let kind = match choices.by_crates.contains(*name) {
+                    true => types::by_crates(&variable.kind, &session.crates, &mut by_crates),
+                    false => variable.kind.clone(),
+                };
+                let code =
+                    format!("#[allow(non_camel_case_types)] type __RustLiveType_{name} = {kind};");
                 push(&mut text, &code, Some(Mark::Type((*name).to_owned())));
             }
+        }
+        for name in by_crates {
+            let code = format!("extern crate {name} as {}{name};", types::BY_CRATE);
+            push(&mut text, &code, None);
         }
         push(&mut text, &self.imports_module(cell, choices), None);
         push(&mut text, &items, None);

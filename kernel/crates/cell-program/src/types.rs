@@ -4,6 +4,8 @@
 //! MIR names every type by a path under which it can be reached. Whatever MIR leaves out, the lifetimes,
 //! is `'static`: `keep` asks for it.
 
+use std::collections::BTreeSet;
+
 /// A variable that a cell keeps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kept {
@@ -181,6 +183,36 @@ fn arguments(text: &str) -> Vec<&str> {
     found
 }
 
+/// What the names of crates begin with where types are named by them.
+pub(crate) const BY_CRATE: &str = "__rust_live_crate_";
+
+/// A type whose paths begin at the crates that define it. rustc names a type by a way to it through the crates
+/// that are named; where one of them passes another on under a new name, there is no such way. `used` takes the
+/// crates that it names.
+pub(crate) fn by_crates(kind: &str, crates: &[String], used: &mut BTreeSet<String>) -> String {
+    let is_path = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
+    let mut out = String::with_capacity(kind.len() + 32);
+    let mut rest = kind;
+    while !rest.is_empty() {
+        let end = rest.find(|c| !is_path(c)).unwrap_or(rest.len());
+        let (path, behind) = rest.split_at(end);
+        let parts: Vec<&str> = path.split("::").collect();
+        let at = parts.iter().rposition(|part| crates.iter().any(|name| name == part));
+        match at.filter(|at| at + 1 < parts.len()) {
+            Some(at) => {
+                used.insert(parts[at].to_owned());
+                out.push_str(BY_CRATE);
+                out.push_str(&parts[at..].join("::"));
+            }
+            None => out.push_str(path),
+        }
+        let next = behind.chars().next().map_or(0, char::len_utf8);
+        out.push_str(&behind[..next]);
+        rest = &behind[next..];
+    }
+    out
+}
+
 /// The type with `'static` where MIR shows no lifetime, but for those of a function's arguments.
 pub(crate) fn with_static(kind: &str) -> String {
     let mut out = String::with_capacity(kind.len() + 16);
@@ -271,6 +303,19 @@ fn opened_by_function(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_type_is_named_by_the_crate_that_defines_it() {
+        let crates = ["lab", "data"].map(str::to_owned);
+        let mut used = BTreeSet::new();
+        let kind =
+            by_crates("std::vec::Vec<(lab::data::Set, &'static lab::Net)>", &crates, &mut used);
+        assert_eq!(
+            kind,
+            "std::vec::Vec<(__rust_live_crate_data::Set, &'static __rust_live_crate_lab::Net)>"
+        );
+        assert_eq!(used.len(), 2);
+    }
 
     #[test]
     fn lifetimes_that_are_not_shown_are_static() {
