@@ -300,13 +300,14 @@ impl Program {
             push(&mut text, &code, Some(Mark::PutBack((*name).to_owned())));
         }
         push(&mut text, "__rust_live_ended }", None);
-        let mut by_crates = BTreeSet::new();
+        let mut by_crates: BTreeSet<String> = BTreeSet::new();
         for name in &loaded {
             if let Some(variable) = self.variables.get(*name) {
                 let kind = match choices.by_crates.contains(*name) {
-                    true => types::by_crates(&variable.kind, &session.crates, &mut by_crates),
+                    true => types::by_crates(&variable.kind, &session.crates),
                     false => variable.kind.clone(),
                 };
+                by_crates.extend(types::named_by_crates(&kind).map(str::to_owned));
                 let code =
                     format!("#[allow(non_camel_case_types)] type __RustLiveType_{name} = {kind};");
                 push(&mut text, &code, Some(Mark::Type((*name).to_owned())));

@@ -4,8 +4,6 @@
 //! MIR names every type by a path under which it can be reached. Whatever MIR leaves out, the lifetimes,
 //! is `'static`: `keep` asks for it.
 
-use std::collections::BTreeSet;
-
 /// A variable that a cell keeps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kept {
@@ -187,9 +185,8 @@ fn arguments(text: &str) -> Vec<&str> {
 pub(crate) const BY_CRATE: &str = "__rust_live_crate_";
 
 /// A type whose paths begin at the crates that define it. rustc names a type by a way to it through the crates
-/// that are named; where one of them passes another on under a new name, there is no such way. `used` takes the
-/// crates that it names.
-pub(crate) fn by_crates(kind: &str, crates: &[String], used: &mut BTreeSet<String>) -> String {
+/// that are named; where one of them passes another on under a new name, there is no such way.
+pub(crate) fn by_crates(kind: &str, crates: &[String]) -> String {
     let is_path = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
     let mut out = String::with_capacity(kind.len() + 32);
     let mut rest = kind;
@@ -200,7 +197,6 @@ pub(crate) fn by_crates(kind: &str, crates: &[String], used: &mut BTreeSet<Strin
         let at = parts.iter().rposition(|part| crates.iter().any(|name| name == part));
         match at.filter(|at| at + 1 < parts.len()) {
             Some(at) => {
-                used.insert(parts[at].to_owned());
                 out.push_str(BY_CRATE);
                 out.push_str(&parts[at..].join("::"));
             }
@@ -211,6 +207,11 @@ pub(crate) fn by_crates(kind: &str, crates: &[String], used: &mut BTreeSet<Strin
         rest = &behind[next..];
     }
     out
+}
+
+/// The crates that a type names so.
+pub(crate) fn named_by_crates(kind: &str) -> impl Iterator<Item = &str> {
+    kind.split(BY_CRATE).skip(1).filter_map(|rest| rest.split("::").next())
 }
 
 /// The type with `'static` where MIR shows no lifetime, but for those of a function's arguments.
@@ -314,7 +315,9 @@ mod tests {
             kind,
             "std::vec::Vec<(__rust_live_crate_data::Set, &'static __rust_live_crate_lab::Net)>"
         );
-        assert_eq!(used.len(), 2);
+        assert_eq!(named_by_crates(&kind).collect::<Vec<_>>(), ["data", "lab"]);
+        // As it comes back when the variable is kept again.
+        assert_eq!(by_crates(&kind, &crates), kind);
     }
 
     #[test]
