@@ -308,9 +308,7 @@ mod tests {
     #[test]
     fn a_type_is_named_by_the_crate_that_defines_it() {
         let crates = ["lab", "data"].map(str::to_owned);
-        let mut used = BTreeSet::new();
-        let kind =
-            by_crates("std::vec::Vec<(lab::data::Set, &'static lab::Net)>", &crates, &mut used);
+        let kind = by_crates("std::vec::Vec<(lab::data::Set, &'static lab::Net)>", &crates);
         assert_eq!(
             kind,
             "std::vec::Vec<(__rust_live_crate_data::Set, &'static __rust_live_crate_lab::Net)>"
