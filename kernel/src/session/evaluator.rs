@@ -288,12 +288,14 @@ impl Evaluator {
         };
         let Returned { outcome, panic, error, kept, values } = returned;
         self.values = values;
+        let leaves_early = compiled.source.text.contains("::rust_live::left_early(");
         let mut left = compiled.kept;
         match (&outcome, kept) {
-            (Outcome::Done, Some(names)) => {
+            // Only a cell with a `return` says so: any other has printed what looks like it.
+            (Outcome::Done, Some(names)) if leaves_early => {
                 left.retain(|(name, _)| names.split(' ').any(|kept| kept == name));
             }
-            (Outcome::Done, None) => {}
+            (Outcome::Done, _) => {}
             _ => left.clear(),
         }
         self.program.leave(cell, &compiled.choices, &left);

@@ -84,7 +84,11 @@ impl Linked {
         }
         let folders = Some(&self.folder).filter(|_| !self.layers.is_empty());
         for folder in folders.into_iter().chain(&self.loaded_from) {
-            add("-C", format!("link-arg=-Wl,-rpath,{}", folder.display()));
+            // Not by -Wl: there may be a comma in the path.
+            for argument in ["-Xlinker", "-rpath", "-Xlinker"] {
+                add("-C", format!("link-arg={argument}"));
+            }
+            add("-C", format!("link-arg={}", folder.display()));
         }
         arguments
     }
