@@ -273,7 +273,7 @@ impl Evaluator {
                 }
                 Ok(Report::Returned(returned)) => {
                     self.runner = Some(runner);
-                    break returned;
+                    break *returned;
                 }
                 Ok(Report::Ended(how)) => {
                     self.program.restarted(cell.number);

@@ -55,7 +55,7 @@ pub(super) enum Report {
     /// It asks the reader for a line.
     Asks { question: u32, prompt: String, is_password: bool },
     /// The cell has returned.
-    Returned(Returned),
+    Returned(Box<Returned>),
     /// The process has ended; how, as the end of a sentence.
     Ended(String),
 }
@@ -165,7 +165,13 @@ impl Listener {
                 {
                     return false;
                 }
-                self.report(Report::Returned(Returned { outcome, panic, error, kept, values }))
+                self.report(Report::Returned(Box::new(Returned {
+                    outcome,
+                    panic,
+                    error,
+                    kept,
+                    values,
+                })))
             }
             Event::Ended(ended) => {
                 self.set_phase(Phase::Compiling);
