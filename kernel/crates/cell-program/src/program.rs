@@ -444,15 +444,8 @@ impl Program {
                 self.lost.insert(name.clone(), Lost { cell: cell.number, reason });
             }
         }
-        for (name, reason) in &choices.dropped {
-            if !choices.undeclared.contains(name) {
-                let reason = format!("ended with cell {}: {reason}", cell.number);
-                self.lost.insert(name.clone(), Lost { cell: cell.number, reason });
-            }
-        }
         for (name, kind) in kept {
             if kind == "rust_live::Gone" {
-                // Why it ended is known: it is among what was dropped.
                 self.variables.remove(name);
                 continue;
             }
@@ -468,6 +461,13 @@ impl Program {
                 self.variables.insert(name.clone(), variable);
             } else if let Some(variable) = self.variables.get_mut(name) {
                 variable.kind.clone_from(kind);
+            }
+        }
+        for (name, reason) in &choices.dropped {
+            // A macro that declares it may have left the older one.
+            if !choices.undeclared.contains(name) && !self.variables.contains_key(name) {
+                let reason = format!("ended with cell {}: {reason}", cell.number);
+                self.lost.insert(name.clone(), Lost { cell: cell.number, reason });
             }
         }
     }
