@@ -21,7 +21,7 @@ from machine import machine
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
-from running import running  # noqa: E402
+from running import running, without_colours  # noqa: E402
 
 REPORT = ROOT / "docs" / "results" / "examples.md"
 TITLES = {"googlenet": "this kernel", "evcxr": "evcxr_jupyter"}
@@ -33,7 +33,6 @@ LIMIT = 60
 LEFT_OUT = ("ignore", "no_run", "compile_fail", "should_panic", "edition", "test_harness")
 TAGS = ("", "rust", "standalone", "standalone_crate")
 BROKEN = "\0"
-COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 @dataclass
@@ -125,8 +124,7 @@ def runs(tags, code):
 def first_line(errors):
     """There is one for each thing that the compiler refuses."""
     error = errors[0]
-    lines = [error["evalue"], *error["traceback"]]
-    text = COLOURS.sub("", "\n".join(lines)).strip()
+    text = without_colours([error["evalue"], *error["traceback"]]).strip()
     return text.splitlines()[0] if text else error["ename"]
 
 

@@ -1,6 +1,7 @@
 """A running kernel, as a front end sees it."""
 
 import os
+import re
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,12 @@ import psutil
 from jupyter_client.manager import KernelManager
 
 NAME = "googlenet"
+COLOUR = re.compile("\x1b\\[[0-9;]*m")
+
+
+def without_colours(lines):
+    """Lines as one text."""
+    return COLOUR.sub("", "\n".join(lines))
 
 
 class Cell:

@@ -4,14 +4,12 @@ A notebook is a list of cells, each with what comes of it. Names differ from not
 those whose state does not matter share one kernel.
 """
 
-import re
 import time
 from pathlib import Path
 
 import pytest
-from running import running
+from running import running, without_colours
 
-COLOUR = re.compile("\x1b\\[[0-9;]*m")
 TIMEOUT = 60
 
 
@@ -393,7 +391,7 @@ pub fn get() -> i32 { N.load(Ordering::SeqCst) }
 
 def check(cell, expected, code):
     def told():
-        return COLOUR.sub("", "\n".join(line for e in cell.of("error") for line in e["traceback"]))
+        return without_colours(line for e in cell.of("error") for line in e["traceback"])
 
     if isinstance(expected, Error):
         assert cell.status == "error", f"{code}: no error, {cell.kinds}"
@@ -401,7 +399,7 @@ def check(cell, expected, code):
             assert word in told(), f"{code}: {word!r} is not in\n{told()}"
         return
     assert cell.status == "ok", f"{code}: {told()}"
-    warned = COLOUR.sub("", cell.text("stderr"))
+    warned = without_colours([cell.text("stderr")])
     if isinstance(expected, Value):
         assert cell.result == expected, code
     elif isinstance(expected, Out):

@@ -3,9 +3,7 @@
 import re
 
 import pytest
-from running import running
-
-COLOUR = re.compile("\x1b\\[[0-9;]*m")
+from running import running, without_colours
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +16,7 @@ def told(cell):
     assert cell.status == "error"
     assert cell.reply["ename"] == cell.error["ename"]
     assert cell.reply["evalue"] == cell.error["evalue"]
-    return COLOUR.sub("", "\n".join(cell.error["traceback"]))
+    return without_colours(cell.error["traceback"])
 
 
 def test_a_panic_is_an_error_with_its_line_and_variables_stay(kernel):
@@ -133,7 +131,7 @@ def test_one_error_for_each_cause(kernel):
     cell = kernel.run('let x: i32 = "a";\nlet y: bool = 1;')
     errors = cell.of("error")
     assert len(errors) == 2
-    places = [COLOUR.sub("", "\n".join(error["traceback"])) for error in errors]
+    places = [without_colours(error["traceback"]) for error in errors]
     number = cell.reply["execution_count"]
     assert f"cell {number}:1:" in places[0] and f"cell {number}:2:" in places[1]
 

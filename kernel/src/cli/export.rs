@@ -17,7 +17,7 @@ use toml::{Table, Value};
 
 use super::kernelspec::Installed;
 use crate::session::library::{self, Library};
-use crate::session::{local_crate, parse_crates};
+use crate::session::{local_crate, parse_crates, tokio};
 
 /// Shows the value at the end of a cell as the notebook does. Of the three ways the compiler takes the first
 /// that there is: `()` is not shown, then comes `Debug`, and what has no `Debug` is not shown either.
@@ -174,10 +174,7 @@ impl Project {
             }
         }
         for name in cell.extern_crates() {
-            let is_known = self.crates.keys().any(|known| known.replace('-', "_") == name);
-            if !is_known
-                && !["std", "core", "alloc", "proc_macro", "test", "self"].contains(&&*name)
-            {
+            if !self.crates.keys().any(|known| known.replace('-', "_") == name) {
                 self.crates.insert(name, "*".into());
             }
         }
@@ -297,11 +294,7 @@ impl Project {
             crates.insert(name.clone(), spec);
         }
         if self.has_tokio() && !crates.contains_key("tokio") {
-            let features: Vec<Value> =
-                ["rt-multi-thread", "time", "net", "io-util"].map(Value::from).into();
-            let spec =
-                [("version".to_owned(), "1".into()), ("features".to_owned(), features.into())];
-            crates.insert("tokio".into(), Table::from_iter(spec).into());
+            crates.insert("tokio".into(), tokio("1"));
         }
         let package = Table::from_iter([
             ("name".to_owned(), Value::from(name)),

@@ -45,7 +45,7 @@ impl CratesOfSession {
         let new = || {
             let store = Store::open(&setup.home.cache);
             let mut crates = Crates::new(store, setup.folder.path(), folder, linker.clone());
-            crates.lock_file(library::lock_of_notebook());
+            crates.lock_file(library::lock_of_notebook().filter(|path| path.is_file()));
             *lock(&shared.crates) = Some(crates.interrupter());
             crates
         };
@@ -149,7 +149,6 @@ impl CratesOfSession {
 
     /// The crates that a cell names without a `:dep`: the library, and those of `extern crate`.
     pub(super) fn named_in(&self, cell: &Cell) -> Result<Vec<Dependency>, CellError> {
-        const RUST_S: [&str; 6] = ["std", "core", "alloc", "proc_macro", "test", "self"];
         let mut wanted = Vec::new();
         if let Some(library) = &self.library
             && library.is_named_in(&cell.text)
@@ -159,8 +158,7 @@ impl CratesOfSession {
             wanted.push(found.map_err(|error| CellError::Other(format!("{error:#}")))?);
         }
         for name in cell.extern_crates() {
-            let is_known = self.named.keys().any(|known| known.replace('-', "_") == name);
-            if !is_known && !RUST_S.contains(&name.as_str()) {
+            if !self.named.keys().any(|known| known.replace('-', "_") == name) {
                 wanted.push(Dependency::version(&name, "*"));
             }
         }
@@ -174,11 +172,7 @@ impl CratesOfSession {
         let Some(package) = package.filter(|_| !self.named.contains_key("tokio")) else {
             return Vec::new();
         };
-        let spec = toml::Table::from_iter([
-            ("version".to_owned(), toml::Value::from(format!("={}", package.version))),
-            ("features".to_owned(), vec!["rt-multi-thread", "time", "net", "io-util"].into()),
-        ]);
-        vec![Dependency { name: "tokio".into(), spec: spec.into() }]
+        vec![Dependency { name: "tokio".into(), spec: tokio(&format!("={}", package.version)) }]
     }
 
     /// Whether cells can name a crate by now.
@@ -238,6 +232,13 @@ impl CratesOfSession {
     pub(super) fn own(&mut self) -> &mut Crates {
         &mut self.crates
     }
+}
+
+/// The crate tokio in a version, as Cargo.toml names it, with what a runtime needs for futures of others.
+pub(crate) fn tokio(version: &str) -> toml::Value {
+    let features = vec!["rt-multi-thread", "time", "net", "io-util"];
+    let spec = [("version".to_owned(), version.into()), ("features".to_owned(), features.into())];
+    toml::Table::from_iter(spec).into()
 }
 
 /// How pictures of the crate `image` are shown, if it writes PNG.

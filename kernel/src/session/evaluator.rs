@@ -154,8 +154,7 @@ impl Evaluator {
                 Warm::All
             }
         };
-        self.hidden += 1;
-        let cell = self.program.parse(HIDDEN + self.hidden, "{}", &self.folder);
+        let cell = self.hidden_cell("{}");
         self.shared.is_warming.store(true, Ordering::SeqCst);
         if let Err(error) = self.evaluate_code(&cell, &|_: &str, _: bool| None) {
             log::warn!("while warming up: {error:?}");
@@ -164,16 +163,24 @@ impl Evaluator {
         next
     }
 
+    /// The number of the next one that is no cell of the notebook.
+    fn hidden_number(&mut self) -> usize {
+        self.hidden += 1;
+        HIDDEN + self.hidden
+    }
+
+    fn hidden_cell(&mut self, code: &str) -> Cell {
+        let number = self.hidden_number();
+        self.program.parse(number, code, &self.folder)
+    }
+
     fn execute(&mut self, code: &str, number: Option<usize>, input: &Ask) -> CellOutcome {
         let number = match number.filter(|number| *number > self.last_number) {
             Some(number) => {
                 self.last_number = number;
                 number
             }
-            None => {
-                self.hidden += 1;
-                HIDDEN + self.hidden
-            }
+            None => self.hidden_number(),
         };
         let start = Instant::now();
         let mut outcome = self.evaluate(code, number, input);
@@ -206,8 +213,8 @@ impl Evaluator {
             return outcome;
         }
         // A command may have changed what is known.
-        let cell = self.program.parse(number, code, &self.folder);
-        outcome.error = self.evaluate_code(&cell, input).err();
+        let again = (!before.is_empty()).then(|| self.program.parse(number, code, &self.folder));
+        outcome.error = self.evaluate_code(again.as_ref().unwrap_or(&cell), input).err();
         if outcome.error.is_none()
             && let Err(error) = run(self, &after)
         {
@@ -288,11 +295,10 @@ impl Evaluator {
         };
         let Returned { outcome, panic, error, kept, values } = returned;
         self.values = values;
-        let leaves_early = compiled.source.text.contains("::rust_live::left_early(");
         let mut left = compiled.kept;
         match (&outcome, kept) {
             // Only a cell with a `return` says so: any other has printed what looks like it.
-            (Outcome::Done, Some(names)) if leaves_early => {
+            (Outcome::Done, Some(names)) if cell.returns() => {
                 left.retain(|(name, _)| names.split(' ').any(|kept| kept == name));
             }
             (Outcome::Done, _) => {}
@@ -401,8 +407,7 @@ impl Evaluator {
             "{{ use ::rust_live::{{BriefByDebug as _, BriefOfAny as _}}; ::rust_live::tell_values(&[{}]); }}",
             briefs.join(", ")
         );
-        self.hidden += 1;
-        let cell = self.program.parse(HIDDEN + self.hidden, &code, &self.folder);
+        let cell = self.hidden_cell(&code);
         self.evaluate_code(&cell, &|_: &str, _: bool| None)?;
         let told = self.values.take().unwrap_or_default();
         Ok(told.split('\t').map(str::to_owned).collect())

@@ -8,9 +8,6 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-/// Where a Jupyter server says which notebook a kernel is for.
-const NOTEBOOK: &str = "JPY_SESSION_NAME";
-
 /// A crate that cells may name without a `:dep`.
 #[derive(Debug, Clone)]
 pub(crate) struct Library {
@@ -41,18 +38,22 @@ impl Library {
     }
 }
 
-/// The cells of the notebook for which this kernel was started, where the front end says which one that is.
-/// A notebook that cannot be read is told by the front end; its cells are read when they are run.
+/// The notebook for which this kernel was started, where the Jupyter server says which one that is.
+fn notebook() -> Option<PathBuf> {
+    let path = std::env::var_os("JPY_SESSION_NAME").filter(|path| !path.is_empty());
+    path.map(PathBuf::from)
+}
+
+/// The cells of the notebook. One that cannot be read is told by the front end; its cells are read when they
+/// are run.
 pub(super) fn cells_of_notebook() -> Vec<String> {
-    let path = std::env::var_os(NOTEBOOK).filter(|path| !path.is_empty());
-    let notebook = path.and_then(|path| fs::read(path).ok());
+    let notebook = notebook().and_then(|path| fs::read(path).ok());
     notebook.map(|notebook| code_cells(&notebook)).unwrap_or_default()
 }
 
-/// The file beside the notebook that names the versions of its crates, if it is there.
+/// The file beside the notebook that names the versions of its crates; it need not be there.
 pub(super) fn lock_of_notebook() -> Option<PathBuf> {
-    let path = PathBuf::from(std::env::var_os(NOTEBOOK)?).with_extension("lock");
-    path.is_file().then_some(path)
+    notebook().map(|path| path.with_extension("lock"))
 }
 
 fn code_cells(notebook: &[u8]) -> Vec<String> {

@@ -14,6 +14,7 @@ mod questions;
 mod shell;
 mod values;
 
+pub(crate) use crates::tokio;
 pub(crate) use dependencies::{local as local_crate, parse as parse_crates};
 
 use std::path::PathBuf;

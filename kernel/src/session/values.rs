@@ -5,10 +5,8 @@ use std::process::Command;
 use cell_compiler::probe;
 
 use super::evaluator::Evaluator;
+use super::library;
 use crate::engine::CellError;
-
-/// Where a Jupyter server says which notebook a kernel is for.
-const NOTEBOOK: &str = "JPY_SESSION_NAME";
 
 /// The variables, with their types and values.
 pub(super) fn variables(evaluator: &mut Evaluator) -> Result<String, CellError> {
@@ -80,13 +78,11 @@ pub(super) fn version(evaluator: &Evaluator) -> String {
 
 /// Writes the versions of the crates beside the notebook.
 pub(super) fn lock_versions(evaluator: &mut Evaluator) -> Result<String, CellError> {
-    let notebook = std::env::var_os(NOTEBOOK).filter(|path| !path.is_empty());
-    let Some(notebook) = notebook else {
+    let Some(path) = library::lock_of_notebook() else {
         return Err(CellError::Other(
             "the front end does not say which notebook this is: `:lock` needs its path".into(),
         ));
     };
-    let path = std::path::PathBuf::from(notebook).with_extension("lock");
     let written = evaluator.crates.own().write_lock_file(&path);
     written.map_err(|error| CellError::Other(error.to_string()))?;
     Ok(format!("{} names the versions from now on", path.display()))

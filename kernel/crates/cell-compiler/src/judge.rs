@@ -1,8 +1,7 @@
 //! What a refusal of the compiler shows about a cell.
 
 use cell_program::{Cell, Choices, Mark, Program, Source};
-
-use crate::message::{Message, Span};
+use diagnose::{Message, Span};
 
 /// Errors of borrowing: what is kept would outlive what it borrows from.
 const BORROWS: [&str; 12] = [
@@ -54,7 +53,7 @@ pub(crate) fn judge(
         choices.errors_by_debug = true;
     } else if errors().any(|error| BORROWS.contains(&error.number()) || error.number() == "E0382")
         && !choices.returns_plainly
-        && source.text.contains("return ::std::result::Result")
+        && cell.returns()
     {
         choices.returns_plainly = true;
     } else if errors().any(|error| matches!(error.number(), "E0308" | "E0277"))

@@ -5,7 +5,6 @@
 //! ([`judge`]), and the program is written anew.
 
 mod judge;
-mod message;
 mod rustc;
 
 use std::collections::BTreeSet;
@@ -15,7 +14,6 @@ use anyhow::Result;
 use cell_program::types::{self, Callable, Shape};
 use cell_program::{Cell, Choices, Program, Session, Source};
 
-pub use message::{Message, Span};
 pub use rustc::{Rustc, build_support};
 
 /// A cell that was compiled.
@@ -64,12 +62,12 @@ pub fn compile(
     // The first refusal is about what the reader wrote; those after it may be about what was tried.
     let mut first: Option<Refused> = None;
     let mut boxed = BTreeSet::new();
-    let (mut tried_without_stars, mut tried_prelude) = (false, false);
+    let mut meanings = None;
     for _ in 0..ATTEMPTS {
         let source = program.source(cell, session, &choices);
         let output = rustc.compile(&source)?;
         if !output.succeeded {
-            let messages = message::read(&output.messages);
+            let messages = diagnose::messages(&output.messages);
             let before = choices.clone();
             let said = notes.len();
             let mut judged = judge::judge(&messages, program, cell, &source, &mut choices);
@@ -91,42 +89,18 @@ pub fn compile(
                 }
                 continue;
             }
-            if !tried_without_stars && program.stars_meet(cell) {
-                tried_without_stars = true;
-                boxed.clear();
-                first = first.or(Some(Refused {
-                    source,
-                    choices: choices.clone(),
-                    messages: output.messages,
-                }));
-                choices = Choices { without_stars: true, ..Choices::default() };
-                notes = vec![
-                    "in this cell the `use ..::*` of earlier cells do not count: a name of theirs does not fit here"
-                        .to_owned(),
-                ];
-                continue;
-            }
-            let prelude = program.prelude_names(cell);
-            if !tried_prelude && !prelude.is_empty() {
-                tried_prelude = true;
-                boxed.clear();
-                let names: Vec<String> = prelude.iter().map(|name| format!("`{name}`")).collect();
-                first = first.or(Some(Refused {
-                    source,
-                    choices: choices.clone(),
-                    messages: output.messages,
-                }));
-                // Whatever was tried before was tried with the other meaning.
-                choices = Choices { prelude, ..Choices::default() };
-                let names = names.join(", ");
-                notes = vec![format!(
-                    "in this cell {names} is what the standard library means by it: what an earlier cell made of the \
-                     name does not fit here"
-                )];
-                continue;
-            }
             let now = Refused { source, choices, messages: output.messages };
-            return Ok(Err(first.unwrap_or(now)));
+            let meanings =
+                meanings.get_or_insert_with(|| other_meanings(program, cell).into_iter());
+            let Some((meaning, note)) = meanings.next() else {
+                return Ok(Err(first.unwrap_or(now)));
+            };
+            // Whatever was tried before was tried with the other meaning.
+            boxed.clear();
+            first = first.or(Some(now));
+            choices = meaning;
+            notes = vec![note];
+            continue;
         }
         let mut kept = Vec::new();
         let mut is_new = false;
@@ -181,6 +155,29 @@ pub fn compile(
     anyhow::bail!(
         "the compiler says something new about this cell at each attempt; please report it"
     )
+}
+
+/// What names of earlier cells may mean in a cell that does not compile, each with what its reader is to know.
+fn other_meanings(program: &Program, cell: &Cell) -> Vec<(Choices, String)> {
+    let mut meanings = Vec::new();
+    if program.stars_meet(cell) {
+        meanings.push((
+            Choices { without_stars: true, ..Choices::default() },
+            "in this cell the `use ..::*` of earlier cells do not count: a name of theirs does not fit here"
+                .to_owned(),
+        ));
+    }
+    let prelude = program.prelude_names(cell);
+    if !prelude.is_empty() {
+        let names: Vec<String> = prelude.iter().map(|name| format!("`{name}`")).collect();
+        let note = format!(
+            "in this cell {} is what the standard library means by it: what an earlier cell made of the name \
+             does not fit here",
+            names.join(", ")
+        );
+        meanings.push((Choices { prelude, ..Choices::default() }, note));
+    }
+    meanings
 }
 
 /// The type of an expression, as one of the session's next cell; None where it does not compile or has no

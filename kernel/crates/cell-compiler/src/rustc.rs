@@ -58,7 +58,8 @@ impl Rustc {
         command
             .current_dir(&self.folder)
             .args(["--crate-name", "cell", "--crate-type", "cdylib", "--emit", "link,mir"])
-            .args(["--edition", &self.edition, "--out-dir", "out", "--error-format", "json"])
+            .args(["--edition", &self.edition, "--out-dir", "out"])
+            .args(diagnose::OPTIONS)
             .args([
                 "--remap-path-prefix",
                 "items/=",

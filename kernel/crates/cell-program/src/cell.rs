@@ -326,11 +326,6 @@ impl Cell {
         used.map(|(name, _)| name.as_str()).collect()
     }
 
-    /// Whether a name stands anywhere in this cell's statements.
-    pub fn names(&self, name: &str) -> bool {
-        self.names.iter().any(|(used, _)| used == name)
-    }
-
     /// Where its code begins: at the end of the cell, where there is none.
     pub fn code_start(&self) -> usize {
         let mut commands = self.commands.iter().map(|command| command.range.clone());
@@ -362,15 +357,21 @@ impl Cell {
         tree.syntax().descendants().any(|node| ast::ClosureExpr::can_cast(node.kind()))
     }
 
-    /// The crates that it names by `extern crate`.
+    /// Whether a `return` may end it before its end.
+    pub fn returns(&self) -> bool {
+        !self.returns.is_empty()
+    }
+
+    /// The crates that it names by `extern crate`, but for those of Rust's own.
     pub fn extern_crates(&self) -> Vec<String> {
+        const OF_RUST: [&str; 6] = ["std", "core", "alloc", "proc_macro", "test", "self"];
         let heads = self.items.iter().filter(|item| item.is_head && !item.is_macro);
         let named = heads.filter_map(|item| {
             let (_, rest) = item.text.split_once("extern crate")?;
             let name = rest
                 .split(|c: char| !(c.is_alphanumeric() || c == '_'))
                 .find(|word| !word.is_empty())?;
-            Some(name.to_owned())
+            (!OF_RUST.contains(&name)).then(|| name.to_owned())
         });
         named.collect()
     }
@@ -421,11 +422,16 @@ impl Cell {
                 .collect();
             edits.push(Edit::replace(exit.range.clone(), leave(&declared)));
         }
+        self.around_closing(show, &mut edits);
+        (rendered(&self.text, &kept, &edits), edits)
+    }
+
+    /// Puts the expression at the end between two texts.
+    fn around_closing(&self, show: Option<(&str, &str)>, edits: &mut Vec<Edit>) {
         if let (Some(closing), Some((before, after))) = (&self.closing, show) {
             edits.insert(0, Edit::insert(closing.range.start, before));
             edits.push(Edit::insert(closing.range.end, after));
         }
-        (rendered(&self.text, &kept, &edits), edits)
     }
 
     /// The statements as the reader wrote them, with nothing of the kernel's among them; the expression at
@@ -437,10 +443,7 @@ impl Cell {
         let leave = |exit: &Return| Edit::replace(exit.range.clone(), "return Ok(())");
         edits.extend(self.returns.iter().map(leave));
         edits.extend(crate::paths::absolute(&self.text, folder));
-        if let (Some(closing), Some((before, after))) = (&self.closing, show) {
-            edits.insert(0, Edit::insert(closing.range.start, before));
-            edits.push(Edit::insert(closing.range.end, after));
-        }
+        self.around_closing(show, &mut edits);
         rendered(&self.text, &kept, &edits)
     }
 

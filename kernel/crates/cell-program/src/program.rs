@@ -152,7 +152,7 @@ impl Program {
             })
         };
         let is_name = |name: &str| self.variables.contains_key(name) || is_value(name);
-        let macros = |name: &str| {
+        let macros = |name: &str| -> Option<MacroKind> {
             let keyed = |item: &&Item| {
                 item.keys.iter().any(|(space, key)| *space == Namespace::Macro && key == name)
             };
@@ -162,8 +162,7 @@ impl Program {
                 .last()
                 .and_then(|item| item.makes)
         };
-        let known = |name: &str| -> Option<MacroKind> { macros(name) };
-        Cell::parse(number, text, &Surroundings { macros: &known, is_name: &is_name, folder })
+        Cell::parse(number, text, &Surroundings { macros: &macros, is_name: &is_name, folder })
     }
 
     /// The variables that are there.
@@ -343,17 +342,12 @@ impl Program {
     /// Earlier cells, each with what of it is replaced by this one or by those between.
     pub(crate) fn older(&self, cell: &Cell, choices: &Choices) -> Vec<(&Cell, Vec<Range<usize>>)> {
         let new = Replaced::by(cell, &choices.imported_anew);
-        let of = |(number, left): (&usize, &'_ Left)| {
+        let of = |left: &Left| {
             let mut holes = left.holes.clone();
-            for item in &left.cell.items {
-                holes.extend(new.holes(item));
-                if choices.put_aside.contains(&(*number, item.range.start)) {
-                    holes.push(item.range.clone());
-                }
-            }
+            holes.extend(new.holes_of(&left.cell, choices));
             holes
         };
-        self.cells.iter().map(|(number, left)| (&left.cell, of((number, left)))).collect()
+        self.cells.values().map(|left| (&left.cell, of(left))).collect()
     }
 
     /// The names of types that this cell defines in another way, and of those that are made of them.
@@ -395,34 +389,26 @@ impl Program {
     pub fn define(&mut self, cell: &Cell, source: &Source, choices: &Choices) -> Vec<String> {
         let mut gone: Vec<String> = self.variables_of_other_types(cell).into_iter().collect();
         for name in &gone {
-            if let Some(variable) = self.variables.remove(name) {
-                let reason = format!("is gone: its type `{}` was defined anew", variable.kind);
-                self.lost.insert(name.clone(), Lost { cell: cell.number, reason });
-            }
+            self.lose(name, cell.number, |variable| {
+                format!("is gone: its type `{}` was defined anew", variable.kind)
+            });
         }
         let hidden = self.variables.keys().filter(|name| is_value_of(cell, name)).cloned();
         let hidden: Vec<String> = hidden.collect();
         for name in &hidden {
-            self.variables.remove(name);
-            let reason = format!("is gone: cell {} defines an item of this name", cell.number);
-            self.lost.insert(name.clone(), Lost { cell: cell.number, reason });
+            self.lose(name, cell.number, |_| {
+                format!("is gone: cell {} defines an item of this name", cell.number)
+            });
         }
         gone.extend(hidden);
         for name in &choices.unnamed {
-            if let Some(variable) = self.variables.remove(name) {
-                let reason = format!("is gone: its type `{}` cannot be named here", variable.kind);
-                self.lost.insert(name.clone(), Lost { cell: cell.number, reason });
-            }
+            self.lose(name, cell.number, |variable| {
+                format!("is gone: its type `{}` cannot be named here", variable.kind)
+            });
         }
         let new = Replaced::by(cell, &choices.imported_anew);
-        for (number, left) in &mut self.cells {
-            for item in &left.cell.items {
-                let mut holes = new.holes(item);
-                if choices.put_aside.contains(&(*number, item.range.start)) {
-                    holes.push(item.range.clone());
-                }
-                left.holes.extend(holes);
-            }
+        for left in self.cells.values_mut() {
+            left.holes.extend(new.holes_of(&left.cell, choices));
         }
         self.cells.retain(|_, left| {
             left.cell.items.iter().any(|item| !item.is_use && !left.is_gone(item))
@@ -439,10 +425,7 @@ impl Program {
     /// Takes in the variables that a cell has left: those in `kept`, of these types.
     pub fn leave(&mut self, cell: &Cell, choices: &Choices, kept: &[(String, String)]) {
         for name in &choices.moved {
-            if self.variables.remove(name).is_some() {
-                let reason = format!("was moved by cell {}", cell.number);
-                self.lost.insert(name.clone(), Lost { cell: cell.number, reason });
-            }
+            self.lose(name, cell.number, |_| format!("was moved by cell {}", cell.number));
         }
         for (name, kind) in kept {
             if kind == "rust_live::Gone" {
@@ -483,11 +466,16 @@ impl Program {
             gone.extend(names.map(|(variable, _)| (variable.clone(), package.clone())));
         }
         for (name, package) in &gone {
-            self.variables.remove(name);
-            let reason = format!("is gone: the crate {package} is another one now");
-            self.lost.insert(name.clone(), Lost { cell, reason });
+            self.lose(name, cell, |_| format!("is gone: the crate {package} is another one now"));
         }
         gone
+    }
+
+    /// Forgets a variable, if it is there, after this cell and for this reason.
+    fn lose(&mut self, name: &str, cell: usize, reason: impl Fn(&Variable) -> String) {
+        if let Some(variable) = self.variables.remove(name) {
+            self.lost.insert(name.to_owned(), Lost { cell, reason: reason(&variable) });
+        }
     }
 
     /// The process that ran the cells has ended: items and imports are left.
@@ -519,6 +507,18 @@ impl<'a> Replaced<'a> {
             own.iter().chain(item.parts.iter().map(|(key, _)| key))
         };
         Replaced { keys: cell.items.iter().flat_map(of).collect(), imported }
+    }
+
+    /// What of an earlier cell it takes the place of, and what is put aside of it.
+    fn holes_of(&self, old: &Cell, choices: &Choices) -> Vec<Range<usize>> {
+        let mut holes = Vec::new();
+        for item in &old.items {
+            holes.extend(self.holes(item));
+            if choices.put_aside.contains(&(old.number, item.range.start)) {
+                holes.push(item.range.clone());
+            }
+        }
+        holes
     }
 
     /// What of an earlier item it takes the place of.

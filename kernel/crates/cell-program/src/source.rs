@@ -126,6 +126,17 @@ const ALLOWED: &str = "dead_code, unused_imports, unused_macros, unused_parens, 
 const ALLOWED_IN_CELL: &str = "dead_code, unused_imports, unused_macros, unused_parens, unused_braces, unused_labels, \
     unused_attributes, redundant_semicolons, improper_ctypes, static_mut_refs, unreachable_code";
 
+/// The files of a program, and what names them.
+#[derive(Default)]
+struct Included {
+    files: Vec<File>,
+    /// What includes the files of macros, and those of other items.
+    heads: String,
+    items: String,
+    defines: BTreeSet<String>,
+    leaves_out: bool,
+}
+
 impl Program {
     /// The program of a cell.
     pub fn source(&self, cell: &Cell, session: &Session, choices: &Choices) -> Source {
@@ -139,51 +150,9 @@ impl Program {
         } else {
             "#[allow(unused_mut, unused_variables, unused_assignments)] "
         };
-        let mut files = Vec::new();
-        let mut defines = BTreeSet::new();
-        let (mut heads, mut items) = (String::new(), String::new());
-        let reached = (!choices.with_everything).then(|| self.reached(cell, &loaded));
-        let mut leaves_out = false;
-        let older: Vec<(&Cell, Vec<Range<usize>>)> = self.older(cell, choices);
-        let all =
-            older.iter().map(|(older, holes)| (*older, holes.as_slice())).chain([(cell, &[][..])]);
-        for (of, holes) in all {
-            let is_this = of.number == number;
-            for (folder, is_head, list) in
-                [("macros", true, &mut heads), ("items", false, &mut items)]
-            {
-                let wanted = of
-                    .items
-                    .iter()
-                    .filter(|item| item.is_head == is_head && (is_this || !item.is_use));
-                let mut more = Vec::new();
-                let mut kept = Vec::new();
-                for item in wanted {
-                    let left = without(item.range.clone(), holes);
-                    if left.is_empty() {
-                        continue;
-                    }
-                    let place = (of.number, item.range.start);
-                    if !is_this && reached.as_ref().is_some_and(|reached| !reached.contains(&place))
-                    {
-                        leaves_out = true;
-                        continue;
-                    }
-                    kept.extend(left);
-                    more.extend(self.statics(of.number, item, is_this, &mut defines));
-                    more.extend(
-                        (is_this && !lints.is_empty() && !item.is_use)
-                            .then(|| Edit::insert(item.range.start, lints.as_str())),
-                    );
-                }
-                if !kept.is_empty() {
-                    let path = format!("{folder}/cell {}", of.number);
-                    let _ = write!(list, "include!(\"{path}\"); ");
-                    let (text, edits) = of.items_text(&kept, &more);
-                    files.push(File { path, text, cell: of.number, edits });
-                }
-            }
-        }
+        let Included { files, heads, items, defines, leaves_out } =
+            self.included(cell, &loaded, choices, &lints);
+        let declared = cell.variables(&choices.by_macros);
 
         let mut prefix = format!(
             "#![allow({ALLOWED})] {attributes} {}{heads}{lints}{of_body}fn __rust_live_body() -> ::rust_live::Ended {{ ",
@@ -278,13 +247,12 @@ impl Program {
         if !cell.tests.is_empty() {
             push(&mut text, &tests(cell), None);
         }
-        for binding in cell.variables(&choices.by_macros) {
+        for binding in &declared {
             if let Some(code) = keep(binding) {
                 push(&mut text, &code, Some(Mark::Keep(binding.name.clone())));
             }
         }
         push(&mut text, &format!("{ok} {end};"), None);
-        let declared = cell.variables(&choices.by_macros);
         let declared: BTreeSet<&str> =
             declared.iter().map(|binding| binding.name.as_str()).collect();
         for name in loaded.iter().filter(|name| !choices.moved.contains(**name)) {
@@ -339,6 +307,51 @@ impl Program {
             defines,
             leaves_out,
         }
+    }
+
+    /// The items of a cell and of earlier ones, in files.
+    fn included(&self, cell: &Cell, loaded: &[&str], choices: &Choices, lints: &str) -> Included {
+        let mut made = Included::default();
+        let reached = (!choices.with_everything).then(|| self.reached(cell, loaded));
+        let older = self.older(cell, choices);
+        let older = older.iter().map(|(older, holes)| (*older, holes.as_slice()));
+        for (of, holes) in older.chain([(cell, &[][..])]) {
+            let is_this = of.number == cell.number;
+            for (folder, is_head) in [("macros", true), ("items", false)] {
+                let wanted = of
+                    .items
+                    .iter()
+                    .filter(|item| item.is_head == is_head && (is_this || !item.is_use));
+                let mut more = Vec::new();
+                let mut kept = Vec::new();
+                for item in wanted {
+                    let left = without(item.range.clone(), holes);
+                    if left.is_empty() {
+                        continue;
+                    }
+                    let place = (of.number, item.range.start);
+                    if !is_this && reached.as_ref().is_some_and(|reached| !reached.contains(&place))
+                    {
+                        made.leaves_out = true;
+                        continue;
+                    }
+                    kept.extend(left);
+                    more.extend(self.statics(of.number, item, is_this, &mut made.defines));
+                    more.extend(
+                        (is_this && !lints.is_empty() && !item.is_use)
+                            .then(|| Edit::insert(item.range.start, lints)),
+                    );
+                }
+                if !kept.is_empty() {
+                    let path = format!("{folder}/cell {}", of.number);
+                    let list = if is_head { &mut made.heads } else { &mut made.items };
+                    let _ = write!(list, "include!(\"{path}\"); ");
+                    let (text, edits) = of.items_text(&kept, &more);
+                    made.files.push(File { path, text, cell: of.number, edits });
+                }
+            }
+        }
+        made
     }
 
     /// What earlier cells have imported, in a module: what the root of the crate defines goes before it.

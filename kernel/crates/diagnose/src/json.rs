@@ -11,53 +11,99 @@ pub(crate) enum Line<'a> {
     Text(&'a str),
 }
 
+/// A diagnostic.
 #[derive(Debug, Deserialize)]
-pub(crate) struct Message {
-    pub(crate) message: String,
-    pub(crate) level: String,
+pub struct Message {
+    /// What is said.
+    pub message: String,
+    /// `error`, `warning` and others.
+    pub level: String,
+    /// Its number, or the name of a lint.
     #[serde(default)]
-    pub(crate) code: Option<Code>,
+    pub code: Option<Code>,
+    /// The places that it is about.
     #[serde(default)]
-    pub(crate) spans: Vec<Span>,
+    pub spans: Vec<Span>,
+    /// Notes and help.
     #[serde(default)]
-    pub(crate) children: Vec<Message>,
+    pub children: Vec<Message>,
+    /// The whole as rustc shows it.
     #[serde(default)]
-    pub(crate) rendered: Option<String>,
+    pub rendered: Option<String>,
 }
 
+/// The number of a diagnostic.
 #[derive(Debug, Deserialize)]
-pub(crate) struct Code {
-    pub(crate) code: String,
+pub struct Code {
+    /// Such as `E0308`, or the name of a lint.
+    pub code: String,
 }
 
+/// A place.
 #[derive(Debug, Deserialize)]
-pub(crate) struct Span {
-    pub(crate) file_name: String,
-    pub(crate) byte_start: usize,
-    pub(crate) byte_end: usize,
-    pub(crate) line_start: usize,
-    pub(crate) line_end: usize,
-    pub(crate) column_start: usize,
-    pub(crate) column_end: usize,
-    pub(crate) is_primary: bool,
+pub struct Span {
+    /// The file, as it was named.
+    pub file_name: String,
+    /// Its first byte in the file.
+    pub byte_start: usize,
+    /// The byte behind its last.
+    pub byte_end: usize,
+    /// Its first line, from 1.
+    pub line_start: usize,
+    /// Its last line, from 1.
+    pub line_end: usize,
+    /// Its first column, in characters from 1.
+    pub column_start: usize,
+    /// The column behind its last.
+    pub column_end: usize,
+    /// Whether it is where the error is.
+    pub is_primary: bool,
+    /// What is said about it.
     #[serde(default)]
-    pub(crate) label: Option<String>,
+    pub label: Option<String>,
+    /// Its lines.
     #[serde(default)]
-    pub(crate) text: Vec<Text>,
+    pub text: Vec<Text>,
+    /// What may stand there instead.
     #[serde(default)]
-    pub(crate) suggested_replacement: Option<String>,
+    pub suggested_replacement: Option<String>,
+    /// The macro that made the code.
     #[serde(default)]
-    pub(crate) expansion: Option<Box<Expansion>>,
+    pub expansion: Option<Box<Expansion>>,
 }
 
+/// A line of a file.
 #[derive(Debug, Deserialize)]
-pub(crate) struct Text {
-    pub(crate) text: String,
+pub struct Text {
+    /// As it stands there.
+    pub text: String,
 }
 
+/// What a macro made.
 #[derive(Debug, Deserialize)]
-pub(crate) struct Expansion {
-    pub(crate) span: Span,
+pub struct Expansion {
+    /// Where it was called.
+    pub span: Span,
+}
+
+impl Message {
+    /// Its number, or nothing.
+    pub fn number(&self) -> &str {
+        self.code.as_ref().map_or("", |code| &code.code)
+    }
+
+    /// All places that it and its notes are about, those of macros' calls as well.
+    pub fn places(&self) -> Vec<&Span> {
+        let mut places = Vec::new();
+        for span in self.spans.iter().chain(self.children.iter().flat_map(|child| &child.spans)) {
+            let mut next = Some(span);
+            while let Some(span) = next {
+                places.push(span);
+                next = span.expansion.as_ref().map(|expansion| &expansion.span);
+            }
+        }
+        places
+    }
 }
 
 /// What a line is.

@@ -16,6 +16,8 @@ mod words;
 
 use std::ops::Range;
 
+pub use json::{Code, Expansion, Message, Span, Text};
+
 /// What rustc is to be called with, so that [`read`] understands it.
 pub const OPTIONS: [&str; 1] = ["--error-format=json"];
 
@@ -91,6 +93,15 @@ pub struct Diagnostic {
     pub names: Vec<String>,
     /// The lines to show, with ANSI colours. Those of a warning are grey.
     pub rendered: Vec<String>,
+}
+
+/// The diagnostics in rustc's output, as rustc writes them.
+pub fn messages(output: &str) -> Vec<Message> {
+    let diagnostics = output.lines().filter_map(|line| match json::parse(line) {
+        json::Line::Diagnostic(message) => Some(*message),
+        json::Line::Other | json::Line::Text(_) => None,
+    });
+    diagnostics.collect()
 }
 
 /// What of rustc's output a reader is to see, in rustc's order and each once.

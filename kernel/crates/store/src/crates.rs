@@ -19,7 +19,7 @@ use crate::manifest::{self, Dependency};
 use crate::place::{Place, Toolchain};
 use crate::prelink::{self, Prelinker, altered};
 use crate::process::Interrupter;
-use crate::store::{Store, absolute};
+use crate::store::{LIMIT, Store, absolute};
 use crate::units::{self, remove};
 
 /// The crates of one session: which they are, and what its cells link.
@@ -195,9 +195,8 @@ impl Crates {
         self.dependencies = dependencies;
         self.linked = linked;
         if added.compiled && !self.alone {
-            let limit = self.store.limit();
             // What was added is there all the same.
-            if let Err(error) = self.store.collect(limit) {
+            if let Err(error) = self.store.collect(LIMIT) {
                 say(&format!("old crates cannot be removed from the store: {error:#}"));
             }
         }

@@ -9,7 +9,6 @@ use crate::collect;
 #[derive(Debug, Clone)]
 pub struct Store {
     root: PathBuf,
-    limit: u64,
 }
 
 /// Something in a store that can be removed on its own.
@@ -29,18 +28,13 @@ pub struct Entry {
     pub in_use: bool,
 }
 
-/// Ten gigabytes.
-const LIMIT: u64 = 10_000_000_000;
+/// No store is larger after a build: ten gigabytes.
+pub(crate) const LIMIT: u64 = 10_000_000_000;
 
 impl Store {
     /// The store in a cache folder. It is made when something is compiled for the first time.
     pub fn open(cache: &Path) -> Store {
-        Store { root: absolute(cache).join("store"), limit: LIMIT }
-    }
-
-    /// With another limit, in bytes, which holds after each build.
-    pub fn with_limit(self, limit: u64) -> Store {
-        Store { limit, ..self }
+        Store { root: absolute(cache).join("store") }
     }
 
     /// What is in it, the longest unused first.
@@ -75,10 +69,6 @@ impl Store {
     /// A folder that cannot be changed.
     pub fn collect(&self, limit: u64) -> anyhow::Result<u64> {
         collect::collect(&self.root, limit)
-    }
-
-    pub(crate) fn limit(&self) -> u64 {
-        self.limit
     }
 
     pub(crate) fn root(&self) -> &Path {

@@ -197,16 +197,13 @@ pub(super) unsafe extern "C" fn readv(
     parts: *const libc::iovec,
     count: libc::c_int,
 ) -> libc::ssize_t {
-    if descriptor == 0 {
-        for part in 0..usize::try_from(count).unwrap_or_default() {
-            // SAFETY: the caller says that so many parts are there.
-            let part = unsafe { *parts.add(part) };
-            if part.iov_len > 0 {
-                // Less may be read than there is room for.
-                // SAFETY: the caller says that the part is valid.
-                return unsafe { read(descriptor, part.iov_base, part.iov_len) };
-            }
-        }
+    if descriptor == 0
+        // SAFETY: the caller says that so many parts are there.
+        && let Some(part) = unsafe { super::first_part(parts, count) }
+    {
+        // Less may be read than there is room for.
+        // SAFETY: the caller says that the part is valid.
+        return unsafe { read(descriptor, part.iov_base, part.iov_len) };
     }
     // SAFETY: as `readv(2)`, in whose place this stands.
     unsafe { libc::syscall(libc::SYS_readv, descriptor, parts, count) as libc::ssize_t }

@@ -174,6 +174,17 @@ fn followed(mut panic: Panic) -> Panic {
     panic
 }
 
+/// The first part that is not empty, of those that `readv(2)` and `writev(2)` take.
+///
+/// # Safety
+/// `parts` must point to `count` of them.
+#[cfg(target_os = "linux")]
+unsafe fn first_part(parts: *const libc::iovec, count: libc::c_int) -> Option<libc::iovec> {
+    // SAFETY: the caller says that so many parts are there.
+    let parts = (0..usize::try_from(count).ok()?).map(|part| unsafe { *parts.add(part) });
+    { parts }.find(|part| part.iov_len > 0)
+}
+
 /// A process that nobody listens to ends, with all that it has started.
 fn kernel_is_gone() -> ! {
     // SAFETY: calls to the system that touch no memory; nothing of this process is used any more.

@@ -238,16 +238,13 @@ pub(super) unsafe extern "C" fn writev(
     parts: *const libc::iovec,
     count: libc::c_int,
 ) -> libc::ssize_t {
-    if descriptor == 1 || descriptor == 2 {
-        for part in 0..usize::try_from(count).unwrap_or_default() {
-            // SAFETY: the caller says that so many parts are there.
-            let part = unsafe { *parts.add(part) };
-            if part.iov_len > 0 {
-                // Part of it may be written; callers go on with the rest.
-                // SAFETY: the caller says that the part is valid.
-                return unsafe { write(descriptor, part.iov_base, part.iov_len) };
-            }
-        }
+    if (descriptor == 1 || descriptor == 2)
+        // SAFETY: the caller says that so many parts are there.
+        && let Some(part) = unsafe { super::first_part(parts, count) }
+    {
+        // Part of it may be written; callers go on with the rest.
+        // SAFETY: the caller says that the part is valid.
+        return unsafe { write(descriptor, part.iov_base, part.iov_len) };
     }
     // SAFETY: as `writev(2)`, in whose place this stands.
     unsafe { libc::syscall(libc::SYS_writev, descriptor, parts, count) as libc::ssize_t }
