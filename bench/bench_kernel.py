@@ -36,6 +36,8 @@ CUDA_STARTS = 5
 # Sessions that begin at once on crates that nobody has compiled.
 AT_ONCE = 4
 PATIENCE = 3600
+# Its type is not known.
+SLIP = "let v = Default::default();"
 
 
 @dataclass(frozen=True)
@@ -157,7 +159,7 @@ class Bench:
 
 def empty(bench, side):
     """An empty notebook: ready, the first `let`, a slip, a small cell."""
-    first, slip = ("let x = 5;", True), ("let v = Default::default();", False)
+    first, slip = ("let x = 5;", True), (SLIP, False)
     ready, at_once = bench.starts(side, "empty", [first])
     _, later = bench.starts(side, "empty", [first], wait=5)
     _, error, again = bench.starts(side, "empty", [slip, slip], wait=5)
@@ -171,18 +173,24 @@ def empty(bench, side):
 
 
 def small(kernel):
-    """Medians of cells with little in them."""
-    times = {"let x = 1 + 1;": [], "x + 1": [], 'println!("{x}");': []}
+    """Medians of cells with little in them, and of a compile error."""
+    times = {}
+
+    def take(kind, code, good=True):
+        times.setdefault(f"`{kind}`", []).append(cell(kernel, code, good))
+
     for i in range(SMALL):
-        times["let x = 1 + 1;"].append(cell(kernel, f"let x{i} = {i} + 1;"))
-        times["x + 1"].append(cell(kernel, f"x{i} + 1"))
-        times['println!("{x}");'].append(cell(kernel, f'println!("{{x{i}}}");'))
-    return {f"`{kind}`": statistics.median(values) for kind, values in times.items()}
+        take("let x = 1 + 1;", f"let x{i} = {i} + 1;")
+        take("x + 1", f"x{i} + 1")
+        take('println!("{x}");', f'println!("{{x{i}}}");')
+        take(SLIP, SLIP, good=False)
+    times["a compile error"] = times.pop(f"`{SLIP}`")
+    return {kind: statistics.median(values) for kind, values in times.items()}
 
 
-def small_cells(bench, side, load):
+def small_cells(bench, side, load, cache="small"):
     with ExitStack() as stack:
-        _, kernel, _ = bench.begin(stack, side, "small")
+        _, kernel, _ = bench.begin(stack, side, cache)
         if load:
             cell(kernel, load)
         cell(kernel, "let warm = 1;")
@@ -255,7 +263,7 @@ def at_once(bench):
         for kernel in kernels:
             cell(kernel, one.use)
     alone = bench.session(OURS, "alone", [(one.load, True)])[1]
-    return seconds, alone
+    return seconds, alone, store_size(bench, "at-once"), store_size(bench, "alone")
 
 
 def store_size(bench, cache):
@@ -390,6 +398,10 @@ def part_library(bench, options):
         "compiles the library in each session.",
         "",
         *table(figures, SIDES[:2]),
+        "",
+        f"Small cells with it, medians of {SMALL}:",
+        "",
+        *table({OURS.title: small_cells(bench, OURS, LIBRARY, "library")}, [OURS]),
     )
 
 
@@ -412,22 +424,42 @@ def part_crates(bench, options):
 
 
 def part_at_once(bench, options):
-    together, alone = at_once(bench)
+    together, alone, size, size_alone = at_once(bench)
     yield [
         "",
         f"{AT_ONCE} sessions of this kernel that name serde at the same moment, compiled by nobody "
-        f"before: the last was ready after {shown(together)}; one alone takes {shown(alone)}.",
+        f"before: the last was ready after {shown(together)}; one alone takes {shown(alone)}. The "
+        f"store then takes {shown(size)}, after one alone {shown(size_alone)}.",
     ]
 
 
+def counted(bench):
+    """What the kernel itself counts for `let x = 1 + 1;`, and what its client waits for."""
+    inside, outside = [], []
+    with ExitStack() as stack:
+        _, kernel, _ = bench.begin(stack, OURS, "floor")
+        cell(kernel, ":timing")
+        for i in range(SMALL + 1):
+            began = time.perf_counter()
+            done = kernel.run(f"let x{i} = {i} + 1;", timeout=PATIENCE)
+            outside.append(time.perf_counter() - began)
+            inside.append(int(re.search(r"took (\d+) ms", done.text("stderr"))[1]) / 1000)
+    # The first makes the compiler ready.
+    return {
+        "`let x = 1 + 1;` as the kernel counts it: parsed, compiled, loaded, run": inside[1:],
+        "the same, from the request to the reply and the end of its output": outside[1:],
+    }
+
+
 def part_floor(bench, options):
+    times = {**parts(), **{kind: statistics.median(runs) for kind, runs in counted(bench).items()}}
     yield section(
         "What a small cell is made of",
-        "rustc by hand, on a cell of one line, medians:",
+        "rustc by hand on a cell of one line, then the cell in the kernel; medians:",
         "",
         "| | |",
         "| --- | ---: |",
-        *(f"| {part} | {value * 1000:.0f} ms |" for part, value in parts().items()),
+        *(f"| {part} | {value * 1000:.0f} ms |" for part, value in times.items()),
     )
 
 

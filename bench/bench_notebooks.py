@@ -2,11 +2,13 @@
 
 Writes docs/results/public-notebooks.md. Each kernel has a cache of its own that was empty before;
 this one runs each notebook twice, since its second session finds the crates compiled. NOTEBOOK is
-FILE or FILE=SOURCE, where SOURCE says where it comes from. Nothing else should run meanwhile.
+FILE or FILE=SOURCE, where SOURCE says where it comes from; it runs in a copy of the folder that it
+is in, so that its data are there. Nothing else should run meanwhile.
 """
 
 import argparse
 import os
+import shutil
 import tempfile
 import time
 from dataclasses import dataclass
@@ -39,12 +41,13 @@ class Run:
 
 
 def run(path, kernel, cache):
-    """Runs a copy of a notebook in a folder of its own."""
+    """Runs a copy of a notebook in a copy of its folder."""
     notebook = nbformat.read(path, 4)
     with (
         tempfile.TemporaryDirectory() as folder,
         mock.patch.dict(os.environ, XDG_CACHE_HOME=str(cache)),
     ):
+        shutil.copytree(Path(path).parent, folder, dirs_exist_ok=True)
         client = NotebookClient(
             notebook,
             timeout=PATIENCE,
@@ -75,8 +78,9 @@ def report(found):
         f"Measured on {date.today()} by `bench/bench_notebooks.py`, all runs one after the other.",
         "",
         f"- Machine: {machine()}",
-        "- Copies of public notebooks, unchanged, in empty folders; each kernel with a cache that "
-        "was empty before. Times include the start of the kernel and the compilation of crates.",
+        "- Copies of public notebooks, unchanged, each in a copy of its folder; each kernel with a "
+        "cache that was empty before. Times include the start of the kernel and the compilation of "
+        "crates.",
         "",
         "| notebook | cells | " + " | ".join(title for title, _, _ in RUNS) + " |",
         "| --- | ---: |" + " ---: |" * len(RUNS),

@@ -4,6 +4,7 @@ mod calls;
 mod input;
 mod interrupt;
 mod output;
+mod programs;
 mod stack;
 
 use std::ffi::OsString;
@@ -74,6 +75,7 @@ fn run(socket: OsString, support: OsString) -> Result<()> {
     }
     let library = Support::load(&support)?;
     stack::listen();
+    programs::set_up();
     let output = Output::take_over(kernel.try_clone()?, pipes)?;
     let output = OUTPUT.get_or_init(|| output);
     let input = Input::take_over(output, library.flush);

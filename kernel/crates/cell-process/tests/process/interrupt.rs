@@ -103,6 +103,26 @@ fn waiting_for_a_program_ends() {
     );
 }
 
+/// The stop button may be pressed in the moment before.
+#[test]
+fn a_program_that_starts_after_the_interrupt_ends() {
+    let session = Session::start();
+    // The second has the standard library call `fork`.
+    for before in ["", "unsafe { command.pre_exec(|| Ok(())) };"] {
+        for wait in ["status", "output"] {
+            ends(
+                &session,
+                &format!(
+                    "use std::os::unix::process::CommandExt as _;
+                     let mut command = std::process::Command::new(\"sleep\"); {before}
+                     println!(\"ready\"); while !rust_live::interrupted() {{}}
+                     command.arg(\"60\").{wait}().unwrap(); rust_live::check();"
+                ),
+            );
+        }
+    }
+}
+
 #[test]
 fn endless_output_ends_and_the_kernel_gathers_none_of_it() {
     let session = Session::start();
