@@ -20,12 +20,29 @@ thread_local! {
     static BORN_IN: Cell<u32> = const { Cell::new(0) };
 }
 
+/// Leaves the signal to the thread that runs cells: one that took it for that thread, and waited for a turn,
+/// would let the cell go on meanwhile. To be called before any other thread begins.
+pub(super) fn leave_it_to_cells() {
+    mask(libc::SIG_BLOCK);
+}
+
+fn mask(how: libc::c_int) {
+    // SAFETY: a set of signals of zeros is one; the calls fill in and read it.
+    unsafe {
+        let mut signals: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&mut signals);
+        libc::sigaddset(&mut signals, libc::SIGINT);
+        libc::pthread_sigmask(how, &signals, std::ptr::null_mut());
+    }
+}
+
 /// Makes this thread the one that runs cells. The flag lives as long as the process.
 pub(super) fn set_up(flag: *const AtomicBool) {
     FLAG.store(flag.cast_mut(), Ordering::SeqCst);
     CELLS_THREAD.store(thread_id(), Ordering::SeqCst);
     belong_to(ANY);
     listen();
+    mask(libc::SIG_UNBLOCK);
 }
 
 /// A cell begins.
@@ -99,7 +116,8 @@ extern "C" fn on_interrupt(_signal: libc::c_int) {
         return;
     }
     set_flag(true);
-    // The thread that runs the cell may be in a call that only a signal of its own ends.
+    // A thread that a cell has started may take the signal, and the thread that runs the cell be in a call
+    // that only a signal of its own ends.
     let cells = CELLS_THREAD.load(Ordering::SeqCst);
     if cells != thread_id() {
         signal_thread(cells);

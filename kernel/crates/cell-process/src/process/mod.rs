@@ -73,6 +73,7 @@ fn run(socket: OsString, support: OsString) -> Result<()> {
             std::env::remove_var("RUST_BACKTRACE");
         }
     }
+    interrupt::leave_it_to_cells();
     let library = Support::load(&support)?;
     stack::listen();
     programs::set_up();

@@ -103,6 +103,27 @@ fn waiting_for_a_program_ends() {
     );
 }
 
+/// Another thread that takes it may wait for its turn while the cell goes on and ends.
+#[test]
+fn the_signal_is_left_to_the_thread_that_runs_cells() {
+    let session = Session::start();
+    let told = session.run(
+        "let is_blocked = |status: String| {
+             let line = status.lines().find_map(|line| line.strip_prefix(\"SigBlk:\")).unwrap();
+             u64::from_str_radix(line.trim(), 16).unwrap() >> 1 & 1 == 1
+         };
+         let of = |path: &str| is_blocked(std::fs::read_to_string(path).unwrap());
+         let program = std::process::Command::new(\"cat\").arg(\"/proc/self/status\").output().unwrap();
+         println!(
+             \"{} {} {}\",
+             of(\"/proc/self/status\"),
+             of(\"/proc/thread-self/status\"),
+             is_blocked(String::from_utf8(program.stdout).unwrap()),
+         );",
+    );
+    assert_eq!(told.out, "true false false\n", "{told:?}");
+}
+
 /// The stop button may be pressed in the moment before.
 #[test]
 fn a_program_that_starts_after_the_interrupt_ends() {
