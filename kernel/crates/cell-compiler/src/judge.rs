@@ -78,7 +78,7 @@ fn mentions(message: &Message, words: &str) -> bool {
     message.message.contains(words) || message.children.iter().any(|child| mentions(child, words))
 }
 
-/// An error about a line that keeps a variable, or that names its type.
+/// An error about a line that keeps a variable, that names its type, or that imports what an earlier cell did.
 fn about_variables(
     error: &Message,
     source: &Source,
@@ -142,6 +142,14 @@ fn about_variables(
             // There may be another way to it.
             if !choices.by_crates.insert(name.clone()) {
                 choices.unnamed.insert(name.clone());
+            }
+        }
+        Mark::Import(written) => {
+            if choices.stale_imports.insert(written.clone()) {
+                notes.push(format!(
+                    "`{written}` of an earlier cell does not fit this cell and does not count any more: {}",
+                    error.message
+                ));
             }
         }
     }

@@ -76,7 +76,8 @@ pub fn compile(
             let is_guess = is_misfit
                 || choices.closes_by_statement != before.closes_by_statement
                 || choices.numbers != before.numbers;
-            if source.leaves_out && (is_guess || choices == before) {
+            let is_stale = choices.stale_imports != before.stale_imports;
+            if source.leaves_out && (is_guess || is_stale || choices == before) {
                 // It may want something that it has not named.
                 choices = Choices { with_everything: true, ..before };
                 notes.truncate(said);

@@ -245,6 +245,28 @@ fn an_older_variable_does_not_come_back_for_one_that_ends() {
 }
 
 #[test]
+fn an_import_of_what_is_defined_anew_without_it_does_not_count() {
+    let mut notebook = Notebook::new();
+    notebook.run(
+        "mod shapes { pub struct Square; pub fn area() -> u8 { 4 } } use shapes::{Square, area};",
+    );
+    notebook.run("let _ = Square; assert_eq!(area(), 4);");
+    let compiled = notebook.run("mod shapes { pub fn area() -> u8 { 5 } } assert_eq!(area(), 5);");
+    assert!(
+        compiled.notes[0].starts_with("`use shapes::Square;` of an earlier cell"),
+        "{:?}",
+        compiled.notes
+    );
+    let next = notebook.run("assert_eq!(area(), 5);");
+    assert!(next.notes.is_empty(), "{:?}", next.notes);
+    notebook
+        .run("enum Level { Low, High } use Level::*; use Level::High as Top; let _ = (Low, Top);");
+    let refused = notebook.refused("enum Level { Low } let _ = Top;");
+    assert!(refused.contains("cannot find value `Top`"), "{refused}");
+    notebook.run("enum Level { Low } let _ = Low;");
+}
+
+#[test]
 fn a_variable_that_a_cell_moves_is_gone() {
     let mut notebook = Notebook::new();
     notebook.run("let s = String::from(\"a\"); let t = String::new(); drop(t);");

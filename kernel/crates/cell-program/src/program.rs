@@ -76,6 +76,8 @@ pub struct Choices {
     pub errors_by_debug: bool,
     /// Names that it imports and that were items before.
     pub imported_anew: BTreeSet<String>,
+    /// Imports of earlier cells, as they were written, of what this one defines anew without it.
+    pub stale_imports: BTreeSet<String>,
     /// Items of earlier cells that do not compile with this one: cell, and where they begin.
     pub put_aside: BTreeSet<(usize, usize)>,
     /// Numbers of earlier cells whose type this one decides.
@@ -413,7 +415,10 @@ impl Program {
         self.cells.retain(|_, left| {
             left.cell.items.iter().any(|item| !item.is_use && !left.is_gone(item))
         });
-        self.imports.retain(|old| !cell.imports.iter().any(|new| takes_place(new, old)));
+        self.imports.retain(|old| {
+            !choices.stale_imports.contains(&old.written())
+                && !cell.imports.iter().any(|new| takes_place(new, old))
+        });
         self.imports.extend(cell.imports.iter().cloned());
         if cell.items.iter().any(|item| !item.is_use) {
             self.cells.insert(cell.number, Left { cell: cell.clone(), holes: Vec::new() });

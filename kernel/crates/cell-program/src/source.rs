@@ -115,6 +115,8 @@ pub enum Mark {
     PutBack(String),
     /// Names the type of a variable of an earlier cell.
     Type(String),
+    /// Imports what an earlier cell has imported, so written.
+    Import(String),
 }
 
 /// Lints that are about the cells as one program, which they are not.
@@ -285,7 +287,11 @@ impl Program {
             let code = format!("extern crate {name} as {}{name};", types::BY_CRATE);
             push(&mut text, &code, None);
         }
-        push(&mut text, &self.imports_module(cell, choices), None);
+        push(&mut text, "mod __rust_live_imports {", None);
+        for (written, statement) in self.earlier_imports(cell, choices) {
+            push(&mut text, &statement, Some(Mark::Import(written)));
+        }
+        push(&mut text, "} use __rust_live_imports::*;", None);
         push(&mut text, &items, None);
         let symbol = format!("rust_live_cell_{number}");
         push(
@@ -354,8 +360,9 @@ impl Program {
         made
     }
 
-    /// What earlier cells have imported, in a module: what the root of the crate defines goes before it.
-    fn imports_module(&self, cell: &Cell, choices: &Choices) -> String {
+    /// What earlier cells have imported: as it was written, and for a module of the crate's root: what the root
+    /// defines goes before it.
+    fn earlier_imports(&self, cell: &Cell, choices: &Choices) -> Vec<(String, String)> {
         let items = self.item_names();
         let of_cell: BTreeSet<&str> =
             cell.items.iter().flat_map(|item| &item.keys).map(|(_, name)| name.as_str()).collect();
@@ -372,15 +379,19 @@ impl Program {
             let is_left_out = old.is_star() && choices.without_stars;
             !is_left_out && !cell.imports.iter().any(|new| takes_place(new, old))
         });
-        let statements: String = kept.map(|leaf| leaf.statement(&local)).collect();
-        format!("mod __rust_live_imports {{ {statements} }} use __rust_live_imports::*;")
+        kept.map(|leaf| (leaf.written(), leaf.statement(&local)))
+            .filter(|(written, _)| !choices.stale_imports.contains(written))
+            .collect()
     }
 
     /// The session's program as one text for an analysis of a cell, and where the cell's own code begins in
     /// it: items and imports of earlier cells, their variables, then the cell.
     pub fn for_analysis(&self, code: &str) -> (String, usize) {
         let cell = self.parse(usize::MAX, code, Path::new("/"));
-        let mut text = format!("{} ", self.imports_module(&cell, &Choices::default()));
+        let imports = self.earlier_imports(&cell, &Choices::default());
+        let imports: String = imports.into_iter().map(|(_, statement)| statement).collect();
+        let mut text =
+            format!("mod __rust_live_imports {{ {imports} }} use __rust_live_imports::*; ");
         let none = BTreeSet::new();
         let new = Replaced::by(&cell, &none);
         for (_, item) in self.alive_items() {
