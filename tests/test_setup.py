@@ -125,12 +125,15 @@ class Lab:
         (folder,) = self.prefix.glob("lib/python*/site-packages")
         return folder
 
-    def setup(self, *arguments, path=None, **variables):
+    def setup(self, *arguments, **more):
+        return self.xtask("setup", *arguments, **more)
+
+    def xtask(self, *arguments, path=None, **variables):
         environment = self.environment | variables
         if path is not None:
             environment["PATH"] = str(path)
         return subprocess.run(
-            [self.target / "xtask", "setup", *arguments],
+            [self.target / "xtask", *arguments],
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -339,6 +342,54 @@ def test_after_an_index_without_pytorch_setup_goes_on_where_it_stopped(lab_with_
     assert not (lab.root / ".libtorch").is_symlink()
     succeed(lab.setup("--torch-index", f"{index.address}/cpu"))
     assert "torch-2.11.0+cpu" in installed(lab)
+
+
+# In place of JupyterLab: says whether upstream's kernel is there, and waits for a word in the log.
+JUPYTERLAB = """
+import time
+from pathlib import Path
+print("it opens, with upstream's kernel:", Path("../.venv/bin/evcxr_jupyter").exists(), flush=True)
+log = Path("../target/setup.log")
+end = time.monotonic() + 60
+while not (log.exists() and any(word in log.read_text() for word in ("set up in", "error: "))):
+    assert time.monotonic() < end
+    time.sleep(0.1)
+time.sleep(0.5)
+"""
+
+
+@pytest.fixture
+def lab_without_the_rest(lab_with_index):
+    """Its library is not compiled, and upstream's kernel is not there."""
+    lab = lab_with_index
+    succeed(lab.setup())
+    (lab.prefix / "bin/evcxr_jupyter").unlink()
+    shutil.rmtree(lab.root / "cache")
+    (lab.packages / "jupyterlab").mkdir()
+    (lab.packages / "jupyterlab/__main__.py").write_text(JUPYTERLAB)
+    return lab
+
+
+def test_jupyterlab_opens_before_the_library_is_compiled(lab_without_the_rest):
+    lab = lab_without_the_rest
+    said = succeed(lab.xtask("lab", "--no-browser"))
+    assert "A cell that needs the library waits for it" in said
+    assert "it opens, with upstream's kernel: False" in said
+    log = (lab.root / "target/setup.log").read_text()
+    assert f"The lab is set up in {lab.prefix}" in log
+    assert (lab.prefix / "bin/evcxr_jupyter").is_file()
+    assert any((lab.root / "cache/rust-live/store").rglob("libgooglenet_lib*"))
+
+
+def test_what_fails_beside_jupyterlab_is_told(lab_without_the_rest):
+    lab = lab_without_the_rest
+    upstream = 'case "$*" in *evcxr_jupyter*) echo "no room" >&2; exit 1;; esac'
+    (lab.root / "cargo").write_text(f"#!/bin/sh\n{upstream}\n")
+    said = succeed(lab.xtask("lab", "--no-browser"))
+    assert "error: the rest of the set-up has failed: " in said
+    assert "target/setup.log says more, and `cargo xtask setup` tries again" in said
+    assert "no room" in (lab.root / "target/setup.log").read_text()
+    assert "no room" not in said
 
 
 def damage_python(lab):

@@ -30,7 +30,7 @@ pub(crate) struct LabOptions {
 
 /// Sets up and becomes JupyterLab, so that Ctrl-C and a closed terminal reach it as they should.
 pub(crate) fn lab(root: &Path, options: &LabOptions) -> Result<ExitCode> {
-    let environment = setup::setup(root, &options.setup)?;
+    let environment = setup::begin(root, &options.setup)?;
     let notebooks = root.join("notebooks");
     fs::create_dir_all(&notebooks)
         .with_context(|| format!("cannot make {}", notebooks.display()))?;

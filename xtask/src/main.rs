@@ -62,6 +62,9 @@ fn main() -> ExitCode {
 fn act(action: Action) -> Result<ExitCode> {
     let root = root();
     match action {
+        Action::Setup(options) if options.beside => {
+            setup::beside(&root).map(|()| ExitCode::SUCCESS)
+        }
         Action::Setup(options) => setup::setup(&root, &options).map(|_| ExitCode::SUCCESS),
         Action::Lab(options) => lab::lab(&root, &options),
         Action::Run(options) => run::run(&root, &options),

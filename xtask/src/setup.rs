@@ -2,6 +2,7 @@
 //! Done again, it changes nothing; interrupted, it goes on.
 
 use std::fs::{self, File};
+use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::Command;
 
@@ -16,6 +17,8 @@ use crate::process::{Beside, cargo, output, run};
 
 /// The programs; the first is the lab's own kernel.
 pub(crate) const KERNELS: [&str; 2] = ["rust-live", "evcxr_jupyter"];
+/// What is said of the part of a setup that goes on beside JupyterLab.
+const LOG: &str = "target/setup.log";
 /// The name under which Jupyter knows the lab's kernel: notebooks of readers name it.
 pub(crate) const KERNEL_NAME: &str = "googlenet";
 
@@ -26,11 +29,60 @@ pub(crate) struct SetupOptions {
     /// https://download.pytorch.org/whl/cpu for the smaller build without CUDA
     #[arg(long, value_name = "URL", value_parser = index_url)]
     torch_index: Option<String>,
+    /// JupyterLab has the terminal
+    #[arg(long, hide = true)]
+    pub(crate) beside: bool,
 }
 
 /// Prepares everything and returns the environment.
 pub(crate) fn setup(root: &Path, options: &SetupOptions) -> Result<Environment> {
     let _lock = lock(root)?;
+    let environment = kernels(root, options, &KERNELS)?;
+    // Into the store, so that no session has to compile the library.
+    let kernel = environment.prefix.join("bin").join(KERNELS[0]);
+    run(Command::new(kernel).args(["prepare", "--name", KERNEL_NAME]))?;
+    println!("The lab is set up in {}", environment.prefix.display());
+    Ok(environment)
+}
+
+/// Prepares what JupyterLab needs and returns the environment; the rest goes on beside it.
+pub(crate) fn begin(root: &Path, options: &SetupOptions) -> Result<Environment> {
+    let environment = {
+        let _lock = lock(root)?;
+        kernels(root, options, &KERNELS[..1])?
+    };
+    if !environment.prefix.join("bin").join(KERNELS[1]).exists() {
+        println!(
+            "The library is compiled for all notebooks while you look around, then upstream's kernel: {LOG} says how \
+             far that is. A cell that needs the library waits for it"
+        );
+    }
+    let this = std::env::current_exe().context("this program cannot be found")?;
+    let rest = Command::new(this).args(["setup", "--beside"]).spawn();
+    rest.context("the rest of the set-up cannot be started")?;
+    Ok(environment)
+}
+
+/// The rest of a setup. Its words go to a file, and to the terminal that it has failed.
+pub(crate) fn beside(root: &Path) -> Result<()> {
+    let mut terminal = File::from(rustix::io::dup(io::stderr()).context("no standard error")?);
+    let path = root.join(LOG);
+    let log = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    rustix::stdio::dup2_stdout(&log)?;
+    rustix::stdio::dup2_stderr(&log)?;
+    // The reader's own cells go first.
+    rustix::process::nice(10)?;
+    let done = setup(root, &SetupOptions::default());
+    if let Err(error) = &done {
+        let words = format!("{LOG} says more, and `cargo xtask setup` tries again");
+        // JupyterLab may have closed it.
+        let _ = writeln!(terminal, "error: the rest of the set-up has failed: {error:#}. {words}");
+    }
+    done.map(|_| ())
+}
+
+/// The environment with some kernels.
+fn kernels(root: &Path, options: &SetupOptions, programs: &[&str]) -> Result<Environment> {
     let pins = Pins::read(root)?;
     let choice = Choice::find(root, &pins)?;
     let exists = !matches!(choice, Choice::ToMake(_));
@@ -38,7 +90,7 @@ pub(crate) fn setup(root: &Path, options: &SetupOptions) -> Result<Environment> 
     let python = prerequisites::check(root, exists, complete)?;
 
     // Long, both: pip waits for the network, the compiler for the processor.
-    let kernels = build_kernels(root)?;
+    let kernels = build_kernels(root, programs)?;
     if !complete {
         println!("The kernels are compiled meanwhile; what cargo says of it follows later");
     }
@@ -46,8 +98,7 @@ pub(crate) fn setup(root: &Path, options: &SetupOptions) -> Result<Environment> 
     link_libtorch(root, &environment)?;
     add_source_of_the_standard_library()?;
     kernels.finish()?;
-    install_kernels(root, &environment)?;
-    println!("The lab is set up in {}", environment.prefix.display());
+    install_kernels(root, &environment, programs)?;
     Ok(environment)
 }
 
@@ -98,32 +149,32 @@ fn add_source_of_the_standard_library() -> Result<()> {
 /// `cargo test` shares the build. It does so only if both choose the whole workspace: cargo unites
 /// the features of the packages that are chosen, and other features are another build. Of its
 /// programs the kernels alone are built: those of `bench` need libtorch, and minutes.
-fn build_kernels(root: &Path) -> Result<Beside> {
-    let kernels = KERNELS.iter().flat_map(|kernel| ["--bin", kernel]);
+fn build_kernels(root: &Path, programs: &[&str]) -> Result<Beside> {
+    let kernels = programs.iter().flat_map(|kernel| ["--bin", kernel]);
     Beside::start(cargo(root).args(["build", "--workspace"]).args(kernels))
 }
 
 /// The kernels are copied, so that `cargo clean` does not take them from Jupyter.
-fn install_kernels(root: &Path, environment: &Environment) -> Result<()> {
+fn install_kernels(root: &Path, environment: &Environment, programs: &[&str]) -> Result<()> {
     let this = std::env::current_exe().context("this program cannot be found")?;
     let built = this.parent().context("this program lies in no folder")?;
     let bin = environment.prefix.join("bin");
-    for kernel in KERNELS {
+    for kernel in programs {
         if files::copy(&built.join(kernel), &bin.join(kernel))? {
             println!("kernel {kernel} copied to {}", bin.display());
         }
     }
     let kernel = bin.join(KERNELS[0]);
     let [libtorch, library_path] = libtorch_environment(environment.torch())?;
+    let upstream = programs.contains(&KERNELS[1]).then_some("--with-evcxr");
     run(Command::new(&kernel)
         .args(["install", "--name", KERNEL_NAME, "--display-name", "Rust (GoogLeNet lab)"])
-        .args(["--with-evcxr", "--env", &libtorch, "--env", &library_path])
+        .args(upstream)
+        .args(["--env", &libtorch, "--env", &library_path])
         .arg("--prefix")
         .arg(&environment.prefix)
         .arg("--library")
-        .arg(root.join("googlenet-lib")))?;
-    // Into the store, so that no session has to compile the library.
-    run(Command::new(&kernel).args(["prepare", "--name", KERNEL_NAME]))
+        .arg(root.join("googlenet-lib")))
 }
 
 /// What a cell needs to compile against libtorch and to load it, as `NAME=VALUE`.
