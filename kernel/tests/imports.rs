@@ -53,7 +53,7 @@ fn the_protocol_knows_nothing_of_what_evaluates_cells() {
         let files = sources(&source_folder().join(folder));
         assert!(!files.is_empty());
         for file in &files {
-            let text = code(&file, "");
+            let text = code(file, "");
             for name in
                 ["crate::session", "cell_program", "cell_compiler", "cell_process", "rustc::"]
             {
