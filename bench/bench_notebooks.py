@@ -11,6 +11,7 @@ import os
 import shutil
 import tempfile
 import time
+from collections import Counter
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -81,6 +82,8 @@ def report(found):
         "- Copies of public notebooks, unchanged, each in a copy of its folder; each kernel with a "
         "cache that was empty before. Times include the start of the kernel and the compilation of "
         "crates.",
+        "- An error that `?` returns fails a cell of this kernel; in evcxr_jupyter it is text on "
+        "standard error, and no failure to Jupyter.",
         "",
         "| notebook | cells | " + " | ".join(title for title, _, _ in RUNS) + " |",
         "| --- | ---: |" + " ---: |" * len(RUNS),
@@ -90,10 +93,16 @@ def report(found):
         lines.append(f"| {source} | {runs[0].cells} | {' | '.join(of_runs)} |")
     lines += ["", "## What failed", ""]
     for source, runs in found.items():
+        failures = {}
         for title, side in ((RUNS[0][0], runs[0]), (RUNS[2][0], runs[2])):
             for cell, error in side.failures:
                 words = error[0] if error else "no reason was given"
-                lines.append(f"- {source}, {title}: `{shown(cell)}`: {shown(words)}")
+                failures.setdefault((shown(cell), shown(words)), Counter())[title] += 1
+        if failures:
+            lines.append(f"- {source}")
+        for (cell, words), counts in failures.items():
+            kernels = (title + (f", {n} cells" if n > 1 else "") for title, n in counts.items())
+            lines.append(f"  - {' and '.join(kernels)}: `{cell}`: {words}")
     return "\n".join(lines) + "\n"
 
 

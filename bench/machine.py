@@ -8,12 +8,20 @@ from pathlib import Path
 import psutil
 
 
+# Of what a processor can do, what timings depend on most: as Linux calls it, and in words.
+FEATURES = {"avx2": "AVX2", "avx512f": "AVX-512", "avx512_bf16": "bfloat16", "asimd": "NEON"}
+
+
 def machine():
-    model = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
+    text = Path("/proc/cpuinfo").read_text()
+    model = re.search(r"model name\s*:\s*(.+)", text)
     name = model[1] if model else platform.processor()
+    flags = re.search(r"(?:flags|Features)\s*:\s*(.+)", text)
+    known = flags[1].split() if flags else []
+    features = " ".join(words for flag, words in FEATURES.items() if flag in known)
     memory = psutil.virtual_memory().total / 2**30
     cores = len(os.sched_getaffinity(0))
-    return f"{name}, {cores} cores, {memory:.0f} GiB of memory, {platform.system()}"
+    return f"{name} ({features}), {cores} cores, {memory:.0f} GiB of memory, {platform.system()}"
 
 
 def unshared(*folders):
