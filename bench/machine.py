@@ -7,7 +7,6 @@ from pathlib import Path
 
 import psutil
 
-
 # Of what a processor can do, what timings depend on most: as Linux calls it, and in words.
 FEATURES = {"avx2": "AVX2", "avx512f": "AVX-512", "avx512_bf16": "bfloat16", "asimd": "NEON"}
 

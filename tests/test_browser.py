@@ -7,11 +7,13 @@ their pictures, which otherwise go to pytest's own.
 import os
 import re
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from browser import Notebook, chromium, window, write_settings
 from lab import running_lab
+from playwright.sync_api import TimeoutError as PatienceIsOver
 
 LESSON_1 = "01-bottleneck-arithmetic.ipynb"
 LESSON_5 = "05-googlenet-on-cifar10.ipynb"
@@ -116,6 +118,23 @@ def test_training_is_watched_stopped_looked_at_and_continued(root, page, picture
     picture("live-loss-dark")
     notebook.button("interrupt-kernel")
     assert done(notebook.wait("fit-1", seconds=20)) > stopped_at
+
+
+def test_tab_shows_what_may_stand_there(root, page, picture):
+    notebook = Notebook(page, root / "notebooks/hello.ipynb")
+    name = code_cells(notebook)[0]["id"]
+    notebook.cell(name).locator(".cm-content").click()
+    page.keyboard.press("ControlOrMeta+a")
+    page.keyboard.insert_text("let words = vec![3, 1, 2]; words.ite")
+    shown = page.locator(".jp-Completer-item")
+    # JupyterLab drops an answer that takes a second, as the first may: a reader presses again.
+    for _ in range(20):
+        page.keyboard.press("Tab")
+        with suppress(PatienceIsOver):
+            shown.first.wait_for(timeout=1500)
+            break
+    picture("completion")
+    assert {"iter", "iter_mut"} <= {text.splitlines()[1] for text in shown.all_inner_texts()}
 
 
 def done(output):

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 from registry import registry
-from running import running
+from running import running, without_colours
 
 LIBRARY = Path(__file__).resolve().parent.parent / "googlenet-lib"
 LOAD = "use googlenet_lib::prelude::*;"
@@ -99,7 +99,7 @@ def test_what_a_killed_kernel_leaves_is_removed_by_the_next_and_nothing_else(pla
 
 JUPYTER = """
 import sys, time
-from running import running
+from running import running, without_colours
 with running(sys.argv[1]) as kernel:
     print(kernel.process.pid, kernel.run("6 * 7").result, kernel.folder(), flush=True)
     time.sleep(60)
@@ -337,6 +337,16 @@ def served(tmp_path, cache, monkeypatch, plain):
 
 
 ONE = ':dep unmet-one = "1"\nunmet_one::name()'
+
+
+def test_crates_that_are_compiled_take_one_line(plain, served):
+    with running(plain) as kernel:
+        cell = kernel.run(':dep unmet-one = "1"\n:dep unmet-two = "1"', timeout=200)
+        assert sorted(compiled(cell)) == ["unmet-one", "unmet-two"]
+        said = without_colours([cell.text("stderr")])
+        assert said.count("\n") == 1, said
+        assert re.fullmatch(r"Compiled 2 crates in \d+ s *\n", said.split("\r")[-1]), said
+        assert kernel.run('eprintln!("next")').text("stderr") == "next\n"
 
 
 def test_two_sessions_that_name_a_crate_at_once_compile_it_once(plain, served):

@@ -53,8 +53,8 @@ pub(crate) fn begin(root: &Path, options: &SetupOptions) -> Result<Environment> 
     };
     if !environment.prefix.join("bin").join(KERNELS[1]).exists() {
         println!(
-            "The library is compiled for all notebooks while you look around, then upstream's kernel: {LOG} says how \
-             far that is. A cell that needs the library waits for it"
+            "While you look around, upstream's kernel is built and the library compiled for all notebooks: {LOG} says \
+             how far that is. A cell that needs the library waits for it, up to four minutes on two cores"
         );
     }
     let this = std::env::current_exe().context("this program cannot be found")?;

@@ -86,7 +86,7 @@ pub(super) fn prepare(home: &Home, library: &Path, say: &dyn Fn(&str)) -> Result
     let toolchain = Toolchain::find(None)?;
     cell_compiler::build_support(&toolchain.rustc, &toolchain.version, &home.cache)?;
     let mut session = Compiling::of(home, library)?;
-    let added = session.crates.add(&[session.wanted], say)?;
+    let added = session.crates.add(&[session.wanted], &|said| say(said.line()))?;
     if added.compiled {
         say(&format!("{} is compiled for all sessions", library.display()));
     }

@@ -96,7 +96,7 @@ impl CratesOfSession {
     ) -> Result<JoinHandle<(Crates, Vec<Dependency>)>> {
         let notices = self.notices.clone();
         let ahead = std::thread::Builder::new().name("crates".into()).spawn(move || {
-            if let Err(error) = crates.add(&wanted, &|line| notices.pass(line)) {
+            if let Err(error) = crates.add(&wanted, &|said| notices.tell(said)) {
                 // The cell that names it will say so.
                 log::info!("what the notebook names cannot be made ready: {error}");
                 wanted.clear();
@@ -117,6 +117,7 @@ impl CratesOfSession {
         let (crates, ready) = ahead
             .join()
             .map_err(|_| CellError::Other("the thread that makes crates ready has ended".into()))?;
+        self.notices.have_told();
         if !ready.is_empty() {
             (self.crates, self.ready) = (crates, ready);
         }
@@ -134,7 +135,8 @@ impl CratesOfSession {
         let missing: Vec<_> = wanted.iter().filter(|one| !is_ready(one)).cloned().collect();
         let mut changed = Vec::new();
         if !missing.is_empty() {
-            let added = self.crates.add(&missing, &|line| self.notices.pass(line));
+            let added = self.crates.add(&missing, &|said| self.notices.tell(said));
+            self.notices.have_told();
             changed = added.map_err(|error| CellError::Other(error.to_string()))?.changed;
         }
         self.ready.retain(|one| wanted.iter().all(|wanted| wanted.name != one.name));

@@ -12,8 +12,9 @@ use super::{Shared, commands, lock};
 use crate::engine::{Completion, Completions, Documentation, EngineRequest, Phase};
 use crate::home::{SessionFolder, Toolchain};
 
-/// A reader who has sent nothing for this long is taken to be reading.
-const READING: Duration = Duration::from_secs(3);
+/// A reader who has asked nothing for this long is taken to be reading. JupyterLab waits a second for what may
+/// stand at a place, and shows nothing where that comes later: what has to be read for it is read early.
+const READING: Duration = Duration::from_secs(1);
 
 /// Answers questions as they come and, while there are none, reads what the first needs.
 pub(super) fn answer(folder: &SessionFolder, shared: &Shared, asked: &Receiver<EngineRequest>) {

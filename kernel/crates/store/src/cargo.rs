@@ -12,6 +12,7 @@ use crate::error::{Error, is_full, tells_of_a_bus_error, tells_of_no_room};
 use crate::inputs::Environment;
 use crate::place::{CALL, Place, Toolchain};
 use crate::process::{Interrupter, Output};
+use crate::said::Said;
 
 /// What cargo is asked for.
 pub(crate) struct Request<'a> {
@@ -164,7 +165,7 @@ impl Request<'_> {
         &self,
         offline: bool,
         interrupter: &Interrupter,
-        say: &dyn Fn(&str),
+        say: &dyn Fn(Said<'_>),
     ) -> Result<Result<Built, Failure>, Error> {
         let call = self.folder.join("call");
         match fs::remove_file(&call) {
@@ -182,7 +183,7 @@ impl Request<'_> {
         cargo.env("RUSTC_WORKSPACE_WRAPPER", self.place.recorder()).env(CALL, &call);
         let output = interrupter.run(&mut cargo, &mut |line| {
             if let Some(said) = progress(line) {
-                say(&said);
+                say(Said::Progress(&said));
             }
         })?;
         let (mut built, errors) = messages(&output.stdout, self.folder);

@@ -19,6 +19,7 @@ use crate::manifest::{self, Dependency};
 use crate::place::{Place, Toolchain};
 use crate::prelink::{self, Prelinker, altered};
 use crate::process::Interrupter;
+use crate::said::Said;
 use crate::store::{LIMIT, Store, absolute};
 use crate::units::{self, remove};
 
@@ -176,7 +177,7 @@ impl Crates {
     ///
     /// # Errors
     /// Crates that cannot be had or do not compile. Nothing of the session has changed then.
-    pub fn add(&mut self, new: &[Dependency], say: &dyn Fn(&str)) -> Result<Added, Error> {
+    pub fn add(&mut self, new: &[Dependency], say: &dyn Fn(Said<'_>)) -> Result<Added, Error> {
         self.interrupter.reset();
         let dependencies = self.with(new);
         if dependencies.is_empty() {
@@ -197,7 +198,7 @@ impl Crates {
         if added.compiled && !self.alone {
             // What was added is there all the same.
             if let Err(error) = self.store.collect(LIMIT) {
-                say(&format!("old crates cannot be removed from the store: {error:#}"));
+                say(Said::Word(&format!("old crates cannot be removed from the store: {error:#}")));
             }
         }
         Ok(added)
@@ -285,15 +286,15 @@ impl Crates {
     }
 
     /// From what is kept, or by cargo.
-    fn resolve(&mut self, wanted: &Wanted, say: &dyn Fn(&str)) -> Result<Resolved, Error> {
+    fn resolve(&mut self, wanted: &Wanted, say: &dyn Fn(Said<'_>)) -> Result<Resolved, Error> {
         if !self.alone {
             let place = Place::new(self.store.root(), &wanted.toolchain);
             match self.resolve_in(&place, wanted, say) {
                 Err(Error::NoRoom(why)) => {
-                    say(&format!(
+                    say(Said::Word(&format!(
                         "the store of crates cannot be written ({why}): \
                          these are compiled for this session alone"
-                    ));
+                    )));
                     self.alone = true;
                 }
                 other => return other,
@@ -313,14 +314,15 @@ impl Crates {
         &self,
         place: &Place,
         wanted: &Wanted,
-        say: &dyn Fn(&str),
+        say: &dyn Fn(Said<'_>),
     ) -> Result<Resolved, Error> {
         if let Some(resolved) = self.kept(place, wanted)? {
             return Ok(resolved);
         }
         let cannot = |error: anyhow::Error| Error::NoRoom(format!("{error:#}"));
         place.prepare().map_err(cannot)?;
-        let _lock = locks::wait_for(&place.lock(), &self.interrupter, || say(WAITING));
+        let _lock =
+            locks::wait_for(&place.lock(), &self.interrupter, || say(Said::Progress(WAITING)));
         let _lock = match _lock {
             Err(Error::Other(error)) => return Err(cannot(error)),
             other => other?,
@@ -330,7 +332,7 @@ impl Crates {
             return Ok(resolved);
         }
         let settled = units::settle(place).map_err(room)?;
-        settled.altered.iter().for_each(|name| say(&altered(name)));
+        settled.altered.iter().for_each(|name| say(Said::Word(&altered(name))));
         if !settled.late.is_empty() {
             let graphs = Graph::all(place).map_err(room)?;
             let graphs: Vec<_> = graphs.into_iter().map(|graph| graph.units).collect();
@@ -360,7 +362,7 @@ impl Crates {
         place: &Place,
         wanted: &Wanted,
         adding: &Path,
-        say: &dyn Fn(&str),
+        say: &dyn Fn(Said<'_>),
     ) -> Result<Resolved, Error> {
         shared::files::replace(&adding.join(MANIFEST), wanted.manifest.as_bytes())?;
         if let Some(versions) = &wanted.versions {
@@ -389,7 +391,7 @@ impl Crates {
                     if !found.again {
                         return Err(self.told(failure));
                     }
-                    found.altered.iter().for_each(|name| say(&altered(name)));
+                    found.altered.iter().for_each(|name| say(Said::Word(&altered(name))));
                     continue;
                 }
             };
@@ -397,7 +399,7 @@ impl Crates {
             let found = units::check(place, &built, since, &wanted.environment).map_err(room)?;
             if found.again {
                 let names: BTreeSet<_> = found.altered.iter().collect();
-                names.into_iter().for_each(|name| say(&altered(name)));
+                names.into_iter().for_each(|name| say(Said::Word(&altered(name))));
                 continue;
             }
             let versions = fs::read_to_string(adding.join(LOCK)).context("cargo wrote no lock")?;
@@ -430,7 +432,7 @@ impl Crates {
     fn build(
         &self,
         request: &Request<'_>,
-        say: &dyn Fn(&str),
+        say: &dyn Fn(Said<'_>),
     ) -> Result<Result<Built, Failure>, Error> {
         let build = |offline| request.build(offline, &self.interrupter, say);
         match build(true)? {
@@ -463,7 +465,7 @@ impl Crates {
         &self,
         mut linked: Linked,
         wanted: &Wanted,
-        say: &dyn Fn(&str),
+        say: &dyn Fn(Said<'_>),
     ) -> Result<(Linked, Vec<PathBuf>), Error> {
         linked.layers = prelink::that_hold(&self.linked.layers, &linked);
         let place = Place::new(self.store.root(), &wanted.toolchain);
@@ -482,10 +484,10 @@ impl Crates {
             Err(Error::Interrupted) => return Err(Error::Interrupted),
             Err(error) => {
                 let why = error.to_string();
-                say(&format!(
+                say(Said::Word(&format!(
                     "these crates do not go into one library, so that cells are linked more \
                      slowly and do not share what is static in them: {why}"
-                ));
+                )));
                 // Half of the crates in a library and half not would be two of some.
                 linked.layers.clear();
                 linked.not_prelinked = Some(why);

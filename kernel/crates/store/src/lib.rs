@@ -21,6 +21,7 @@ mod manifest;
 mod place;
 mod prelink;
 mod process;
+mod said;
 mod store;
 mod units;
 
@@ -30,4 +31,5 @@ pub use linked::{Layer, Linked, Package};
 pub use linker::{LINKER, enter};
 pub use manifest::Dependency;
 pub use process::Interrupter;
+pub use said::Said;
 pub use store::{Entry, Store};

@@ -20,6 +20,7 @@ use crate::linked::{Layer, Linked, bring};
 use crate::linker::{CONTENTS, STAND_INS};
 use crate::place::Toolchain;
 use crate::process::Interrupter;
+use crate::said::Said;
 use crate::units::remove;
 
 /// How a library is made.
@@ -37,7 +38,7 @@ pub(crate) struct Prelinker<'a> {
     /// Ends it.
     pub interrupter: &'a Interrupter,
     /// Told what happens.
-    pub say: &'a dyn Fn(&str),
+    pub say: &'a dyn Fn(Said<'_>),
 }
 
 /// A library that is to be.
@@ -232,7 +233,7 @@ impl Prelinker<'_> {
                 Ok(Some(note))
             }
             _ => {
-                (self.say)(&altered(name));
+                (self.say)(Said::Word(&altered(name)));
                 remove(folder)?;
                 Ok(None)
             }

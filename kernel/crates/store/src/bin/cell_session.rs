@@ -38,7 +38,7 @@ fn run() -> Result<()> {
         .map(|(name, spec)| Dependency { name: name.clone(), spec: spec.clone() })
         .collect();
     let mut crates = Crates::new(Store::open(cache), session, base, linker);
-    let added = crates.add(&dependencies, &|line| eprintln!("{line}"))?;
+    let added = crates.add(&dependencies, &|said| eprintln!("{}", said.line()))?;
     eprintln!("compiled: {}", added.compiled);
     for argument in crates.linked().rustc_arguments() {
         println!("{argument}");

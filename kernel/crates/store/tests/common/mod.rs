@@ -88,7 +88,7 @@ impl Session {
         let table: toml::Table = lines.parse().unwrap();
         let new: Vec<_> = table.into_iter().map(|(name, spec)| Dependency { name, spec }).collect();
         let told = &self.told;
-        self.crates.add(&new, &|line| told.borrow_mut().push(line.to_owned()))
+        self.crates.add(&new, &|said| told.borrow_mut().push(said.line().to_owned()))
     }
 
     /// Which crates were compiled since this was last asked.
