@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
@@ -29,6 +30,8 @@ pub(super) fn answer(folder: &SessionFolder, shared: &Shared, asked: &Receiver<E
                     let loaded = begun(&mut analysis, folder, shared).and_then(Analysis::load);
                     ready = match loaded {
                         Ok(()) => analysis.as_ref().is_some_and(Analysis::is_loaded),
+                        // What is read is asked of programs, which end with the session.
+                        Err(_) if shared.shutting_down.load(Ordering::SeqCst) => return,
                         Err(error) => {
                             log::warn!("questions cannot be answered: {error:#}");
                             true
