@@ -99,7 +99,7 @@ def test_what_a_killed_kernel_leaves_is_removed_by_the_next_and_nothing_else(pla
 
 JUPYTER = """
 import sys, time
-from running import running, without_colours
+from running import running
 with running(sys.argv[1]) as kernel:
     print(kernel.process.pid, kernel.run("6 * 7").result, kernel.folder(), flush=True)
     time.sleep(60)

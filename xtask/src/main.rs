@@ -36,6 +36,9 @@ struct Cli {
 enum Action {
     /// Prepare the Python environment, libtorch and the Jupyter kernels
     Setup(SetupOptions),
+    /// What `lab` leaves of a setup, beside JupyterLab, which has the terminal
+    #[command(hide = true)]
+    Beside,
     /// Set up, then start JupyterLab on notebooks/
     Lab(LabOptions),
     /// Set up, then run a lesson without a browser
@@ -62,10 +65,8 @@ fn main() -> ExitCode {
 fn act(action: Action) -> Result<ExitCode> {
     let root = root();
     match action {
-        Action::Setup(options) if options.beside => {
-            setup::beside(&root).map(|()| ExitCode::SUCCESS)
-        }
         Action::Setup(options) => setup::setup(&root, &options).map(|_| ExitCode::SUCCESS),
+        Action::Beside => setup::beside(&root).map(|()| ExitCode::SUCCESS),
         Action::Lab(options) => lab::lab(&root, &options),
         Action::Run(options) => run::run(&root, &options),
         Action::Doctor => doctor::doctor(&root),

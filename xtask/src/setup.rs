@@ -29,9 +29,6 @@ pub(crate) struct SetupOptions {
     /// https://download.pytorch.org/whl/cpu for the smaller build without CUDA
     #[arg(long, value_name = "URL", value_parser = index_url)]
     torch_index: Option<String>,
-    /// JupyterLab has the terminal
-    #[arg(long, hide = true)]
-    pub(crate) beside: bool,
 }
 
 /// Prepares everything and returns the environment.
@@ -58,7 +55,7 @@ pub(crate) fn begin(root: &Path, options: &SetupOptions) -> Result<Environment> 
         );
     }
     let this = std::env::current_exe().context("this program cannot be found")?;
-    let rest = Command::new(this).args(["setup", "--beside"]).spawn();
+    let rest = Command::new(this).arg("beside").spawn();
     rest.context("the rest of the set-up cannot be started")?;
     Ok(environment)
 }

@@ -128,6 +128,9 @@ const ALLOWED: &str = "dead_code, unused_imports, unused_macros, unused_parens, 
 const ALLOWED_IN_CELL: &str = "dead_code, unused_imports, unused_macros, unused_parens, unused_braces, unused_labels, \
     unused_attributes, redundant_semicolons, improper_ctypes, static_mut_refs, unreachable_code";
 
+/// What stands around the imports of earlier cells.
+const IMPORTS: (&str, &str) = ("mod __rust_live_imports {", "} use __rust_live_imports::*;");
+
 /// The files of a program, and what names them.
 #[derive(Default)]
 struct Included {
@@ -287,11 +290,11 @@ impl Program {
             let code = format!("extern crate {name} as {}{name};", types::BY_CRATE);
             push(&mut text, &code, None);
         }
-        push(&mut text, "mod __rust_live_imports {", None);
+        push(&mut text, IMPORTS.0, None);
         for (written, statement) in self.earlier_imports(cell, choices) {
             push(&mut text, &statement, Some(Mark::Import(written)));
         }
-        push(&mut text, "} use __rust_live_imports::*;", None);
+        push(&mut text, IMPORTS.1, None);
         push(&mut text, &items, None);
         let symbol = format!("rust_live_cell_{number}");
         push(
@@ -376,12 +379,11 @@ impl Program {
             items.contains(first) || of_cell.contains(first) || imported.contains(first)
         };
         let kept = self.imports.iter().filter(|old| {
-            let is_left_out = old.is_star() && choices.without_stars;
+            let is_left_out = (old.is_star() && choices.without_stars)
+                || choices.stale_imports.contains(&old.written());
             !is_left_out && !cell.imports.iter().any(|new| takes_place(new, old))
         });
-        kept.map(|leaf| (leaf.written(), leaf.statement(&local)))
-            .filter(|(written, _)| !choices.stale_imports.contains(written))
-            .collect()
+        kept.map(|leaf| (leaf.written(), leaf.statement(&local))).collect()
     }
 
     /// The session's program as one text for an analysis of a cell, and where the cell's own code begins in
@@ -390,8 +392,7 @@ impl Program {
         let cell = self.parse(usize::MAX, code, Path::new("/"));
         let imports = self.earlier_imports(&cell, &Choices::default());
         let imports: String = imports.into_iter().map(|(_, statement)| statement).collect();
-        let mut text =
-            format!("mod __rust_live_imports {{ {imports} }} use __rust_live_imports::*; ");
+        let mut text = format!("{}{imports}{} ", IMPORTS.0, IMPORTS.1);
         let none = BTreeSet::new();
         let new = Replaced::by(&cell, &none);
         for (_, item) in self.alive_items() {

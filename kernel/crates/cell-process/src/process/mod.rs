@@ -183,9 +183,9 @@ fn followed(mut panic: Panic) -> Panic {
 /// `parts` must point to `count` of them.
 #[cfg(target_os = "linux")]
 unsafe fn first_part(parts: *const libc::iovec, count: libc::c_int) -> Option<libc::iovec> {
+    let count = usize::try_from(count).ok()?;
     // SAFETY: the caller says that so many parts are there.
-    let parts = (0..usize::try_from(count).ok()?).map(|part| unsafe { *parts.add(part) });
-    { parts }.find(|part| part.iov_len > 0)
+    (0..count).map(|part| unsafe { *parts.add(part) }).find(|part| part.iov_len > 0)
 }
 
 /// A process that nobody listens to ends, with all that it has started.
