@@ -516,8 +516,10 @@ fn is_of_cargo(name: &str) -> bool {
         "CARGO_PRIMARY_",
         "CARGO_TARGET_TMPDIR",
     ];
-    let read = ["CARGO_", "RUSTC", "RUSTUP_"].iter().any(|start| name.starts_with(start));
-    (read || name == "RUSTFLAGS") && SET_BY_CARGO.iter().all(|start| !name.starts_with(start))
+    // Of rustup's, the one that chooses the compiler; a note counts elsewhere without the others.
+    let read = ["CARGO_", "RUSTC"].iter().any(|start| name.starts_with(start));
+    (read || matches!(name, "RUSTFLAGS" | "RUSTUP_TOOLCHAIN"))
+        && SET_BY_CARGO.iter().all(|start| !name.starts_with(start))
 }
 
 /// The manifests of local packages and of what lies above them, and where a build script would be.
