@@ -60,6 +60,32 @@ def test_plotters_beside_the_library_draws_its_own_figures(prepared, own_state):
         assert kernel.run(f"{LOAD}\n{USE}").result == "3.0"
 
 
+SHARED = """
+#[derive(serde::Serialize)]
+struct Shared { held: std::rc::Rc<i32> }
+serde_json::to_string(&Shared { held: 3.into() })?
+"""
+
+
+def test_what_is_added_to_a_lesson_leaves_the_library_as_it_is(prepared, own_state):
+    with running() as kernel:
+        named = f':dep googlenet-lib = {{ path = "{LIBRARY}" }}\n{LOAD}\n{USE}'
+        assert kernel.run(named, timeout=120).result == "3.0"
+        assert kernel.run(':dep serde_json = "1"', timeout=200).status == "ok"
+        recipe = "serde_json::to_string(&Recipe::fast())?.len() > 100"
+        assert kernel.run(recipe).result == "true"
+        # The library's serde has not this feature.
+        cell = kernel.run(
+            ':dep serde = { version = "1", features = ["derive", "rc"] }', timeout=200
+        )
+        assert cell.status == "ok", cell.reply
+        assert "googlenet-lib keeps its own serde" in cell.text("stderr")
+        of_library = {"googlenet-lib", "charts", "devices", "fused-ops", "notebook", "tch"}
+        assert not of_library & set(compiled(cell))
+        assert kernel.run("t.size()").result == "[2]"
+        assert kernel.run(SHARED).result == '"{\\"held\\":3}"'
+
+
 def test_a_session_directory_goes_away_at_shutdown(plain):
     with running(plain) as kernel:
         kernel.run("1")

@@ -8,11 +8,18 @@ use std::process::Command;
 use anyhow::Context as _;
 use serde::Deserialize;
 
+use crate::apart::Units;
 use crate::error::{Error, is_full, tells_of_a_bus_error, tells_of_no_room};
 use crate::inputs::Environment;
 use crate::place::{CALL, Place, Toolchain};
 use crate::process::{Interrupter, Output};
 use crate::said::Said;
+
+/// Of the package, which is an empty crate.
+pub(crate) const SOURCE: &str = "src/lib.rs";
+
+/// Asks cargo what it would compile.
+const UNIT_GRAPH: &str = "--unit-graph";
 
 /// What cargo is asked for.
 pub(crate) struct Request<'a> {
@@ -130,7 +137,8 @@ struct Diagnostic {
 }
 
 impl PackageId {
-    fn of(text: &str) -> PackageId {
+    /// From the text by which cargo names it.
+    pub(crate) fn of(text: &str) -> PackageId {
         let (place, end) = text.rsplit_once('#').unwrap_or((text, ""));
         let (name, version) = end.split_once('@').unwrap_or_else(|| {
             // The name is left out where the place ends with it.
@@ -175,8 +183,7 @@ impl Request<'_> {
             _ => {}
         }
         // Compiled whenever cargo is asked: its call is what is wanted. It is an empty crate.
-        let source = self.folder.join("src/lib.rs");
-        shared::files::replace(&source, b"")?;
+        shared::files::replace(&self.folder.join(SOURCE), b"")?;
         let mut cargo = self.command();
         cargo.args(["build", "--lib", "--message-format", "json"]);
         cargo.args(offline.then_some("--offline")).args(self.locked.then_some("--locked"));
@@ -198,6 +205,40 @@ impl Request<'_> {
             || output.stderr.lines().any(|line| line.trim_start().starts_with("Compiling "));
         let Output { stderr, .. } = output;
         Ok(Err(Failure { began, stderr, errors, built }))
+    }
+
+    /// What cargo would compile. Nothing is compiled, and nothing of the store is touched.
+    ///
+    /// # Errors
+    /// A cargo that does not start, or is killed; within, one that fails.
+    pub(crate) fn units(
+        &self,
+        offline: bool,
+        interrupter: &Interrupter,
+        say: &dyn Fn(Said<'_>),
+    ) -> Result<Result<Units, Failure>, Error> {
+        shared::files::replace(&self.folder.join(SOURCE), b"")?;
+        let mut cargo = self.command();
+        cargo.args(["build", "--lib", "-Z", "unstable-options", UNIT_GRAPH]);
+        cargo.args(offline.then_some("--offline")).args(self.locked.then_some("--locked"));
+        // Cargo tells this to nightly compilers only. What rustc answers then must not be kept for builds.
+        cargo.env("RUSTC_BOOTSTRAP", "1");
+        for name in ["CARGO_TARGET_DIR", "CARGO_BUILD_BUILD_DIR"] {
+            cargo.env(name, self.folder.join("target"));
+        }
+        let output = interrupter.run(&mut cargo, &mut |line| {
+            if let Some(said) = progress(line) {
+                say(Said::Progress(&said));
+            }
+        })?;
+        let Output { status, stdout, mut stderr } = output;
+        if status.success() {
+            match serde_json::from_slice(&stdout) {
+                Ok(units) => return Ok(Ok(units)),
+                Err(error) => stderr = format!("error: {UNIT_GRAPH} is not understood: {error}"),
+            }
+        }
+        Ok(Err(Failure { began: false, stderr, errors: Vec::new(), built: Built::default() }))
     }
 
     fn command(&self) -> Command {
@@ -296,6 +337,11 @@ impl Failure {
             tells_of_no_room(line) || (tells_of_a_bus_error(line) && is_full(folder))
         })?;
         Some(line.trim().trim_start_matches("error: ").to_owned())
+    }
+
+    /// Whether cargo cannot say what it would compile.
+    pub(crate) fn is_of_unit_graph(&self) -> bool {
+        ["unstable-options", UNIT_GRAPH].iter().any(|part| self.stderr.contains(part))
     }
 
     /// In words for readers.

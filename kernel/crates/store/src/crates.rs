@@ -3,44 +3,44 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
 
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
 use toml::Value;
 
-use crate::cargo::{Built, Failure, Request, WAITING};
+use crate::apart::Decision;
+use crate::cargo::SOURCE;
 use crate::content::hash_of;
-use crate::error::{Error, tells_of_no_room};
-use crate::graph::Graph;
-use crate::inputs::{Environment, Inputs};
-use crate::linked::{self, Linked};
+use crate::error::Error;
+use crate::inputs::Environment;
+use crate::linked::Linked;
 use crate::locks;
-use crate::manifest::{self, Dependency};
+use crate::manifest::{self, Dependency, Library};
 use crate::place::{Place, Toolchain};
-use crate::prelink::{self, Prelinker, altered};
+use crate::prelink::{self, Prelinker};
 use crate::process::Interrupter;
+use crate::resolve::{LOCK, MANIFEST, Resolved, Wanted, read};
 use crate::said::Said;
 use crate::store::{LIMIT, Store, absolute};
-use crate::units::{self, remove};
+use crate::units::remove;
 
 /// The crates of one session: which they are, and what its cells link.
 #[derive(Debug)]
 pub struct Crates {
-    store: Store,
+    pub(crate) store: Store,
     /// The session's own folder.
-    folder: PathBuf,
+    pub(crate) folder: PathBuf,
     /// Where paths of dependencies begin.
     base: PathBuf,
     linker: PathBuf,
     dependencies: BTreeMap<String, Value>,
     linked: Linked,
-    variables: Environment,
-    offline: bool,
-    lock_file: Option<PathBuf>,
-    toolchain: Option<Toolchain>,
+    pub(crate) variables: Environment,
+    pub(crate) offline: bool,
+    pub(crate) lock_file: Option<PathBuf>,
+    pub(crate) toolchain: Option<Toolchain>,
     /// Whether the store cannot be written: the session compiles in its own folder from then on.
-    alone: bool,
-    interrupter: Interrupter,
+    pub(crate) alone: bool,
+    pub(crate) interrupter: Interrupter,
     /// What the session uses of the store, marked for as long as it does.
     in_use: Vec<File>,
 }
@@ -58,40 +58,29 @@ pub struct Added {
     pub compiled: bool,
 }
 
-/// A graph, and where its files are.
-struct Resolved {
-    graph: Graph,
-    place: Place,
-    /// By which names it is kept.
-    keys: Vec<String>,
+/// All that a session is to have.
+struct Whole {
+    manifest: String,
+    versions: String,
     linked: Linked,
+    /// What its libraries have by themselves, where there is more than them.
+    of_libraries: Option<Linked>,
+    /// Where is said what of the store is in use.
+    marks: Vec<PathBuf>,
+    toolchain: Toolchain,
     compiled: bool,
 }
 
-/// What is asked for by an `add`.
-struct Wanted {
-    manifest: String,
-    /// The text of Cargo.lock to begin with.
-    versions: Option<String>,
-    /// All else that has a say in what cargo does, but for what the graph itself notes.
-    circumstances: Vec<String>,
-    /// Where the versions are kept that were taken for these dependencies, if this session has none of
-    /// its own: those of the next one are to be the same.
-    keep_versions: Option<PathBuf>,
-    toolchain: Toolchain,
-    environment: Environment,
-}
-
-impl Wanted {
-    /// Names the graph of these versions.
-    fn key(&self, versions: &str) -> String {
-        let circumstances = self.circumstances.iter().map(String::as_str);
-        hash_of([self.manifest.as_str(), versions].into_iter().chain(circumstances))
+impl Whole {
+    /// All of it resolved in one go.
+    fn of(wanted: Wanted, resolved: Resolved) -> Whole {
+        let Wanted { manifest, toolchain, .. } = wanted;
+        let marks = resolved.marks();
+        let Resolved { graph, linked, compiled, .. } = resolved;
+        let versions = graph.versions;
+        Whole { manifest, versions, linked, of_libraries: None, marks, toolchain, compiled }
     }
 }
-
-/// How often cargo is called again where what it found was altered.
-const ATTEMPTS: usize = 3;
 
 impl Crates {
     /// A session without crates. Nothing is read or written until some are added.
@@ -185,14 +174,12 @@ impl Crates {
         }
         fs::create_dir_all(&self.folder)
             .with_context(|| format!("{} cannot be made", self.folder.display()))?;
-        let wanted = self.wanted(&dependencies)?;
-        let resolved = self.resolve(&wanted, say)?;
-        let (linked, layers_used) = self.prelinked(resolved.linked, &wanted, say)?;
-        let added = Added { compiled: resolved.compiled, ..compare(&self.linked, &linked) };
-        self.publish(&wanted.manifest, &resolved.graph.versions)?;
-        let marks = resolved.keys.iter().map(|key| Graph::mark(&resolved.place, key));
-        let marks = marks.chain(layers_used);
-        self.in_use = marks.filter_map(|mark| locks::in_use(&mark)).collect();
+        let mut whole = self.whole(&dependencies, new, say)?;
+        let (linked, layers_used) = self.prelinked(&mut whole, say)?;
+        let added = Added { compiled: whole.compiled, ..compare(&self.linked, &linked) };
+        self.publish(&whole.manifest, &whole.versions)?;
+        let marks = whole.marks.iter().chain(&layers_used);
+        self.in_use = marks.filter_map(|mark| locks::in_use(mark)).collect();
         self.dependencies = dependencies;
         self.linked = linked;
         if added.compiled && !self.alone {
@@ -214,7 +201,8 @@ impl Crates {
         let dependencies = self.with(new);
         fs::create_dir_all(&self.folder)
             .with_context(|| format!("{} cannot be made", self.folder.display()))?;
-        let wanted = self.wanted(&dependencies)?;
+        let libraries = Library::all(&dependencies);
+        let wanted = self.wanted(&dependencies, &libraries)?;
         let place = Place::new(self.store.root(), &wanted.toolchain);
         Ok(self.kept(&place, &wanted)?.is_some())
     }
@@ -240,257 +228,178 @@ impl Crates {
         Ok(shared::files::replace(&folder.join(MANIFEST), manifest.as_bytes())?)
     }
 
-    fn wanted(&mut self, dependencies: &BTreeMap<String, Value>) -> Result<Wanted, Error> {
-        let mut environment: Environment = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .collect();
-        environment.extend(self.variables.clone());
-        let toolchain = match &self.toolchain {
-            Some(toolchain) => toolchain.clone(),
-            None => Toolchain::find(&self.folder, &environment, &self.interrupter)?,
-        };
-        self.toolchain = Some(toolchain.clone());
-        let manifest = manifest::text(dependencies)?;
-        let read = |path: &Path| {
-            let text = fs::read_to_string(path);
-            text.with_context(|| format!("{} cannot be read", path.display()))
-        };
-        let own = self.manifest_folder().join(LOCK);
-        let kept = self.store.versions(&hash_of([manifest.as_str()]));
-        let (versions, keep_versions) = if let Some(path) = &self.lock_file {
-            (Some(read(path)?), None)
-        } else if own.exists() {
-            (Some(read(&own)?), None)
-        } else {
-            (kept.exists().then(|| read(&kept)).transpose()?, Some(kept))
-        };
-        let locked = if self.lock_file.is_some() { "exactly" } else { "" };
-        let mut circumstances = vec![locked.to_owned()];
-        for (name, value) in environment.iter().filter(|(name, _)| is_of_cargo(name)) {
-            circumstances.extend([name.clone(), value.clone()]);
-        }
-        circumstances.extend(self.configurations(&environment));
-        Ok(Wanted { manifest, versions, circumstances, keep_versions, toolchain, environment })
-    }
-
-    /// The texts of cargo's configurations that hold in the session's folder.
-    fn configurations(&self, environment: &Environment) -> Vec<String> {
-        let home = environment
-            .get("CARGO_HOME")
-            .map(PathBuf::from)
-            .or_else(|| environment.get("HOME").map(|home| Path::new(home).join(".cargo")));
-        let above = self.folder.ancestors().map(|folder| folder.join(".cargo"));
-        let names = ["config.toml", "config"];
-        let files = above.chain(home).flat_map(|folder| names.map(|name| folder.join(name)));
-        files.filter_map(|file| fs::read_to_string(file).ok()).collect()
-    }
-
-    /// From what is kept, or by cargo.
-    fn resolve(&mut self, wanted: &Wanted, say: &dyn Fn(Said<'_>)) -> Result<Resolved, Error> {
-        if !self.alone {
-            let place = Place::new(self.store.root(), &wanted.toolchain);
-            match self.resolve_in(&place, wanted, say) {
-                Err(Error::NoRoom(why)) => {
-                    say(Said::Word(&format!(
-                        "the store of crates cannot be written ({why}): \
-                         these are compiled for this session alone"
-                    )));
-                    self.alone = true;
-                }
-                other => return other,
-            }
-        }
-        let place = Place::new(&self.folder.join("store"), &wanted.toolchain);
-        self.resolve_in(&place, wanted, say).map_err(|error| match error {
-            Error::NoRoom(why) => Error::NoRoom(format!(
-                "there is no room to compile crates, neither in the store nor in {}: {why}",
-                self.folder.display()
-            )),
-            other => other,
-        })
-    }
-
-    fn resolve_in(
-        &self,
-        place: &Place,
-        wanted: &Wanted,
+    /// Everything: all resolved together, or the libraries by themselves and the rest beside them.
+    fn whole(
+        &mut self,
+        dependencies: &BTreeMap<String, Value>,
+        new: &[Dependency],
         say: &dyn Fn(Said<'_>),
-    ) -> Result<Resolved, Error> {
-        if let Some(resolved) = self.kept(place, wanted)? {
-            return Ok(resolved);
+    ) -> Result<Whole, Error> {
+        let libraries = Library::all(dependencies);
+        let mut wanted = self.wanted(dependencies, &libraries)?;
+        let (of_libraries, others): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            dependencies.clone().into_iter().partition(|(name, spec)| {
+                libraries.contains_key(name) || libraries.values().any(|one| one.meets(name, spec))
+            });
+        if libraries.is_empty() || others.is_empty() {
+            let resolved = self.resolve(&wanted, say)?;
+            return Ok(Whole::of(wanted, resolved));
         }
-        let cannot = |error: anyhow::Error| Error::NoRoom(format!("{error:#}"));
-        place.prepare().map_err(cannot)?;
-        let _lock =
-            locks::wait_for(&place.lock(), &self.interrupter, || say(Said::Progress(WAITING)));
-        let _lock = match _lock {
-            Err(Error::Other(error)) => return Err(cannot(error)),
-            other => other?,
+        let library = self.libraries(&of_libraries, &libraries)?;
+        let library = self.resolve(&library, say)?;
+        wanted.versions.get_or_insert_with(|| library.graph.versions.clone());
+        let decision = self.decision(&wanted, &libraries, &library, &others, say)?;
+        let Some(Decision { versions, apart: Some(apart) }) = decision else {
+            let resolved = self.resolve(&wanted, say)?;
+            let whole = Whole::of(wanted, resolved);
+            return Ok(Whole {
+                compiled: whole.compiled | library.compiled,
+                of_libraries: Some(library.linked),
+                ..whole
+            });
         };
-        // The session that was waited for may have compiled the same.
-        if let Some(resolved) = self.kept(place, wanted)? {
-            return Ok(resolved);
+        let manifest = std::mem::take(&mut wanted.manifest);
+        wanted.manifest = manifest::text(
+            &apart.with_features(&others),
+            &apart.features_for_host,
+            manifest::profile(dependencies, &libraries),
+        )?;
+        (wanted.versions, wanted.keep_versions) = (Some(versions.clone()), None);
+        wanted.named = Some(others.keys().map(|name| name.replace('-', "_")).collect());
+        // What belongs to the libraries alone is taken out of the versions.
+        wanted.locked = false;
+        let beside = self.resolve(&wanted, say)?;
+        let twice = apart.twice.into_iter().filter(|name| new.iter().any(|one| one.name == *name));
+        let twice: Vec<_> = twice.collect();
+        if !twice.is_empty() {
+            let holders: Vec<_> = libraries.into_keys().collect();
+            let (holders, twice) = (holders.join(", "), twice.join(", "));
+            say(Said::Word(&format!(
+                "{holders} keeps its own {twice}: types of the two are not the same"
+            )));
         }
-        let settled = units::settle(place).map_err(room)?;
-        settled.altered.iter().for_each(|name| say(Said::Word(&altered(name))));
-        if !settled.late.is_empty() {
-            let graphs = Graph::all(place).map_err(room)?;
-            let graphs: Vec<_> = graphs.into_iter().map(|graph| graph.units).collect();
-            units::date_later(place, &settled.late, &graphs).map_err(room)?;
+        let of_libraries = library.linked.clone();
+        let mut whole = Whole::of(wanted, beside);
+        whole.compiled |= library.compiled;
+        whole.marks.extend(library.marks());
+        whole.linked = library.linked.and(whole.linked);
+        Ok(Whole { manifest, versions, of_libraries: Some(of_libraries), ..whole })
+    }
+
+    /// How what a session adds is resolved beside its libraries. None where cargo cannot say: it will
+    /// be asked for all of it then, and tell why.
+    fn decision(
+        &self,
+        wanted: &Wanted,
+        libraries: &BTreeMap<String, Library>,
+        library: &Resolved,
+        others: &BTreeMap<String, Value>,
+        say: &dyn Fn(Said<'_>),
+    ) -> Result<Option<Decision>, Error> {
+        let units = library.graph.units.iter().map(|unit| unit.hash.as_str());
+        let key = wanted.key(wanted.versions.as_deref().unwrap_or_default());
+        let key = hash_of([key.as_str()].into_iter().chain(units));
+        if let Some(decision) = Decision::kept(&library.place, &key) {
+            return Ok(Some(decision));
         }
         let adding = self.folder.join("adding");
         remove(&adding)?;
-        let resolved = self.compile(place, wanted, &adding, say);
-        remove(&adding)?;
-        resolved
-    }
-
-    /// What an earlier session has left, with no other program asked.
-    fn kept(&self, place: &Place, wanted: &Wanted) -> Result<Option<Resolved>, Error> {
-        let key = wanted.key(wanted.versions.as_deref().unwrap_or_default());
-        let Some(graph) = Graph::kept(place, &key, &wanted.environment) else {
-            return Ok(None);
+        let request = self.request(wanted, &library.place, &adding)?;
+        let ask = |offline| request.units(offline, &self.interrupter, say);
+        let units = match ask(true)? {
+            Err(_) if !self.offline => ask(false)?,
+            other => other,
         };
-        let linked = linked::link(&graph, place, &self.crates())?;
-        let (keys, place) = (vec![key], place.clone());
-        Ok(linked.map(|linked| Resolved { graph, place, keys, linked, compiled: false }))
-    }
-
-    /// By cargo. The place is locked.
-    fn compile(
-        &self,
-        place: &Place,
-        wanted: &Wanted,
-        adding: &Path,
-        say: &dyn Fn(Said<'_>),
-    ) -> Result<Resolved, Error> {
-        shared::files::replace(&adding.join(MANIFEST), wanted.manifest.as_bytes())?;
-        if let Some(versions) = &wanted.versions {
-            shared::files::replace(&adding.join(LOCK), versions.as_bytes())?;
-        }
-        let request = Request {
-            folder: adding,
-            place,
-            toolchain: &wanted.toolchain,
-            variables: &self.variables,
-            locked: self.lock_file.is_some(),
-        };
-        // A file system's clock may be a little behind.
-        let since = nanoseconds(SystemTime::now() - Duration::from_millis(20));
-        let mut compiled = false;
-        for _ in 0..ATTEMPTS {
-            let built = match self.build(&request, say)? {
-                Ok(built) => built,
-                Err(failure) => {
-                    if let Some(why) = failure.no_room(&place.folder) {
-                        return Err(Error::NoRoom(why));
-                    }
-                    // A crate that was altered may be why another does not compile.
-                    let found = units::check(place, &failure.built, since, &wanted.environment);
-                    let found = found.map_err(room)?;
-                    if !found.again {
-                        return Err(self.told(failure));
-                    }
-                    found.altered.iter().for_each(|name| say(Said::Word(&altered(name))));
-                    continue;
+        let units = match units {
+            Ok(units) => units,
+            // What is wrong with the crates will be told when they are to be compiled.
+            Err(failure) => {
+                if failure.is_of_unit_graph() {
+                    say(Said::Word(
+                        "cargo does not say what it would compile: it may be more than needed",
+                    ));
                 }
-            };
-            compiled |= built.artifacts.iter().any(|artifact| !artifact.fresh);
-            let found = units::check(place, &built, since, &wanted.environment).map_err(room)?;
-            if found.again {
-                let names: BTreeSet<_> = found.altered.iter().collect();
-                names.into_iter().for_each(|name| say(Said::Word(&altered(name))));
-                continue;
+                return Ok(None);
             }
-            let versions = fs::read_to_string(adding.join(LOCK)).context("cargo wrote no lock")?;
-            let manifests = manifests(&built)?;
-            // Else it is not known which of two manifests cargo has read.
-            let known =
-                !manifests.changed_after(since) && !found.units.iter().any(|unit| unit.doubtful);
-            let graph = Graph::of(&built, found.units, place, versions, manifests)?;
-            // For a session that begins with the same versions, and for one that begins with these.
-            let begun = wanted.versions.as_ref().filter(|versions| **versions != graph.versions);
-            let names = begun.into_iter().chain([&graph.versions]);
-            let keys: Vec<_> = names.map(|versions| wanted.key(versions)).collect();
-            if known {
-                keys.iter().try_for_each(|key| graph.keep(place, key)).map_err(room)?;
-            }
-            if let Some(path) = &wanted.keep_versions
-                && !self.alone
-            {
-                shared::files::replace(path, graph.versions.as_bytes()).map_err(room)?;
-            }
-            let linked = linked::link(&graph, place, &self.crates())?;
-            let Some(linked) = linked else { continue };
-            let place = place.clone();
-            return Ok(Resolved { graph, place, keys, linked, compiled });
+        };
+        let versions = fs::read_to_string(adding.join(LOCK)).context("cargo wrote no lock")?;
+        let apart = units.decide(libraries, &library.graph, others);
+        let decision = Decision { versions, apart };
+        remove(&adding)?;
+        // Where it cannot be written, cargo is asked again; so it is where a local crate may have changed.
+        let is_local = |spec: &Value| spec.get("path").is_some();
+        if !others.values().any(is_local) {
+            let _ = decision.keep(&library.place, &key);
         }
-        Err(anyhow!("the store is changed by another program again and again"))?
+        Ok(Some(decision))
     }
 
-    /// Without the network first: where all is at hand, versions stay and nobody is waited for.
-    fn build(
-        &self,
-        request: &Request<'_>,
-        say: &dyn Fn(Said<'_>),
-    ) -> Result<Result<Built, Failure>, Error> {
-        let build = |offline| request.build(offline, &self.interrupter, say);
-        match build(true)? {
-            Err(failure) if !failure.began && !self.offline => build(false),
-            other => Ok(other),
+    /// The libraries of a session by themselves, as set-up has prepared them if it has.
+    fn libraries(
+        &mut self,
+        dependencies: &BTreeMap<String, Value>,
+        libraries: &BTreeMap<String, Library>,
+    ) -> Result<Wanted, Error> {
+        let mut wanted = self.wanted(dependencies, libraries)?;
+        if self.lock_file.is_none() {
+            let kept = self.store.versions(&hash_of([wanted.manifest.as_str()]));
+            if kept.exists() {
+                wanted.versions = Some(read(&kept)?);
+            }
+            wanted.keep_versions = Some(kept);
         }
-    }
-
-    /// In words for readers.
-    fn told(&self, failure: Failure) -> Error {
-        if let Some(path) = &self.lock_file
-            && !failure.began
-            && failure.stderr.contains("--locked")
-        {
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            return Error::Unavailable(format!(
-                "{name} does not hold the versions of all these crates: write it anew"
-            ));
-        }
-        failure.into_error(self.offline)
+        // There are more than it needs.
+        wanted.locked = false;
+        Ok(wanted)
     }
 
     /// The session's own files of crates.
-    fn crates(&self) -> PathBuf {
+    pub(crate) fn crates(&self) -> PathBuf {
         self.folder.join("crates")
     }
 
-    /// With the layers that hold, and one more for what is new.
+    /// With the layers that hold, and more for what is new.
     fn prelinked(
         &self,
-        mut linked: Linked,
-        wanted: &Wanted,
+        whole: &mut Whole,
         say: &dyn Fn(Said<'_>),
     ) -> Result<(Linked, Vec<PathBuf>), Error> {
+        let mut linked = std::mem::take(&mut whole.linked);
         linked.layers = prelink::that_hold(&self.linked.layers, &linked);
-        let place = Place::new(self.store.root(), &wanted.toolchain);
+        let place = Place::new(self.store.root(), &whole.toolchain);
         let prelinker = Prelinker {
             store: &place.layers(),
             own: &self.folder.join("layers"),
             linker: &self.linker,
-            toolchain: &wanted.toolchain,
+            toolchain: &whole.toolchain,
             variables: &self.variables,
             interrupter: &self.interrupter,
             say,
         };
-        match prelinker.layer(&linked.layers, &linked) {
-            Ok(None) => {}
-            Ok(Some((layer, _))) => linked.layers.push(layer),
-            Err(Error::Interrupted) => return Err(Error::Interrupted),
-            Err(error) => {
-                let why = error.to_string();
-                say(Said::Word(&format!(
-                    "these crates do not go into one library, so that cells are linked more \
-                     slowly and do not share what is static in them: {why}"
-                )));
-                // Half of the crates in a library and half not would be two of some.
-                linked.layers.clear();
-                linked.not_prelinked = Some(why);
+        // The libraries first: whatever comes beside them, it is one library then.
+        let of_libraries = whole.of_libraries.as_ref().filter(|of_libraries| {
+            linked.layers.is_empty()
+                && of_libraries
+                    .contents
+                    .iter()
+                    .all(|each| linked.contents.get(each.0) == Some(each.1))
+        });
+        for part in of_libraries.into_iter().cloned().chain([linked.clone()]) {
+            match prelinker.layer(&linked.layers, &part) {
+                Ok(None) => {}
+                Ok(Some((layer, _))) => linked.layers.push(layer),
+                Err(Error::Interrupted) => return Err(Error::Interrupted),
+                Err(error) => {
+                    let why = error.to_string();
+                    say(Said::Word(&format!(
+                        "these crates do not go into one library, so that cells are linked more \
+                         slowly and do not share what is static in them: {why}"
+                    )));
+                    // Half of the crates in a library and half not would be two of some.
+                    linked.layers.clear();
+                    linked.not_prelinked = Some(why);
+                    break;
+                }
             }
         }
         let marks = linked.layers.iter().map(|layer| place.layers().join(&layer.hash).join(USED));
@@ -499,40 +408,8 @@ impl Crates {
     }
 }
 
-const MANIFEST: &str = "Cargo.toml";
-const LOCK: &str = "Cargo.lock";
-const SOURCE: &str = "src/lib.rs";
 /// In the folder of a layer: marks it as in use.
 pub(crate) const USED: &str = "used";
-
-/// Whether a variable has a say in what cargo does. Those that it sets for the programs that it starts
-/// have not.
-fn is_of_cargo(name: &str) -> bool {
-    const SET_BY_CARGO: [&str; 6] = [
-        "CARGO_PKG_",
-        "CARGO_MANIFEST_",
-        "CARGO_BIN_",
-        "CARGO_CRATE_",
-        "CARGO_PRIMARY_",
-        "CARGO_TARGET_TMPDIR",
-    ];
-    // Of rustup's, the one that chooses the compiler; a note counts elsewhere without the others.
-    let read = ["CARGO_", "RUSTC"].iter().any(|start| name.starts_with(start));
-    (read || matches!(name, "RUSTFLAGS" | "RUSTUP_TOOLCHAIN"))
-        && SET_BY_CARGO.iter().all(|start| !name.starts_with(start))
-}
-
-/// The manifests of local packages and of what lies above them, and where a build script would be.
-fn manifests(built: &Built) -> Result<Inputs, Error> {
-    let mut inputs = Inputs::default();
-    for artifact in built.artifacts.iter().filter(|artifact| artifact.package.local) {
-        let script = artifact.folder.join("build.rs");
-        for path in manifest::manifests_above(&artifact.folder).into_iter().chain([script]) {
-            inputs.add(&path).with_context(|| format!("{} cannot be read", path.display()))?;
-        }
-    }
-    Ok(inputs)
-}
 
 /// What has changed for cells.
 fn compare(before: &Linked, now: &Linked) -> Added {
@@ -554,15 +431,4 @@ fn compare(before: &Linked, now: &Linked) -> Added {
         .collect();
     let (changed, relinked) = (Vec::from_iter(changed), Vec::from_iter(relinked));
     Added { changed, relinked, compiled: false }
-}
-
-fn nanoseconds(time: SystemTime) -> i64 {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
-}
-
-/// An error of writing the store.
-fn room(error: anyhow::Error) -> Error {
-    let text = format!("{error:#}");
-    if tells_of_no_room(&text) { Error::NoRoom(text) } else { Error::Other(error) }
 }

@@ -7,6 +7,7 @@
 //!
 //! A program that uses this crate calls [`enter`] before all else in `main`.
 
+mod apart;
 mod cargo;
 mod collect;
 mod content;
@@ -21,6 +22,7 @@ mod manifest;
 mod place;
 mod prelink;
 mod process;
+mod resolve;
 mod said;
 mod store;
 mod units;

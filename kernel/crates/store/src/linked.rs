@@ -98,6 +98,25 @@ impl Linked {
         self.layers.iter().map(|layer| format!("extern crate {} as _; ", layer.name)).collect()
     }
 
+    /// With what others need beside it.
+    pub(crate) fn and(mut self, others: Linked) -> Linked {
+        fn add<T: PartialEq>(to: &mut Vec<T>, more: Vec<T>) {
+            for each in more {
+                if !to.contains(&each) {
+                    to.push(each);
+                }
+            }
+        }
+        add(&mut self.externs, others.externs);
+        self.externs.sort();
+        add(&mut self.searches, others.searches);
+        add(&mut self.loaded_from, others.loaded_from);
+        add(&mut self.packages, others.packages);
+        sort(&mut self.packages);
+        self.contents.extend(others.contents);
+        self
+    }
+
     /// A package by its name; of several versions the one that a cell can name.
     pub fn package(&self, name: &str) -> Option<&Package> {
         self.packages.iter().find(|package| package.name == name)
@@ -156,11 +175,15 @@ pub(crate) fn link(graph: &Graph, place: &Place, folder: &Path) -> anyhow::Resul
         };
         linked.packages.push(package);
     }
-    linked
-        .packages
-        .sort_by(|a, b| (!a.direct, &a.name, &a.version).cmp(&(!b.direct, &b.name, &b.version)));
+    sort(&mut linked.packages);
     linked.packages.dedup();
     Ok(Some(linked))
+}
+
+/// Those that a cell can name first.
+fn sort(packages: &mut [Package]) {
+    packages
+        .sort_by(|a, b| (!a.direct, &a.name, &a.version).cmp(&(!b.direct, &b.name, &b.version)));
 }
 
 /// What a build script has put into a folder of C libraries. The answer is whether a program that was

@@ -1,6 +1,6 @@
 //! The manifest of a session's crates.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -40,22 +40,68 @@ impl Dependency {
     }
 }
 
-/// The text of the manifest.
+/// A crate on this machine that says which packages its users meet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Library {
+    /// Their names, its own included.
+    pub public: BTreeSet<String>,
+}
+
+impl Library {
+    /// Those among dependencies: in `[package.metadata.rust-live.public-dependencies]` of its manifest, each
+    /// names for the packages that its users meet which others these let them meet.
+    pub(crate) fn all(dependencies: &BTreeMap<String, Value>) -> BTreeMap<String, Library> {
+        let libraries = dependencies.iter().filter_map(|(name, spec)| {
+            let manifest = Path::new(spec.get("path")?.as_str()?).join("Cargo.toml");
+            // One that cannot be read is an error of cargo's, which says more about it.
+            let manifest: Table = fs::read_to_string(manifest).ok()?.parse().ok()?;
+            let metadata = manifest.get("package")?.get("metadata")?.get("rust-live")?;
+            let public = metadata.get("public-dependencies")?.as_table()?;
+            Some((name.clone(), Library { public: public.keys().cloned().collect() }))
+        });
+        libraries.collect()
+    }
+
+    /// Whether a dependency is a package that its users meet.
+    pub(crate) fn meets(&self, name: &str, spec: &Value) -> bool {
+        let package = spec.get("package").and_then(Value::as_str).unwrap_or(name);
+        self.public.contains(package)
+    }
+}
+
+/// The text of a manifest.
 ///
 /// # Errors
 /// A dependency that cannot be written.
-pub(crate) fn text(dependencies: &BTreeMap<String, Value>) -> anyhow::Result<String> {
-    let folders = dependencies.values().filter_map(|spec| spec.get("path")?.as_str());
-    let tuned = folders.into_iter().find_map(|folder| tuned_profile(Path::new(folder)));
-    let profile = tuned.unwrap_or_else(default_profile);
-    let manifest = Table::from_iter([
+pub(crate) fn text(
+    dependencies: &BTreeMap<String, Value>,
+    for_host: &Table,
+    profile: Value,
+) -> anyhow::Result<String> {
+    let mut manifest = Table::from_iter([
         ("package".to_owned(), package().into()),
         ("lib".to_owned(), Table::from_iter([("path".to_owned(), "src/lib.rs".into())]).into()),
         ("workspace".to_owned(), Table::new().into()),
         ("dependencies".to_owned(), Table::from_iter(dependencies.clone()).into()),
         ("profile".to_owned(), Table::from_iter([("dev".to_owned(), profile)]).into()),
     ]);
+    if !for_host.is_empty() {
+        manifest.insert("build-dependencies".into(), for_host.clone().into());
+    }
     Ok(toml::to_string(&manifest)?)
+}
+
+/// How dependencies are compiled: as the owner of a library's folder has set, else of another one's.
+pub(crate) fn profile(
+    dependencies: &BTreeMap<String, Value>,
+    libraries: &BTreeMap<String, Library>,
+) -> Value {
+    let (first, others): (Vec<_>, Vec<_>) =
+        dependencies.iter().partition(|(name, _)| libraries.contains_key(*name));
+    let folders = first.into_iter().chain(others);
+    let mut folders = folders.filter_map(|(_, spec)| spec.get("path")?.as_str());
+    let tuned = folders.find_map(|folder| tuned_profile(Path::new(folder)));
+    tuned.unwrap_or_else(default_profile)
 }
 
 fn package() -> Table {
@@ -129,8 +175,8 @@ mod tests {
         let one = folder.path().join("one");
         fs::create_dir_all(&one).unwrap();
         let level = || {
-            let manifest: Table = text(&with_path(&one)).unwrap().parse().unwrap();
-            manifest["profile"]["dev"]["opt-level"].as_integer().unwrap()
+            let profile = profile(&with_path(&one), &BTreeMap::new());
+            profile["opt-level"].as_integer().unwrap()
         };
         fs::write(one.join("Cargo.toml"), "[package]\nname = 'one'\n").unwrap();
         assert_eq!(level(), 2);

@@ -76,7 +76,7 @@ impl Place {
     /// # Errors
     /// A disk that cannot be written.
     pub(crate) fn prepare(&self) -> anyhow::Result<()> {
-        for folder in [self.target(), self.units(), self.graphs(), self.layers()] {
+        for folder in [self.target(), self.units(), self.graphs(), self.apart(), self.layers()] {
             fs::create_dir_all(&folder)
                 .with_context(|| format!("{} cannot be made", folder.display()))?;
         }
@@ -103,6 +103,11 @@ impl Place {
     /// Notes about what belongs to a manifest.
     pub(crate) fn graphs(&self) -> PathBuf {
         self.folder.join("graphs")
+    }
+
+    /// Notes about what is resolved apart.
+    pub(crate) fn apart(&self) -> PathBuf {
+        self.folder.join("apart")
     }
 
     /// Libraries that hold many crates.

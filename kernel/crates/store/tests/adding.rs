@@ -290,3 +290,129 @@ fn a_crate_that_is_a_dynamic_library_and_one_called_as_the_cells_are_are_linked(
     assert_eq!(session.crates.linked().not_prelinked, None);
     assert_eq!(session.run("both", "shared::value() + cells::value()"), 34);
 }
+
+/// A library that uses a crate with a feature, and one that wants that crate with the feature.
+fn library_and_wish(public: &str) -> World {
+    let world = World::new();
+    world.write(
+        "common",
+        "[features]\nmore = []\n",
+        "pub struct Held(pub i64); pub fn level() -> i64 { if cfg!(feature = \"more\") { 10 } else { 1 } }",
+    );
+    let manifest = format!(
+        "[package.metadata.rust-live]\npublic-dependencies = {public}\n\
+         [dependencies]\ncommon = {{ path = '../common' }}\n"
+    );
+    world.write(
+        "library",
+        &manifest,
+        "use std::sync::atomic::{AtomicI64, Ordering::SeqCst}; static COUNT: AtomicI64 = AtomicI64::new(0);
+         pub fn count() -> i64 { COUNT.fetch_add(1, SeqCst) }
+         pub fn level() -> i64 { common::level() } pub fn held() -> common::Held { common::Held(5) }",
+    );
+    let wish = |name: &str, features: &str| {
+        world.write(
+            name,
+            &format!("[dependencies]\ncommon = {{ path = '../common'{features} }}\n"),
+            "pub fn level() -> i64 { common::level() } pub fn taken(held: common::Held) -> i64 { held.0 }",
+        );
+    };
+    wish("wish", ", features = ['more']");
+    wish("modest", "");
+    world
+}
+
+#[test]
+fn a_library_stays_as_it_is_whatever_comes_beside_it() {
+    let world = library_and_wish("{ library = [] }");
+    let mut prepared = world.session("prepared");
+    prepared.add("library = { path = 'library' }").unwrap();
+    let mut session = world.session("session");
+    assert!(!session.add("library = { path = 'library' }").unwrap().compiled);
+    assert_eq!(session.run("a", "library::count()"), 0);
+    let added = session.add("wish = { path = 'wish' }").unwrap();
+    assert_eq!((added.changed, added.relinked), (vec![], vec![]));
+    assert_eq!(session.compiled(), ["common", "wish"]);
+    assert_eq!(session.run("b", "library::level() + wish::level()"), 11);
+    assert_eq!(session.run("c", "library::count()"), 1);
+    // The crate by its own name, too; and what is alike meets.
+    let added = session.add("common = { path = 'common', features = ['more'] }").unwrap();
+    assert!(!added.compiled && added.changed.is_empty());
+    let told = session.told();
+    assert!(told.iter().any(|line| line.contains("keeps its own common")), "{told:?}");
+    assert_eq!(session.run("d", "common::level() + wish::taken(common::Held(1))"), 11);
+    // A later session finds all of it, in one go as well.
+    let mut later = world.session("later");
+    let all = "library = { path = 'library' }\nwish = { path = 'wish' }";
+    assert!(!later.add(all).unwrap().compiled);
+    assert_eq!(later.told(), [""; 0]);
+    assert_eq!(
+        later.crates.linked().layers[0].library.file_name(),
+        prepared.crates.linked().layers[0].library.file_name()
+    );
+    let package = |name: &str| later.crates.linked().package(name).unwrap().direct;
+    assert!(package("library") && package("wish") && !package("common"));
+    // In the other order, too.
+    let mut other = world.session("other");
+    other.add("wish = { path = 'wish' }").unwrap();
+    assert!(!other.add("library = { path = 'library' }").unwrap().compiled);
+    assert_eq!(other.run("e", "library::level() + wish::level()"), 11);
+}
+
+#[test]
+fn what_leaves_a_library_as_it_is_shares_its_crates() {
+    let world = library_and_wish("{ library = [] }");
+    let mut session = world.session("session");
+    session.add("library = { path = 'library' }").unwrap();
+    let added = session.add("modest = { path = 'modest' }").unwrap();
+    assert!(added.changed.is_empty());
+    assert_eq!(session.run("a", "modest::taken(library::held())"), 5);
+    // What is no business of the library's keeps sharing with it when something else stands apart.
+    session.add("wish = { path = 'wish' }").unwrap();
+    assert_eq!(session.run("b", "wish::level() + library::level()"), 11);
+}
+
+#[test]
+fn a_library_whose_users_meet_a_crate_gets_it_as_they_wish() {
+    let world = library_and_wish("{ library = ['common'], common = [] }");
+    let mut session = world.session("session");
+    session.add("library = { path = 'library' }").unwrap();
+    session.compiled();
+    let added = session.add("wish = { path = 'wish' }").unwrap();
+    assert_eq!(session.compiled(), ["common", "library", "wish"]);
+    assert_eq!(added.changed, ["common", "library"]);
+    assert_eq!(session.run("a", "library::level() + wish::taken(library::held())"), 15);
+}
+
+#[test]
+fn what_the_users_of_a_library_meet_can_be_named() {
+    let world = library_and_wish("{ library = ['met'], met = [] }");
+    world.write("met", "", "pub struct Met(pub i64);");
+    let manifest = fs::read_to_string(world.path("library/Cargo.toml")).unwrap();
+    fs::write(world.path("library/Cargo.toml"), manifest + "met = { path = '../met' }\n").unwrap();
+    let source = fs::read_to_string(world.path("library/src/lib.rs")).unwrap();
+    let more = "pub fn met() -> met::Met { met::Met(3) }";
+    fs::write(world.path("library/src/lib.rs"), source + more).unwrap();
+    let mut session = world.session("session");
+    session.add("library = { path = 'library' }\nwish = { path = 'wish' }").unwrap();
+    let added = session.add("met = { path = 'met' }").unwrap();
+    assert_eq!(added, Added::default());
+    let body = "fn of(met: met::Met) -> i64 { met.0 } of(library::met()) + wish::level()";
+    assert_eq!(session.run("a", body), 13);
+}
+
+#[test]
+fn versions_that_are_locked_hold_for_what_stands_apart() {
+    let world = library_and_wish("{ library = [] }");
+    let mut session = world.session("session");
+    let all = "library = { path = 'library' }\nwish = { path = 'wish' }";
+    session.add(all).unwrap();
+    let lock = world.path("notebook.lock");
+    session.crates.write_lock_file(&lock).unwrap();
+    let mut locked = world.session("locked");
+    locked.crates.lock_file(Some(lock));
+    assert!(!locked.add(all).unwrap().compiled);
+    assert_eq!(locked.run("a", "library::level() + wish::level()"), 11);
+    let error = locked.add("modest = { path = 'modest' }").unwrap_err();
+    assert!(error.to_string().contains("does not hold the versions"), "{error}");
+}
