@@ -321,18 +321,19 @@ def test_outputs_name_no_path_and_no_machine(name):
 
 
 def links(source):
-    without_code = re.sub(r"```.*?```|`[^`\n]*`(?!\])", "", source, flags=re.DOTALL)
+    without_code = re.sub(r"```.*?```|`[^`\n]*`", "code", source, flags=re.DOTALL)
     found = re.findall(r"\]\(([^)\s]+)\)", without_code)
     return found + re.findall(r"(?:src|href)=\"([^\"]+)\"", without_code)
 
 
 def texts():
     """All text for readers: (file, text)."""
-    for path in sorted(FOLDER.glob("*.ipynb")):
+    for path in sorted([*FOLDER.glob("*.ipynb"), *FOLDER.glob("ko/*.ipynb")]):
         for cell in nbformat.read(path, as_version=4).cells:
             if cell.cell_type == "markdown":
                 yield path, cell.source
-    for path in [FOLDER / "README.md", ROOT / "README.md", ROOT / "docs/architecture.md"]:
+    indexes = [FOLDER / "README.md", FOLDER / "ko/README.md"]
+    for path in [*indexes, ROOT / "README.md", ROOT / "docs/architecture.md"]:
         yield path, path.read_text(encoding="utf-8")
 
 
