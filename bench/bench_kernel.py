@@ -241,7 +241,7 @@ def prepared(bench):
 
 
 def crates(bench, side, one):
-    """Seconds of a notebook's `:dep` cells and the first that uses them, in three sessions: in words."""
+    """Of three sessions, in words: seconds of the `:dep` cells and of the first that uses them."""
     cache = f"{one.title}-{SIDES.index(side)}"
     figures = []
     for load in (one.load, one.load, one.other):

@@ -23,6 +23,7 @@ use crate::bench::Bench;
 use crate::lab::LabOptions;
 use crate::run::RunOptions;
 use crate::setup::SetupOptions;
+use crate::test::TestOptions;
 
 /// Sets up, starts and tests the GoogLeNet lab.
 #[derive(Debug, Parser)]
@@ -49,7 +50,7 @@ enum Action {
     #[command(subcommand)]
     Bench(Bench),
     /// Set up, then run every check and test
-    Test,
+    Test(TestOptions),
 }
 
 fn main() -> ExitCode {
@@ -71,7 +72,7 @@ fn act(action: Action) -> Result<ExitCode> {
         Action::Run(options) => run::run(&root, &options),
         Action::Doctor => doctor::doctor(&root),
         Action::Bench(what) => bench::bench(&root, &what),
-        Action::Test => test::test(&root),
+        Action::Test(options) => test::test(&root, &options),
     }
 }
 

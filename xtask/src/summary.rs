@@ -4,11 +4,13 @@ use std::fmt;
 use std::time::Duration;
 
 /// The tests of one step.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq)]
 pub(crate) struct Tests {
     passed: usize,
     failed: Vec<String>,
     skipped: Vec<String>,
+    /// Seconds and names, the longest first.
+    slowest: Vec<(f64, String)>,
 }
 
 impl Tests {
@@ -34,7 +36,8 @@ impl Tests {
         tests
     }
 
-    /// Reads what `pytest -v` writes: `FILE::NAME PASSED [ 10%]` and the like.
+    /// Reads what `pytest -v --durations` writes: `FILE::NAME PASSED [ 10%]`, `1.20s call FILE::NAME` and the
+    /// like.
     pub(crate) fn of_pytest(output: &str) -> Self {
         const RESULTS: [&str; 6] = [" PASSED", " FAILED", " SKIPPED", " ERROR", " XFAIL", " XPASS"];
         let mut tests = Self::default();
@@ -46,6 +49,7 @@ impl Tests {
                 tests.count(line[..at].trim(), result.trim());
             }
         }
+        tests.slowest = output.lines().filter_map(duration).collect();
         tests
     }
 
@@ -57,6 +61,15 @@ impl Tests {
             _ => {}
         }
     }
+}
+
+/// How long a part of a test took: setting up counts, too.
+fn duration(line: &str) -> Option<(f64, String)> {
+    let mut words = line.split_whitespace();
+    let seconds = words.next()?.strip_suffix('s')?.parse().ok()?;
+    let part = words.next().filter(|part| ["setup", "call", "teardown"].contains(part))?;
+    let name = words.next().filter(|name| name.contains("::"))?;
+    Some((seconds, if part == "call" { name.to_owned() } else { format!("{name} ({part})") }))
 }
 
 /// One step of a run.
@@ -109,6 +122,9 @@ impl fmt::Display for Summary {
                 for name in &tests.skipped {
                     write!(f, "\n    skipped: {name}")?;
                 }
+                for (seconds, name) in &tests.slowest {
+                    write!(f, "\n    {seconds:>6.1} s: {name}")?;
+                }
             } else {
                 passed += usize::from(step.ok);
             }
@@ -139,6 +155,9 @@ tests/test_a.py::test_two[a] PASSED                                      [ 50%]
 tests/test_b.py::test_three SKIPPED (no chromium)                        [ 75%]
 tests/test_b.py::test_four ERROR                                         [100%]
 FAILED tests/test_b.py::test_four - AssertionError
+============================= slowest 2 durations ==============================
+12.50s call     tests/test_a.py::test_two[a]
+3.00s setup    tests/test_a.py::test_one
 ";
 
     #[test]
@@ -158,6 +177,9 @@ FAILED tests/test_b.py::test_four - AssertionError
         assert_eq!(tests.passed, 2);
         assert_eq!(tests.failed, ["tests/test_b.py::test_four"]);
         assert_eq!(tests.skipped, ["tests/test_b.py::test_three"]);
+        let slowest =
+            [(12.5, "tests/test_a.py::test_two[a]"), (3.0, "tests/test_a.py::test_one (setup)")];
+        assert_eq!(tests.slowest, slowest.map(|(seconds, name)| (seconds, name.to_owned())));
     }
 
     #[test]

@@ -6,14 +6,32 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
+use clap::Args;
 
 use crate::process::cargo;
 use crate::setup::{self, SetupOptions};
 use crate::summary::{Step, Summary, Tests};
 
+/// What a person may choose.
+#[derive(Debug, Args)]
+pub(crate) struct TestOptions {
+    /// Only what tells most in a minute and a half: lints, Rust's unit tests, the protocol, one lesson
+    #[arg(long)]
+    fast: bool,
+}
+
+/// Python that is ours.
+const PYTHON: [&str; 5] = ["bench", "docker", "notebooks/ko/update.py", "tests", "xtask"];
+/// Of pytest's tests those that `--fast` runs.
+const FAST: [&str; 3] = [
+    "tests/test_kernel_protocol.py",
+    "tests/test_kernel_cells.py",
+    "tests/test_notebooks.py::test_a_lesson_runs_and_gives_what_is_committed[01-bottleneck-arithmetic-googlenet]",
+];
+
 /// Runs it all. A step that fails does not stop the next; only without a setup is there nothing
 /// to test.
-pub(crate) fn test(root: &Path) -> Result<ExitCode> {
+pub(crate) fn test(root: &Path, options: &TestOptions) -> Result<ExitCode> {
     let start = Instant::now();
     let environment = setup::setup(root, &SetupOptions::default())?;
     let mut summary = Summary::default();
@@ -47,16 +65,14 @@ pub(crate) fn test(root: &Path) -> Result<ExitCode> {
     step("cargo fmt", cargo(&["fmt", "--all", "--check"]), None)?;
     let clippy = ["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"];
     step("cargo clippy", cargo(&clippy), None)?;
-    step("ruff check", python(&["ruff", "check", "bench", "docker", "tests", "xtask"]), None)?;
-    step(
-        "ruff format",
-        python(&["ruff", "format", "--check", "bench", "docker", "tests", "xtask"]),
-        None,
-    )?;
-    let tests = ["test", "--workspace", "--no-fail-fast"];
+    step("ruff check", python(&[&["ruff", "check"], &PYTHON[..]].concat()), None)?;
+    step("ruff format", python(&[&["ruff", "format", "--check"], &PYTHON[..]].concat()), None)?;
+    let units: &[&str] = if options.fast { &["--lib", "--bins"] } else { &[] };
+    let tests = [&["test", "--workspace", "--no-fail-fast"], units].concat();
     step("cargo test", cargo(&tests), Some(Tests::of_cargo))?;
-    let pytest = python(&["pytest", "tests", "-v", "-rs", "--color=no"]);
-    step("pytest tests", pytest, Some(Tests::of_pytest))?;
+    let chosen: &[&str] = if options.fast { &FAST } else { &["tests"] };
+    let pytest = [&["pytest", "-v", "-rs", "--color=no", "--durations=10"], chosen].concat();
+    step("pytest tests", python(&pytest), Some(Tests::of_pytest))?;
 
     println!("\n{summary}");
     Ok(if summary.ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -14,7 +14,7 @@ use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-use crate::cargo::PackageId;
+use crate::cargo::{PackageId, folder};
 use crate::graph::Graph;
 use crate::manifest::Library;
 use crate::place::Place;
@@ -65,7 +65,9 @@ pub(crate) struct Apart {
     pub features: Table,
     /// The same for build scripts and macros.
     pub features_for_host: Table,
-    /// Crates that cells name and that the libraries have in another build.
+    /// The crates of it that cells can name.
+    pub crates: BTreeSet<String>,
+    /// Those that the libraries have in another build, by their packages.
     pub twice: Vec<String>,
 }
 
@@ -112,10 +114,19 @@ impl Units {
             .collect();
         let changed = self.changed(&there);
         let named = self.roots.iter().flat_map(|root| &self.units[*root].dependencies);
-        let (mut stays, mut roots) = (true, Vec::new());
+        let (mut stays, mut roots, mut crates) = (true, Vec::new(), BTreeSet::new());
         for Edge { index, extern_crate_name } in named {
-            match others.keys().find(|name| name.replace('-', "_") == *extern_crate_name) {
-                Some(name) => roots.push((name, *index)),
+            // A crate may have another name than its package: md-5 is `md5`.
+            let package = PackageId::of(&self.units[*index].pkg_id).name;
+            let is_it = |(name, spec): &(&String, &Value)| match spec.get("package") {
+                Some(_) => name.replace('-', "_") == *extern_crate_name,
+                None => **name == package,
+            };
+            match others.iter().find(is_it) {
+                Some((name, _)) => {
+                    crates.insert(extern_crate_name.clone());
+                    roots.push((name, *index));
+                }
                 None => stays &= !changed[*index],
             }
         }
@@ -132,13 +143,18 @@ impl Units {
         if reached.iter().any(|(index, _)| meets(*index)) {
             return None;
         }
-        let mut apart = Apart::default();
+        let mut apart = Apart { crates, ..Apart::default() };
         for (index, for_host) in &reached {
             let unit = &self.units[*index];
             let into = if *for_host { &mut apart.features_for_host } else { &mut apart.features };
             let named = roots.iter().find(|(_, root)| self.units[*root].pkg_id == unit.pkg_id);
-            if let Some((name, spec)) = exactly(unit) {
-                into.insert(named.map_or(name, |(name, _)| (*name).clone()), spec.into());
+            if let Some((name, mut spec)) = exactly(unit) {
+                let name = named.map_or(name, |(name, _)| (*name).clone());
+                // Cargo takes a name that is written out for another one than the same left out.
+                if spec.get("package").and_then(Value::as_str) == Some(&name) {
+                    spec.remove("package");
+                }
+                into.insert(name, spec.into());
             }
         }
         let others = roots.iter().filter(|(_, index)| changed[*index]);
@@ -184,8 +200,7 @@ fn exactly(unit: &Planned) -> Option<(String, Table)> {
     }
     let PackageId { name, version, text, .. } = PackageId::of(&unit.pkg_id);
     let mut spec = Table::new();
-    if let Some(rest) = text.strip_prefix("path+file://") {
-        let folder = rest.split('#').next().unwrap_or(rest);
+    if let Some(folder) = folder(&text) {
         spec.insert("path".into(), folder.into());
     } else if text.starts_with("registry+https://github.com/rust-lang/crates.io-index#") {
         let version = version.split('+').next().unwrap_or(&version);

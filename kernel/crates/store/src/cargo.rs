@@ -156,12 +156,34 @@ impl PackageId {
     /// For readers: with the folder, where it is on this machine.
     fn described(&self) -> String {
         let PackageId { name, version, .. } = self;
-        let folder = self.text.strip_prefix("path+file://").and_then(|rest| rest.split('#').next());
-        match folder {
+        match folder(&self.text) {
             Some(folder) => format!("{name} v{version} ({folder})"),
             None => format!("{name} v{version}"),
         }
     }
+}
+
+/// The folder of a package on this machine, by what cargo calls it: an address, in which a space or a letter
+/// outside of ASCII is written in hexadecimal digits.
+pub(crate) fn folder(id: &str) -> Option<String> {
+    let text = id.strip_prefix("path+file://")?.split(['#', '?']).next()?;
+    let mut bytes = Vec::new();
+    let mut rest = text.as_bytes();
+    while let [first, after @ ..] = rest {
+        let digits = after.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
+        let byte = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        match (first, byte) {
+            (b'%', Some(byte)) => {
+                bytes.push(byte);
+                rest = &after[2..];
+            }
+            _ => {
+                bytes.push(*first);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8(bytes).ok()
 }
 
 impl Request<'_> {
@@ -411,6 +433,8 @@ mod tests {
         let id = PackageId::of("path+file:///a/one#0.1.0");
         assert_eq!((&*id.name, &*id.version, id.local), ("one", "0.1.0", true));
         assert_eq!(id.described(), "one v0.1.0 (/a/one)");
+        let id = PackageId::of("path+file:///a%20b/%EB%85%B8#mine@0.1.0");
+        assert_eq!(id.described(), "mine v0.1.0 (/a b/노)");
         let id = PackageId::of("git+https://e.org/x/two?branch=a/b#0.2.0");
         assert_eq!((&*id.name, &*id.version, id.local), ("two", "0.2.0", false));
     }

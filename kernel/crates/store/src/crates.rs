@@ -11,6 +11,7 @@ use crate::apart::Decision;
 use crate::cargo::SOURCE;
 use crate::content::hash_of;
 use crate::error::Error;
+use crate::graph::Graph;
 use crate::inputs::Environment;
 use crate::linked::Linked;
 use crate::locks;
@@ -21,7 +22,8 @@ use crate::process::Interrupter;
 use crate::resolve::{LOCK, MANIFEST, Resolved, Wanted, read};
 use crate::said::Said;
 use crate::store::{LIMIT, Store, absolute};
-use crate::units::remove;
+use crate::units::{Unit, remove};
+use crate::versions;
 
 /// The crates of one session: which they are, and what its cells link.
 #[derive(Debug)]
@@ -43,6 +45,8 @@ pub struct Crates {
     pub(crate) interrupter: Interrupter,
     /// What the session uses of the store, marked for as long as it does.
     in_use: Vec<File>,
+    /// Crates of which was told that there are two builds of them.
+    told: BTreeSet<String>,
 }
 
 /// What came of an `add`.
@@ -65,6 +69,8 @@ struct Whole {
     linked: Linked,
     /// What its libraries have by themselves, where there is more than them.
     of_libraries: Option<Linked>,
+    /// Crates that cells name and that the libraries have in another build.
+    twice: Vec<String>,
     /// Where is said what of the store is in use.
     marks: Vec<PathBuf>,
     toolchain: Toolchain,
@@ -78,7 +84,16 @@ impl Whole {
         let marks = resolved.marks();
         let Resolved { graph, linked, compiled, .. } = resolved;
         let versions = graph.versions;
-        Whole { manifest, versions, linked, of_libraries: None, marks, toolchain, compiled }
+        Whole {
+            manifest,
+            versions,
+            linked,
+            of_libraries: None,
+            twice: Vec::new(),
+            marks,
+            toolchain,
+            compiled,
+        }
     }
 }
 
@@ -102,6 +117,7 @@ impl Crates {
             alone: false,
             interrupter: Interrupter::default(),
             in_use: Vec::new(),
+            told: BTreeSet::new(),
         }
     }
 
@@ -157,6 +173,7 @@ impl Crates {
         self.dependencies.clear();
         self.linked = Linked::default();
         self.in_use.clear();
+        self.told.clear();
         Ok(())
     }
 
@@ -174,12 +191,13 @@ impl Crates {
         }
         fs::create_dir_all(&self.folder)
             .with_context(|| format!("{} cannot be made", self.folder.display()))?;
-        let mut whole = self.whole(&dependencies, new, say)?;
+        let mut whole = self.whole(&dependencies, say)?;
         let (linked, layers_used) = self.prelinked(&mut whole, say)?;
         let added = Added { compiled: whole.compiled, ..compare(&self.linked, &linked) };
         self.publish(&whole.manifest, &whole.versions)?;
         let marks = whole.marks.iter().chain(&layers_used);
         self.in_use = marks.filter_map(|mark| locks::in_use(mark)).collect();
+        self.tell_of_two_builds(&dependencies, &whole.twice, say);
         self.dependencies = dependencies;
         self.linked = linked;
         if added.compiled && !self.alone {
@@ -232,7 +250,6 @@ impl Crates {
     fn whole(
         &mut self,
         dependencies: &BTreeMap<String, Value>,
-        new: &[Dependency],
         say: &dyn Fn(Said<'_>),
     ) -> Result<Whole, Error> {
         let libraries = Library::all(dependencies);
@@ -245,49 +262,61 @@ impl Crates {
             let resolved = self.resolve(&wanted, say)?;
             return Ok(Whole::of(wanted, resolved));
         }
-        let library = self.libraries(&of_libraries, &libraries)?;
-        let library = self.resolve(&library, say)?;
-        wanted.versions.get_or_insert_with(|| library.graph.versions.clone());
+        let library_wanted = self.libraries(&of_libraries, &libraries)?;
+        let mut library = self.resolve(&library_wanted, say)?;
+        let came_later = !self.dependencies.is_empty()
+            && !libraries.keys().any(|name| self.dependencies.contains_key(name));
+        wanted.versions = Some(match wanted.versions {
+            // Crates that came before the libraries go on with the versions of these.
+            Some(own) if came_later && self.lock_file.is_none() => {
+                versions::of_both(&own, &library.graph.versions)?
+            }
+            Some(own) => own,
+            None => library.graph.versions.clone(),
+        });
         let decision = self.decision(&wanted, &libraries, &library, &others, say)?;
-        let Some(Decision { versions, apart: Some(apart) }) = decision else {
-            let resolved = self.resolve(&wanted, say)?;
-            let whole = Whole::of(wanted, resolved);
-            return Ok(Whole {
-                compiled: whole.compiled | library.compiled,
-                of_libraries: Some(library.linked),
-                ..whole
-            });
-        };
-        let manifest = std::mem::take(&mut wanted.manifest);
-        wanted.manifest = manifest::text(
-            &apart.with_features(&others),
-            &apart.features_for_host,
-            manifest::profile(dependencies, &libraries),
-        )?;
-        (wanted.versions, wanted.keep_versions) = (Some(versions.clone()), None);
-        wanted.named = Some(others.keys().map(|name| name.replace('-', "_")).collect());
-        // What belongs to the libraries alone is taken out of the versions.
-        wanted.locked = false;
-        let beside = self.resolve(&wanted, say)?;
-        let twice = apart.twice.into_iter().filter(|name| new.iter().any(|one| one.name == *name));
-        let twice: Vec<_> = twice.collect();
-        if !twice.is_empty() {
-            let holders: Vec<_> = libraries.into_keys().collect();
-            let (holders, twice) = (holders.join(", "), twice.join(", "));
-            say(Said::Word(&format!(
-                "{holders} keeps its own {twice}: types of the two are not the same"
-            )));
+        let mut compiled = library.compiled;
+        if let Some(Decision { versions, apart: Some(apart) }) = decision {
+            let beside = wanted.beside(
+                &versions,
+                manifest::text(
+                    &apart.with_features(&others),
+                    &apart.features_for_host,
+                    manifest::profile(dependencies, &libraries),
+                )?,
+                &apart.crates,
+            );
+            let beside = self.resolve(&beside, say)?;
+            compiled |= beside.compiled;
+            if beside.place.folder != library.place.folder {
+                // The store could not be written: what is linked together is of one place.
+                library = self.resolve(&library_wanted, say)?;
+            }
+            if are_met(&libraries, &library.graph, &beside.graph) {
+                if let Some(path) = wanted.keep_versions.filter(|_| !self.alone) {
+                    shared::files::replace(&path, versions.as_bytes())?;
+                }
+                let mut marks = library.marks();
+                marks.extend(beside.marks());
+                return Ok(Whole {
+                    manifest: wanted.manifest,
+                    versions,
+                    linked: library.linked.clone().and(beside.linked),
+                    of_libraries: Some(library.linked),
+                    twice: apart.twice,
+                    marks,
+                    toolchain: wanted.toolchain,
+                    compiled,
+                });
+            }
         }
-        let of_libraries = library.linked.clone();
-        let mut whole = Whole::of(wanted, beside);
-        whole.compiled |= library.compiled;
-        whole.marks.extend(library.marks());
-        whole.linked = library.linked.and(whole.linked);
-        Ok(Whole { manifest, versions, of_libraries: Some(of_libraries), ..whole })
+        let resolved = self.resolve(&wanted, say)?;
+        let whole = Whole::of(wanted, resolved);
+        compiled |= whole.compiled;
+        Ok(Whole { compiled, of_libraries: Some(library.linked), ..whole })
     }
 
-    /// How what a session adds is resolved beside its libraries. None where cargo cannot say: it will
-    /// be asked for all of it then, and tell why.
+    /// How what a session adds is resolved beside its libraries. None where cargo cannot say.
     fn decision(
         &self,
         wanted: &Wanted,
@@ -296,10 +325,17 @@ impl Crates {
         others: &BTreeMap<String, Value>,
         say: &dyn Fn(Said<'_>),
     ) -> Result<Option<Decision>, Error> {
-        let units = library.graph.units.iter().map(|unit| unit.hash.as_str());
-        let key = wanted.key(wanted.versions.as_deref().unwrap_or_default());
-        let key = hash_of([key.as_str()].into_iter().chain(units));
-        if let Some(decision) = Decision::kept(&library.place, &key) {
+        let key = |versions: &str| {
+            let mut parts = vec![wanted.key(versions)];
+            parts.extend(library.graph.units.iter().map(|unit| unit.hash.clone()));
+            for (name, library) in libraries {
+                parts.push(name.clone());
+                parts.extend(library.public.iter().cloned());
+            }
+            hash_of(parts.iter().map(String::as_str))
+        };
+        let begun = wanted.versions.as_deref().unwrap_or_default();
+        if let Some(decision) = Decision::kept(&library.place, &key(begun)) {
             return Ok(Some(decision));
         }
         let adding = self.folder.join("adding");
@@ -310,26 +346,27 @@ impl Crates {
             Err(_) if !self.offline => ask(false)?,
             other => other,
         };
+        let versions = fs::read_to_string(adding.join(LOCK));
+        remove(&adding)?;
         let units = match units {
             Ok(units) => units,
-            // What is wrong with the crates will be told when they are to be compiled.
-            Err(failure) => {
-                if failure.is_of_unit_graph() {
-                    say(Said::Word(
-                        "cargo does not say what it would compile: it may be more than needed",
-                    ));
-                }
+            Err(failure) if failure.is_of_unit_graph() => {
+                say(Said::Word(
+                    "cargo does not say what it would compile: it may be more than needed",
+                ));
                 return Ok(None);
             }
+            Err(failure) => return Err(self.told(failure)),
         };
-        let versions = fs::read_to_string(adding.join(LOCK)).context("cargo wrote no lock")?;
+        let versions = versions.context("cargo wrote no lock")?;
         let apart = units.decide(libraries, &library.graph, others);
         let decision = Decision { versions, apart };
-        remove(&adding)?;
         // Where it cannot be written, cargo is asked again; so it is where a local crate may have changed.
         let is_local = |spec: &Value| spec.get("path").is_some();
         if !others.values().any(is_local) {
-            let _ = decision.keep(&library.place, &key);
+            for key in [key(begun), key(&decision.versions)] {
+                let _ = decision.keep(&library.place, &key);
+            }
         }
         Ok(Some(decision))
     }
@@ -343,14 +380,34 @@ impl Crates {
         let mut wanted = self.wanted(dependencies, libraries)?;
         if self.lock_file.is_none() {
             let kept = self.store.versions(&hash_of([wanted.manifest.as_str()]));
-            if kept.exists() {
-                wanted.versions = Some(read(&kept)?);
-            }
+            let begun =
+                if kept.exists() { Some(read(&kept)?) } else { self.prepared(dependencies)? };
+            wanted.versions = begun.or(wanted.versions);
             wanted.keep_versions = Some(kept);
         }
         // There are more than it needs.
         wanted.locked = false;
         Ok(wanted)
+    }
+
+    /// Tells once of each crate that cells name and a library has in another build.
+    fn tell_of_two_builds(
+        &mut self,
+        dependencies: &BTreeMap<String, Value>,
+        twice: &[String],
+        say: &dyn Fn(Said<'_>),
+    ) {
+        let news: Vec<_> =
+            twice.iter().filter(|name| !self.told.contains(*name)).cloned().collect();
+        if news.is_empty() {
+            return;
+        }
+        let holders: Vec<_> = Library::all(dependencies).into_keys().collect();
+        let (holders, names) = (holders.join(", "), news.join(", "));
+        say(Said::Word(&format!(
+            "{holders} keeps its own {names}: types of the two are not the same"
+        )));
+        self.told.extend(news);
     }
 
     /// The session's own files of crates.
@@ -411,6 +468,13 @@ impl Crates {
 /// In the folder of a layer: marks it as in use.
 pub(crate) const USED: &str = "used";
 
+/// Whether what users of the libraries meet is the same files beside them.
+fn are_met(libraries: &BTreeMap<String, Library>, library: &Graph, beside: &Graph) -> bool {
+    let is_met = |unit: &&Unit| libraries.values().any(|one| one.public.contains(&unit.package));
+    let is_there = |unit: &Unit| library.units.iter().any(|one| one.hash == unit.hash);
+    beside.linkable().filter(is_met).all(is_there)
+}
+
 /// What has changed for cells.
 fn compare(before: &Linked, now: &Linked) -> Added {
     let same = |file: &String, content| now.contents.get(file) == Some(content);
@@ -418,11 +482,16 @@ fn compare(before: &Linked, now: &Linked) -> Added {
     // Where nothing was put into libraries, all that cells may have linked counts.
     let loose = before.contents.iter().filter(|_| before.layers.is_empty());
     let linked: Vec<_> = held.chain(loose).collect();
-    let changed: BTreeSet<_> = linked
-        .iter()
-        .filter(|(file, content)| !same(file, content))
-        .map(|(_, (package, _))| package.clone())
-        .collect();
+    let changed = linked.iter().filter(|(file, content)| !same(file, content));
+    let changed = changed.map(|(_, (package, _))| package.clone());
+    // A name of cells may mean another build now, while a library keeps the one before.
+    let had: BTreeSet<_> = before.contents.values().map(|(package, _)| package).collect();
+    let renamed = now.externs.iter().filter_map(|(_, file)| {
+        let file = file.file_name()?.to_string_lossy().into_owned();
+        let (package, _) = now.contents.get(&file)?;
+        (!before.contents.contains_key(&file) && had.contains(package)).then(|| package.clone())
+    });
+    let changed: BTreeSet<_> = changed.chain(renamed).collect();
     let gone = before.layers.iter().filter(|layer| !now.layers.contains(layer));
     let relinked: BTreeSet<_> = gone
         .flat_map(|layer| layer.contents.values())

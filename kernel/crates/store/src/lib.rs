@@ -26,6 +26,7 @@ mod resolve;
 mod said;
 mod store;
 mod units;
+mod versions;
 
 pub use crates::{Added, Crates};
 pub use error::Error;

@@ -91,14 +91,14 @@ pub(crate) fn text(
     Ok(toml::to_string(&manifest)?)
 }
 
-/// How dependencies are compiled: as the owner of a library's folder has set, else of another one's.
+/// How dependencies are compiled: as the owner of the libraries' folder has set, and without libraries as
+/// that of another one has. Beside a library it makes no difference what else there is.
 pub(crate) fn profile(
     dependencies: &BTreeMap<String, Value>,
     libraries: &BTreeMap<String, Library>,
 ) -> Value {
-    let (first, others): (Vec<_>, Vec<_>) =
-        dependencies.iter().partition(|(name, _)| libraries.contains_key(*name));
-    let folders = first.into_iter().chain(others);
+    let counts = |name: &str| libraries.is_empty() || libraries.contains_key(name);
+    let folders = dependencies.iter().filter(|(name, _)| counts(name));
     let mut folders = folders.filter_map(|(_, spec)| spec.get("path")?.as_str());
     let tuned = folders.find_map(|folder| tuned_profile(Path::new(folder)));
     tuned.unwrap_or_else(default_profile)

@@ -64,6 +64,26 @@ impl Wanted {
         hash_of([self.manifest.as_str(), versions, locked].into_iter().chain(circumstances))
     }
 
+    /// The rest of it alone, of which cells can name these crates.
+    pub(crate) fn beside(
+        &self,
+        versions: &str,
+        manifest: String,
+        crates: &BTreeSet<String>,
+    ) -> Wanted {
+        Wanted {
+            manifest,
+            versions: Some(versions.to_owned()),
+            // What belongs to the libraries alone is taken out of them.
+            locked: false,
+            named: Some(crates.clone()),
+            circumstances: self.circumstances.clone(),
+            keep_versions: None,
+            toolchain: self.toolchain.clone(),
+            environment: self.environment.clone(),
+        }
+    }
+
     /// A graph without the crates that cells cannot name.
     fn for_cells<'a>(&self, graph: &'a Graph) -> Cow<'a, Graph> {
         let Some(named) = &self.named else { return Cow::Borrowed(graph) };
@@ -106,8 +126,10 @@ impl Crates {
             (Some(read(path)?), None)
         } else if own.exists() {
             (Some(read(&own)?), None)
+        } else if kept.exists() {
+            (Some(read(&kept)?), Some(kept))
         } else {
-            (kept.exists().then(|| read(&kept)).transpose()?, Some(kept))
+            (self.prepared(dependencies)?, Some(kept))
         };
         let locked = self.lock_file.is_some();
         let mut circumstances = Vec::new();
@@ -125,6 +147,20 @@ impl Crates {
             toolchain,
             environment,
         })
+    }
+
+    /// The versions of what set-up has prepared: the libraries among dependencies, and nothing else.
+    pub(crate) fn prepared(
+        &self,
+        dependencies: &BTreeMap<String, Value>,
+    ) -> Result<Option<String>, Error> {
+        let libraries = Library::all(dependencies);
+        let alone = dependencies.iter().filter(|(name, _)| libraries.contains_key(*name));
+        let alone = alone.map(|(name, spec)| (name.clone(), spec.clone())).collect();
+        let profile = manifest::profile(&alone, &libraries);
+        let text = manifest::text(&alone, &toml::Table::new(), profile)?;
+        let kept = self.store.versions(&hash_of([text.as_str()]));
+        Ok(kept.exists().then(|| read(&kept)).transpose()?)
     }
 
     /// The texts of cargo's configurations that hold in the session's folder.
@@ -305,7 +341,7 @@ impl Crates {
     }
 
     /// In words for readers.
-    fn told(&self, failure: Failure) -> Error {
+    pub(crate) fn told(&self, failure: Failure) -> Error {
         if let Some(path) = &self.lock_file
             && !failure.began
             && failure.stderr.contains("--locked")

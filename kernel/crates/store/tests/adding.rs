@@ -345,7 +345,7 @@ fn a_library_stays_as_it_is_whatever_comes_beside_it() {
     let mut later = world.session("later");
     let all = "library = { path = 'library' }\nwish = { path = 'wish' }";
     assert!(!later.add(all).unwrap().compiled);
-    assert_eq!(later.told(), [""; 0]);
+    assert_eq!(later.compiled(), [""; 0]);
     assert_eq!(
         later.crates.linked().layers[0].library.file_name(),
         prepared.crates.linked().layers[0].library.file_name()
@@ -399,6 +399,53 @@ fn what_the_users_of_a_library_meet_can_be_named() {
     assert_eq!(added, Added::default());
     let body = "fn of(met: met::Met) -> i64 { met.0 } of(library::met()) + wish::level()";
     assert_eq!(session.run("a", body), 13);
+}
+
+#[test]
+fn a_name_that_means_another_build_now_is_told_as_changed() {
+    let world = library_and_wish("{ library = [] }");
+    let mut session = world.session("session");
+    let common = "common = { path = 'common' }";
+    session.add(&format!("library = {{ path = 'library' }}\n{common}")).unwrap();
+    assert_eq!(
+        session.run("a", "fn of(held: common::Held) -> i64 { held.0 } of(library::held())"),
+        5
+    );
+    // The library keeps the one that there was: a variable of its type would be taken for one of the other's.
+    let added = session.add("common = { path = 'common', features = ['more'] }").unwrap();
+    assert_eq!(added.changed, ["common"]);
+    assert_eq!(session.run("b", "common::level() + library::level()"), 11);
+    assert!(session.told().iter().any(|line| line.contains("keeps its own common")));
+    // By another crate, which brings it along.
+    let mut other = world.session("other");
+    other.add(&format!("library = {{ path = 'library' }}\n{common}")).unwrap();
+    let added = other.add("wish = { path = 'wish' }").unwrap();
+    assert_eq!(added.changed, ["common"]);
+    assert!(other.told().iter().any(|line| line.contains("keeps its own common")));
+}
+
+#[test]
+fn crates_and_folders_of_other_names_stand_apart_too() {
+    let world = library_and_wish("{ library = [] }");
+    let library = "library = { path = 'library' }";
+    let renamed = "[lib]\nname = 'wish_by_name'\n";
+    let manifest = fs::read_to_string(world.path("wish/Cargo.toml")).unwrap();
+    fs::write(world.path("wish/Cargo.toml"), format!("{manifest}{renamed}")).unwrap();
+    fs::rename(world.path("wish"), world.path("a 노 wish")).unwrap();
+    fs::rename(world.path("common"), world.path("a common")).unwrap();
+    for folder in ["library", "a 노 wish"] {
+        let path = world.path(folder).join("Cargo.toml");
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, text.replace("../common", "../a common")).unwrap();
+    }
+    let mut session = world.session("session");
+    session.add(&format!("{library}\nwish = {{ path = 'a 노 wish' }}")).unwrap();
+    assert_eq!(session.run("a", "wish_by_name::level() + library::level()"), 11);
+    let other = "own = { package = 'wish', path = 'a 노 wish' }\n\
+                 mine = { package = 'common', path = 'a common' }";
+    let mut session = world.session("other");
+    session.add(&format!("{library}\n{other}")).unwrap();
+    assert_eq!(session.run("b", "own::taken(mine::Held(2)) + library::level()"), 3);
 }
 
 #[test]
