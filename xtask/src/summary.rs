@@ -65,10 +65,13 @@ impl Tests {
 
 /// How long a part of a test took: setting up counts, too.
 fn duration(line: &str) -> Option<(f64, String)> {
-    let mut words = line.split_whitespace();
-    let seconds = words.next()?.strip_suffix('s')?.parse().ok()?;
-    let part = words.next().filter(|part| ["setup", "call", "teardown"].contains(part))?;
-    let name = words.next().filter(|name| name.contains("::"))?;
+    let (seconds, rest) = line.trim().split_once("s ")?;
+    let seconds = seconds.parse().ok()?;
+    let (part, name) = rest.trim().split_once(' ')?;
+    let name = Some(name.trim()).filter(|name| name.contains("::"))?;
+    if !["setup", "call", "teardown"].contains(&part) {
+        return None;
+    }
     Some((seconds, if part == "call" { name.to_owned() } else { format!("{name} ({part})") }))
 }
 
@@ -156,7 +159,7 @@ tests/test_b.py::test_three SKIPPED (no chromium)                        [ 75%]
 tests/test_b.py::test_four ERROR                                         [100%]
 FAILED tests/test_b.py::test_four - AssertionError
 ============================= slowest 2 durations ==============================
-12.50s call     tests/test_a.py::test_two[a]
+12.50s call     tests/test_a.py::test_two[a b]
 3.00s setup    tests/test_a.py::test_one
 ";
 
@@ -178,7 +181,7 @@ FAILED tests/test_b.py::test_four - AssertionError
         assert_eq!(tests.failed, ["tests/test_b.py::test_four"]);
         assert_eq!(tests.skipped, ["tests/test_b.py::test_three"]);
         let slowest =
-            [(12.5, "tests/test_a.py::test_two[a]"), (3.0, "tests/test_a.py::test_one (setup)")];
+            [(12.5, "tests/test_a.py::test_two[a b]"), (3.0, "tests/test_a.py::test_one (setup)")];
         assert_eq!(tests.slowest, slowest.map(|(seconds, name)| (seconds, name.to_owned())));
     }
 
