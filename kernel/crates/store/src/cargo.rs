@@ -210,11 +210,7 @@ impl Request<'_> {
         cargo.args(["build", "--lib", "--message-format", "json"]);
         cargo.args(offline.then_some("--offline")).args(self.locked.then_some("--locked"));
         cargo.env("RUSTC_WORKSPACE_WRAPPER", self.place.recorder()).env(CALL, &call);
-        let output = interrupter.run(&mut cargo, &mut |line| {
-            if let Some(said) = progress(line) {
-                say(Said::Progress(&said));
-            }
-        })?;
+        let output = heard(&mut cargo, interrupter, say)?;
         let (mut built, errors) = messages(&output.stdout, self.folder);
         if output.status.success() {
             let bytes = fs::read(&call).context("cargo did not say how it calls rustc")?;
@@ -248,11 +244,7 @@ impl Request<'_> {
         for name in ["CARGO_TARGET_DIR", "CARGO_BUILD_BUILD_DIR"] {
             cargo.env(name, self.folder.join("target"));
         }
-        let output = interrupter.run(&mut cargo, &mut |line| {
-            if let Some(said) = progress(line) {
-                say(Said::Progress(&said));
-            }
-        })?;
+        let output = heard(&mut cargo, interrupter, say)?;
         let Output { status, stdout, mut stderr } = output;
         if status.success() {
             match serde_json::from_slice(&stdout) {
@@ -282,6 +274,19 @@ impl Request<'_> {
         }
         cargo
     }
+}
+
+/// Runs cargo to its end; what it does is told as it happens.
+fn heard(
+    cargo: &mut Command,
+    interrupter: &Interrupter,
+    say: &dyn Fn(Said<'_>),
+) -> Result<Output, Error> {
+    interrupter.run(cargo, &mut |line| {
+        if let Some(said) = progress(line) {
+            say(Said::Progress(&said));
+        }
+    })
 }
 
 /// What cargo says about all but the package in a folder.

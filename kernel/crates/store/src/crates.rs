@@ -69,7 +69,9 @@ struct Whole {
     linked: Linked,
     /// What its libraries have by themselves, where there is more than them.
     of_libraries: Option<Linked>,
-    /// Crates that cells name and that the libraries have in another build.
+    /// The names of its libraries.
+    libraries: Vec<String>,
+    /// Crates that cells name and that these have in another build.
     twice: Vec<String>,
     /// Where is said what of the store is in use.
     marks: Vec<PathBuf>,
@@ -89,6 +91,7 @@ impl Whole {
             versions,
             linked,
             of_libraries: None,
+            libraries: Vec::new(),
             twice: Vec::new(),
             marks,
             toolchain,
@@ -197,7 +200,7 @@ impl Crates {
         self.publish(&whole.manifest, &whole.versions)?;
         let marks = whole.marks.iter().chain(&layers_used);
         self.in_use = marks.filter_map(|mark| locks::in_use(mark)).collect();
-        self.tell_of_two_builds(&dependencies, &whole.twice, say);
+        self.tell_of_two_builds(whole, say);
         self.dependencies = dependencies;
         self.linked = linked;
         if added.compiled && !self.alone {
@@ -303,6 +306,7 @@ impl Crates {
                     versions,
                     linked: library.linked.clone().and(beside.linked),
                     of_libraries: Some(library.linked),
+                    libraries: libraries.into_keys().collect(),
                     twice: apart.twice,
                     marks,
                     toolchain: wanted.toolchain,
@@ -380,8 +384,11 @@ impl Crates {
         let mut wanted = self.wanted(dependencies, libraries)?;
         if self.lock_file.is_none() {
             let kept = self.store.versions(&hash_of([wanted.manifest.as_str()]));
-            let begun =
-                if kept.exists() { Some(read(&kept)?) } else { self.prepared(dependencies)? };
+            let begun = if kept.exists() {
+                Some(read(&kept)?)
+            } else {
+                self.prepared(dependencies, libraries)?
+            };
             wanted.versions = begun.or(wanted.versions);
             wanted.keep_versions = Some(kept);
         }
@@ -391,22 +398,16 @@ impl Crates {
     }
 
     /// Tells once of each crate that cells name and a library has in another build.
-    fn tell_of_two_builds(
-        &mut self,
-        dependencies: &BTreeMap<String, Value>,
-        twice: &[String],
-        say: &dyn Fn(Said<'_>),
-    ) {
-        let news: Vec<_> =
-            twice.iter().filter(|name| !self.told.contains(*name)).cloned().collect();
-        if news.is_empty() {
-            return;
+    fn tell_of_two_builds(&mut self, whole: Whole, say: &dyn Fn(Said<'_>)) {
+        let twice = whole.twice.into_iter();
+        let news: Vec<_> = twice.filter(|name| !self.told.contains(name)).collect();
+        if !news.is_empty() {
+            say(Said::Word(&format!(
+                "{} keeps its own {}: types of the two are not the same",
+                whole.libraries.join(", "),
+                news.join(", ")
+            )));
         }
-        let holders: Vec<_> = Library::all(dependencies).into_keys().collect();
-        let (holders, names) = (holders.join(", "), news.join(", "));
-        say(Said::Word(&format!(
-            "{holders} keeps its own {names}: types of the two are not the same"
-        )));
         self.told.extend(news);
     }
 
@@ -422,7 +423,7 @@ impl Crates {
         say: &dyn Fn(Said<'_>),
     ) -> Result<(Linked, Vec<PathBuf>), Error> {
         let mut linked = std::mem::take(&mut whole.linked);
-        linked.layers = prelink::that_hold(&self.linked.layers, &linked);
+        let mut layers = prelink::that_hold(&self.linked.layers, &linked);
         let place = Place::new(self.store.root(), &whole.toolchain);
         let prelinker = Prelinker {
             store: &place.layers(),
@@ -434,17 +435,14 @@ impl Crates {
             say,
         };
         // The libraries first: whatever comes beside them, it is one library then.
-        let of_libraries = whole.of_libraries.as_ref().filter(|of_libraries| {
-            linked.layers.is_empty()
-                && of_libraries
-                    .contents
-                    .iter()
-                    .all(|each| linked.contents.get(each.0) == Some(each.1))
-        });
-        for part in of_libraries.into_iter().cloned().chain([linked.clone()]) {
-            match prelinker.layer(&linked.layers, &part) {
+        let of_libraries = whole.of_libraries.as_ref();
+        let of_libraries =
+            of_libraries.filter(|first| layers.is_empty() && linked.holds(&first.contents));
+        let mut not_prelinked = None;
+        for part in of_libraries.into_iter().chain([&linked]) {
+            match prelinker.layer(&layers, part) {
                 Ok(None) => {}
-                Ok(Some((layer, _))) => linked.layers.push(layer),
+                Ok(Some((layer, _))) => layers.push(layer),
                 Err(Error::Interrupted) => return Err(Error::Interrupted),
                 Err(error) => {
                     let why = error.to_string();
@@ -453,12 +451,13 @@ impl Crates {
                          slowly and do not share what is static in them: {why}"
                     )));
                     // Half of the crates in a library and half not would be two of some.
-                    linked.layers.clear();
-                    linked.not_prelinked = Some(why);
+                    layers.clear();
+                    not_prelinked = Some(why);
                     break;
                 }
             }
         }
+        (linked.layers, linked.not_prelinked) = (layers, not_prelinked);
         let marks = linked.layers.iter().map(|layer| place.layers().join(&layer.hash).join(USED));
         let marks = marks.collect();
         Ok((linked, marks))

@@ -98,6 +98,11 @@ impl Linked {
         self.layers.iter().map(|layer| format!("extern crate {} as _; ", layer.name)).collect()
     }
 
+    /// Whether all of some files are among those that cells link, with the content that they had.
+    pub(crate) fn holds(&self, contents: &BTreeMap<String, (String, String)>) -> bool {
+        contents.iter().all(|(file, content)| self.contents.get(file) == Some(content))
+    }
+
     /// With what others need beside it.
     pub(crate) fn and(mut self, others: Linked) -> Linked {
         fn add<T: PartialEq>(to: &mut Vec<T>, more: Vec<T>) {

@@ -68,10 +68,7 @@ const PART: &str = ".part-";
 
 /// The layers that still hold: those of which every crate is the same file as it was.
 pub(crate) fn that_hold(layers: &[Layer], linked: &Linked) -> Vec<Layer> {
-    let holds = |layer: &&Layer| {
-        layer.contents.iter().all(|(file, content)| linked.contents.get(file) == Some(content))
-    };
-    layers.iter().take_while(holds).cloned().collect()
+    layers.iter().take_while(|layer| linked.holds(&layer.contents)).cloned().collect()
 }
 
 impl Prelinker<'_> {

@@ -129,7 +129,7 @@ impl Crates {
         } else if kept.exists() {
             (Some(read(&kept)?), Some(kept))
         } else {
-            (self.prepared(dependencies)?, Some(kept))
+            (self.prepared(dependencies, libraries)?, Some(kept))
         };
         let locked = self.lock_file.is_some();
         let mut circumstances = Vec::new();
@@ -153,11 +153,11 @@ impl Crates {
     pub(crate) fn prepared(
         &self,
         dependencies: &BTreeMap<String, Value>,
+        libraries: &BTreeMap<String, Library>,
     ) -> Result<Option<String>, Error> {
-        let libraries = Library::all(dependencies);
         let alone = dependencies.iter().filter(|(name, _)| libraries.contains_key(*name));
         let alone = alone.map(|(name, spec)| (name.clone(), spec.clone())).collect();
-        let profile = manifest::profile(&alone, &libraries);
+        let profile = manifest::profile(&alone, libraries);
         let text = manifest::text(&alone, &toml::Table::new(), profile)?;
         let kept = self.store.versions(&hash_of([text.as_str()]));
         Ok(kept.exists().then(|| read(&kept)).transpose()?)
