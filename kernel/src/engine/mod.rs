@@ -20,6 +20,10 @@ pub(crate) trait Engine: Send + Sync {
     /// Acts on the cell that is being evaluated.
     fn signal(&self, signal: Signal);
 
+    /// Hands a message of a front end to the cells' crates: an object with `type`, `header` and `content` as JSON,
+    /// and its buffers. False where there is nobody to take it.
+    fn comm(&self, json: &[u8], buffers: &[&[u8]]) -> bool;
+
     /// Where it stands.
     fn state(&self) -> &State;
 }
@@ -33,6 +37,8 @@ pub(crate) enum Signal {
     Interrupt,
     /// The reader is told that the cell does not stop by being asked.
     SayHowToKill,
+    /// Code of earlier cells that runs while no cell does is asked to stop.
+    InterruptCallbacks,
     /// The process that runs it is killed.
     Kill,
     /// Everything that the engine has started ends.
@@ -60,6 +66,19 @@ pub(crate) enum EngineEvent {
     },
     /// What comes next is nothing that belongs to what was shown last.
     Apart,
+    /// A message to the front ends: `comm_open`, `comm_msg`, `comm_close` or `comm_target`.
+    Comm {
+        /// An object with `type` and `content`, as JSON.
+        json: Vec<u8>,
+        /// The buffers that go with it.
+        buffers: Vec<Vec<u8>>,
+    },
+    /// From now on, what goes to the output of this number belongs where what comes now does.
+    NewOutput(u32),
+    /// What comes next goes to the output of this number; 0 is that of the cell.
+    Output(u32),
+    /// The process has ended, and with it all its comms and outputs.
+    Gone,
 }
 
 /// Asks the reader for a line: the prompt, and whether the answer is hidden. None where nobody answers.

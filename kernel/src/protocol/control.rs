@@ -9,13 +9,15 @@ use tokio::sync::Notify;
 use super::info::kernel_info;
 use super::sockets::is_fatal;
 use super::status::Statuses;
+use super::subshells::Subshells;
 use super::wire;
-use crate::engine::{self, Engine};
+use crate::engine::{self, Engine, Signal};
 
 /// The control channel: it is answered while a cell runs.
 pub(super) struct Control {
     pub(super) socket: KernelControlConnection,
     pub(super) statuses: Statuses,
+    pub(super) subshells: Subshells,
     pub(super) engine: Arc<dyn Engine>,
     pub(super) stop: Arc<Notify>,
 }
@@ -41,9 +43,14 @@ impl Control {
                     let counted = engine.state().count_interrupt();
                     // A cell that waits for the reader may end at once.
                     self.stop.notify_waiters();
-                    if let Some(interrupt) = counted {
+                    match counted {
                         // It may have to wait for the compiler; the reply does not.
-                        tokio::spawn(async move { engine::interrupt(&*engine, &interrupt).await });
+                        Some(interrupt) => {
+                            tokio::spawn(
+                                async move { engine::interrupt(&*engine, &interrupt).await },
+                            );
+                        }
+                        None => engine.signal(Signal::InterruptCallbacks),
                     }
                     Some(InterruptReply::new().as_child_of(&message))
                 }
@@ -52,7 +59,7 @@ impl Control {
                     let reply = ShutdownReply { restart: request.restart, ..Default::default() };
                     Some(reply.as_child_of(&message))
                 }
-                _ => wire::refusal(&message),
+                _ => self.subshells.answer(&message).or_else(|| wire::refusal(&message)),
             };
             if let Some(reply) = reply
                 && let Err(error) = self.socket.send(reply).await

@@ -3,7 +3,9 @@
 use jupyter_protocol::{
     CodeMirrorMode, HelpLink, KernelInfoReply, LanguageInfo, ReplyStatus, UnknownMessage,
 };
-use serde_json::{Value, json};
+use serde_json::json;
+
+use super::subshells::FEATURE;
 
 /// The version of the protocol that is spoken.
 const PROTOCOL: &str = "5.4";
@@ -11,8 +13,8 @@ const PROTOCOL: &str = "5.4";
 /// What this kernel is.
 pub(super) fn kernel_info() -> UnknownMessage {
     let mut content = json!(about());
-    // Of what front ends may ask for: no debugger, no subshells.
-    content["supported_features"] = Value::Array(Vec::new());
+    // Of what front ends may ask for: no debugger.
+    content["supported_features"] = json!([FEATURE]);
     UnknownMessage { msg_type: "kernel_info_reply".to_owned(), content }
 }
 

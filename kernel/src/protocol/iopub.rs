@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
+use super::comms::Comms;
 use crate::engine::{CellError, CellOutcome, EngineEvent, value_of};
 
 /// How long text is gathered before it is sent.
@@ -39,6 +40,7 @@ pub(crate) enum Event {
 }
 
 /// The request that output belongs to.
+#[derive(Clone)]
 pub(crate) struct Request {
     /// The message that asked for it.
     pub parent: JupyterMessage,
@@ -50,12 +52,22 @@ pub(crate) struct Request {
 pub(crate) struct IoPub {
     events: mpsc::Receiver<Event>,
     iopub: mpsc::Sender<JupyterMessage>,
-    request: Option<Request>,
-    text: Option<Text>,
-    content: Option<(Map<String, Value>, Instant)>,
+    comms: Comms,
+    /// By number; 0 is that of the running cell.
+    places: BTreeMap<u32, Place>,
+    /// The place of what comes now.
+    place: u32,
     displays: BTreeMap<String, Display>,
     /// The last lines on standard error, for a process that has ended.
     last_words: String,
+}
+
+/// Where output stands in the notebook, and what is being gathered for it.
+#[derive(Default)]
+struct Place {
+    request: Option<Request>,
+    text: Option<Text>,
+    content: Option<(Map<String, Value>, Instant)>,
 }
 
 /// Text that is being gathered.
@@ -73,6 +85,7 @@ enum Stream {
 
 /// A display that was updated.
 struct Display {
+    place: u32,
     sent: Instant,
     /// The newest update that was not sent.
     waiting: Option<Value>,
@@ -80,13 +93,17 @@ struct Display {
 
 impl IoPub {
     /// From `events` to the channel `iopub`.
-    pub(crate) fn new(events: mpsc::Receiver<Event>, iopub: mpsc::Sender<JupyterMessage>) -> IoPub {
+    pub(super) fn new(
+        events: mpsc::Receiver<Event>,
+        iopub: mpsc::Sender<JupyterMessage>,
+        comms: Comms,
+    ) -> IoPub {
         IoPub {
             events,
             iopub,
-            request: None,
-            text: None,
-            content: None,
+            comms,
+            places: BTreeMap::new(),
+            place: 0,
             displays: BTreeMap::new(),
             last_words: String::new(),
         }
@@ -118,22 +135,30 @@ impl IoPub {
     async fn handle(&mut self, event: Event) {
         match event {
             Event::Request(request) => {
+                let place = std::mem::take(&mut self.place);
                 self.flush().await;
                 self.last_words.clear();
-                self.request = Some(*request);
+                self.here().request = Some(*request);
+                self.place = place;
             }
             Event::Engine(event) => self.told(event).await,
             Event::Finish { outcome, complete } => {
+                let place = std::mem::take(&mut self.place);
                 let outcome = self.finish(outcome).await;
+                self.place = place;
                 // Nobody waits for the answer of a request whose session has ended.
                 let _ = complete.send(outcome);
             }
         }
     }
 
+    fn here(&mut self) -> &mut Place {
+        self.places.entry(self.place).or_default()
+    }
+
     /// Sends what is left of a cell, and adds to its outcome what its process has shown last.
     async fn finish(&mut self, mut outcome: CellOutcome) -> CellOutcome {
-        outcome.value = self.content.take().map(|(data, _)| with_text(data)).unwrap_or_default();
+        outcome.value = self.here().content.take().map(|(data, _)| with_text(data)).unwrap_or_default();
         self.flush().await;
         if let Some(CellError::ProcessEnded { last_words, .. }) = &mut outcome.error {
             *last_words = std::mem::take(&mut self.last_words);
@@ -148,20 +173,31 @@ impl IoPub {
             EngineEvent::Message(json) => self.message(&json).await,
             EngineEvent::Content { kind, body } => self.content(&kind, &lossy(&body)).await,
             EngineEvent::Apart => self.flush_content().await,
+            EngineEvent::Comm { json, buffers } => self.comm(&json, buffers).await,
+            EngineEvent::NewOutput(place) => {
+                let request = self.here().request.clone();
+                self.places.insert(place, Place { request, ..Place::default() });
+            }
+            // A number that nobody has asked for stands where the cell does.
+            EngineEvent::Output(place) => {
+                self.place = if self.places.contains_key(&place) { place } else { 0 };
+            }
+            EngineEvent::Gone => self.gone().await,
         }
     }
 
     async fn write(&mut self, stream: Stream, bytes: &[u8]) {
-        if self.text.as_ref().is_some_and(|text| text.stream != stream) {
+        if self.here().text.as_ref().is_some_and(|text| text.stream != stream) {
             self.flush_text(true).await;
         }
         self.flush_content().await;
-        let text = self.text.get_or_insert_with(|| Text {
+        let text = self.here().text.get_or_insert_with(|| Text {
             stream,
             bytes: Vec::new(),
             since: Instant::now(),
         });
         text.bytes.extend_from_slice(bytes);
+        let is_much = text.bytes.len() >= TEXT;
         if stream == Stream::Err {
             let words = &mut self.last_words;
             words.push_str(&String::from_utf8_lossy(bytes));
@@ -170,7 +206,7 @@ impl IoPub {
                 words.drain(..cut);
             }
         }
-        if text.bytes.len() >= TEXT {
+        if is_much {
             self.flush_text(false).await;
         }
     }
@@ -200,11 +236,13 @@ impl IoPub {
     /// At most twenty updates a second of one display; the last is always sent.
     async fn update(&mut self, content: Value) {
         let id = content["transient"]["display_id"].as_str().unwrap_or_default().to_owned();
-        let now = Instant::now();
+        let (now, place) = (Instant::now(), self.place);
         match self.displays.get_mut(&id) {
-            Some(display) if now < display.sent + UPDATE => display.waiting = Some(content),
+            Some(display) if now < display.sent + UPDATE => {
+                (display.place, display.waiting) = (place, Some(content));
+            }
             _ => {
-                self.displays.insert(id, Display { sent: now, waiting: None });
+                self.displays.insert(id, Display { place, sent: now, waiting: None });
                 self.flush_text(true).await;
                 self.flush_content().await;
                 self.raw("update_display_data", content).await;
@@ -215,59 +253,113 @@ impl IoPub {
     /// Content between evcxr's markers. Several types that follow one another are one picture.
     async fn content(&mut self, kind: &str, body: &str) {
         self.flush_text(true).await;
-        if self.content.as_ref().is_some_and(|(data, _)| data.contains_key(kind)) {
+        if self.here().content.as_ref().is_some_and(|(data, _)| data.contains_key(kind)) {
             self.flush_content().await;
         }
-        let (data, since) = self.content.get_or_insert_with(|| (Map::new(), Instant::now()));
+        let (data, since) = self.here().content.get_or_insert_with(|| (Map::new(), Instant::now()));
         data.insert(kind.to_owned(), value_of(kind, body));
         *since = Instant::now();
     }
 
     /// When something that was gathered has to be sent.
     fn due(&self) -> Option<Instant> {
-        let text = self.text.as_ref().map(|text| text.since + GATHER);
-        let content = self.content.as_ref().map(|(_, since)| *since + CONTENT);
+        let places = self.places.values();
+        let text = places.clone().filter_map(|place| Some(place.text.as_ref()?.since + GATHER));
+        let content = places.filter_map(|place| Some(place.content.as_ref()?.1 + CONTENT));
         let displays = self
             .displays
             .values()
             .filter(|display| display.waiting.is_some())
             .map(|display| display.sent + UPDATE);
-        text.into_iter().chain(content).chain(displays).min()
+        text.chain(content).chain(displays).min()
     }
 
     async fn send_due(&mut self, now: Instant) {
-        if self.text.as_ref().is_some_and(|text| text.since + GATHER <= now) {
-            self.flush_text(false).await;
-        }
-        if self.content.as_ref().is_some_and(|(_, since)| *since + CONTENT <= now) {
-            self.flush_content().await;
+        let here = self.place;
+        for place in self.places.keys().copied().collect::<Vec<_>>() {
+            self.place = place;
+            let Place { text, content, .. } = self.here();
+            let is_text_due = text.as_ref().is_some_and(|text| text.since + GATHER <= now);
+            let is_content_due = content.as_ref().is_some_and(|(_, since)| *since + CONTENT <= now);
+            if is_text_due {
+                self.flush_text(false).await;
+            }
+            if is_content_due {
+                self.flush_content().await;
+            }
         }
         let mut updates = Vec::new();
         for display in self.displays.values_mut().filter(|display| display.sent + UPDATE <= now) {
             if let Some(content) = display.waiting.take() {
                 display.sent = now;
-                updates.push(content);
+                updates.push((display.place, content));
             }
         }
-        for content in updates {
+        for (place, content) in updates {
+            self.place = place;
             self.raw("update_display_data", content).await;
         }
+        self.place = here;
     }
 
-    /// Sends all that was gathered.
+    /// Sends all that was gathered for this place, and the updates that wait.
     async fn flush(&mut self) {
         self.flush_text(true).await;
         self.flush_content().await;
+        let here = self.place;
         for (_, display) in std::mem::take(&mut self.displays) {
             if let Some(content) = display.waiting {
+                self.place = display.place;
                 self.raw("update_display_data", content).await;
             }
         }
+        self.place = here;
+    }
+
+    /// A message to the front ends.
+    async fn comm(&mut self, json: &[u8], buffers: Vec<Vec<u8>>) {
+        let outgoing = match self.comms.sent(json) {
+            Ok(Some(outgoing)) => outgoing,
+            Ok(None) => return,
+            Err(wrong) => {
+                let text = format!("a message to the front ends was not sent: {wrong}\n");
+                return self.write(Stream::Err, text.as_bytes()).await;
+            }
+        };
+        self.flush_text(true).await;
+        self.flush_content().await;
+        let parent = self.here().request.as_ref().map(|request| &request.parent);
+        let mut message = JupyterMessage::new(outgoing.content, parent);
+        if let Some(answered) = outgoing.answered {
+            message.parent_header = Some(answered);
+        }
+        message.metadata = outgoing.metadata;
+        message.buffers = buffers.into_iter().map(Into::into).collect();
+        // The server has ended, and this task is about to.
+        let _ = self.iopub.send(message).await;
+    }
+
+    /// The process has ended: nobody is there any more to speak to, and nobody writes to its places.
+    async fn gone(&mut self) {
+        let parent = self.here().request.as_ref().map(|request| request.parent.clone());
+        for close in self.comms.close_all() {
+            // The server has ended, and this task is about to.
+            let _ = self.iopub.send(JupyterMessage::new(close, parent.as_ref())).await;
+        }
+        for place in self.places.keys().copied().collect::<Vec<_>>() {
+            self.place = place;
+            if place != 0 {
+                self.flush_text(true).await;
+                self.flush_content().await;
+            }
+        }
+        self.place = 0;
+        self.places.retain(|place, _| *place == 0);
     }
 
     /// Sends gathered text; a character that is cut off at its end waits, unless all must go.
     async fn flush_text(&mut self, all: bool) {
-        let Some(mut text) = self.text.take() else { return };
+        let Some(mut text) = self.here().text.take() else { return };
         let whole = if all { text.bytes.len() } else { whole_characters(&text.bytes) };
         let rest = text.bytes.split_off(whole);
         if !text.bytes.is_empty() {
@@ -279,12 +371,13 @@ impl IoPub {
             self.send(content.into()).await;
         }
         if !rest.is_empty() {
-            self.text = Some(Text { stream: text.stream, bytes: rest, since: Instant::now() });
+            self.here().text =
+                Some(Text { stream: text.stream, bytes: rest, since: Instant::now() });
         }
     }
 
     async fn flush_content(&mut self) {
-        if let Some((data, _)) = self.content.take() {
+        if let Some((data, _)) = self.here().content.take() {
             self.send(DisplayData::new(media(with_text(data))).into()).await;
         }
     }
@@ -298,7 +391,7 @@ impl IoPub {
     }
 
     async fn send(&mut self, content: JupyterMessageContent) {
-        if let Some(request) = &self.request
+        if let Some(request) = &self.here().request
             && !request.mute
         {
             let message = JupyterMessage::new(content, Some(&request.parent));
@@ -422,7 +515,7 @@ mod tests {
     async fn sent(frames: Vec<EngineEvent>) -> (Vec<(String, Value)>, CellOutcome) {
         let (events, from_cells) = mpsc::channel(1000);
         let (iopub, mut messages) = mpsc::channel(1000);
-        let task = tokio::spawn(IoPub::new(from_cells, iopub).run());
+        let task = tokio::spawn(IoPub::new(from_cells, iopub, Comms::default()).run());
         let parent: JupyterMessage = ExecuteRequest::new(String::new()).into();
         let request = Request { parent, mute: false };
         assert!(events.send(Event::Request(Box::new(request))).await.is_ok());
@@ -557,7 +650,7 @@ mod tests {
     async fn the_last_words_of_a_process_that_ended_are_known() {
         let (events, from_cells) = mpsc::channel(1000);
         let (iopub, _messages) = mpsc::channel(1000);
-        tokio::spawn(IoPub::new(from_cells, iopub).run());
+        tokio::spawn(IoPub::new(from_cells, iopub, Comms::default()).run());
         let parent: JupyterMessage = ExecuteRequest::new(String::new()).into();
         for event in [
             Event::Request(Box::new(Request { parent, mute: false })),

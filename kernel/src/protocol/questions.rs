@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use jupyter_protocol::{
-    CommClose, CommInfoReply, CompleteReply, HistoryReply, InspectReply, IsCompleteReply,
-    JupyterMessage, JupyterMessageContent as Content, ReplyError, ReplyStatus,
+    CompleteReply, HistoryReply, InspectReply, IsCompleteReply, JupyterMessage,
+    JupyterMessageContent as Content, ReplyError, ReplyStatus,
 };
 use jupyter_zmq_client::RouterSendConnection;
 use serde_json::{Map, Value, json};
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{Mutex, oneshot};
 
+use super::comms::Comms;
 use super::history::History;
 use super::info::kernel_info;
 use super::iopub;
@@ -22,7 +23,7 @@ use crate::engine::{Completions, Documentation, Engine, EngineRequest};
 #[derive(Clone)]
 pub(super) struct Questions {
     pub(super) replies: Arc<Mutex<RouterSendConnection>>,
-    pub(super) publish: mpsc::Sender<JupyterMessage>,
+    pub(super) comms: Comms,
     pub(super) statuses: Statuses,
     pub(super) engine: Arc<dyn Engine>,
     pub(super) history: Option<Arc<History>>,
@@ -34,6 +35,15 @@ impl Questions {
         self.statuses.begin(&message).await;
         if let Some(reply) = self.reply_to(&message).await {
             reply_by(&self.replies, reply).await;
+        }
+        self.statuses.end(&message).await;
+    }
+
+    /// Refuses one with this reply, which goes out where a reply is waited for.
+    pub(super) async fn refuse(self, message: JupyterMessage, refusal: JupyterMessage) {
+        self.statuses.begin(&message).await;
+        if message.content.message_type().ends_with("_request") {
+            reply_by(&self.replies, refusal).await;
         }
         self.statuses.end(&message).await;
     }
@@ -63,17 +73,9 @@ impl Questions {
                 };
                 Some(reply.as_child_of(message))
             }
-            Content::CommInfoRequest(_) => Some(CommInfoReply::default().as_child_of(message)),
-            Content::CommOpen(open) => {
-                let reason =
-                    format!("this kernel has no target {:?}: it has no widgets", open.target_name);
-                let data = Map::from_iter([("reason".to_owned(), Value::from(reason))]);
-                let close = CommClose { comm_id: open.comm_id.clone(), data };
-                // The publisher ends after this task.
-                let _ = self.publish.send(close.as_child_of(message)).await;
-                None
+            Content::CommInfoRequest(request) => {
+                Some(self.comms.info(request).as_child_of(message))
             }
-            Content::CommMsg(_) | Content::CommClose(_) => None,
             other => {
                 log::warn!("a message of type {} was not carried out", other.message_type());
                 wire::refusal(message)

@@ -5,7 +5,7 @@ use std::sync::{Condvar, Mutex};
 use std::time::Duration;
 
 use jupyter_protocol::{
-    CommInfoRequest, CommOpen, CompleteRequest, ConnectionInfo, ExecuteReply, ExecuteRequest,
+    CommInfoRequest, CommMsg, CommOpen, CompleteRequest, ConnectionInfo, ExecuteReply, ExecuteRequest,
     HistoryRequest, InputReply, InspectRequest, InterruptRequest, IsCompleteRequest,
     JupyterMessageContent as Content, KernelInfoRequest, ReplyStatus, ShutdownRequest, Status,
     Transport, UnknownMessage,
@@ -39,6 +39,7 @@ struct SmallEngine {
 struct Seen {
     state: State,
     signals: Mutex<Vec<Signal>>,
+    comms: Mutex<Vec<Value>>,
     changed: Condvar,
 }
 
@@ -55,6 +56,13 @@ impl Engine for SmallEngine {
     fn signal(&self, signal: Signal) {
         self.seen.signals.lock().unwrap().push(signal);
         self.seen.changed.notify_all();
+    }
+
+    fn comm(&self, json: &[u8], buffers: &[&[u8]]) -> bool {
+        let mut message: Value = serde_json::from_slice(json).unwrap();
+        message["buffers"] = buffers.iter().map(|buffer| buffer.len()).collect();
+        self.seen.comms.lock().unwrap().push(message);
+        true
     }
 
     fn state(&self) -> &State {
@@ -84,6 +92,19 @@ fn answer_all(queue: &Receiver<EngineRequest>, seen: &Seen, output: &Output) {
                 let mut outcome = CellOutcome::default();
                 match word {
                     "print" => print(rest),
+                    "comm" => show(EngineEvent::Comm { json: rest.into(), buffers: vec![vec![7, 8]] }),
+                    "end-of-process" => show(EngineEvent::Gone),
+                    "new-output" => show(EngineEvent::NewOutput(rest.parse().unwrap())),
+                    "print-in" => {
+                        let (output, text) = rest.split_once(' ').unwrap();
+                        print("before");
+                        show(EngineEvent::Output(output.parse().unwrap()));
+                        print(text);
+                        show(EngineEvent::Output(0));
+                        print("after");
+                        // Text is gathered, each place by itself.
+                        std::thread::sleep(Duration::from_millis(100));
+                    }
                     "value" => {
                         show(EngineEvent::Content { kind: "text/plain".into(), body: rest.into() });
                     }
@@ -358,7 +379,9 @@ async fn an_interrupt_asks_and_a_second_one_kills() {
     // Nothing runs: nobody is signalled.
     let reply = front_end.control(InterruptRequest {}).await;
     assert_eq!(reply.message_type(), "interrupt_reply");
-    assert!(front_end.seen.signals.lock().unwrap().is_empty());
+    // Where no cell runs, it is for what widgets call.
+    let signals = std::mem::take(&mut *front_end.seen.signals.lock().unwrap());
+    assert_eq!(signals, [Signal::InterruptCallbacks]);
 
     let id = front_end.send(cell("wait")).await;
     front_end.waits().await;
@@ -483,13 +506,113 @@ async fn a_comm_is_closed_and_what_is_unknown_is_refused() {
     assert_eq!(reply["status"], "error");
     let (reply, _) = front_end.ask(KernelInfoRequest {}).await;
     assert_eq!(reply.message_type(), "kernel_info_reply");
-    assert_eq!(info::kernel_info().content["supported_features"], json!([]));
-    let subshell =
-        UnknownMessage { msg_type: "create_subshell_request".into(), content: json!({}) };
-    let reply = serde_json::to_value(front_end.control(Content::UnknownMessage(subshell)).await);
-    let reply = reply.unwrap();
-    assert_eq!(reply["status"], "error");
-    assert!(reply["evalue"].as_str().unwrap().contains("no subshells"), "{reply}");
+    assert_eq!(info::kernel_info().content["supported_features"], json!(["kernel subshells"]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn subshells_are_made_listed_and_ended() {
+    let mut front_end = FrontEnd::start().await;
+    let mut ask = async |kind: &str, content: Value| {
+        let request = UnknownMessage { msg_type: format!("{kind}_subshell_request"), content };
+        let reply = front_end.control(Content::UnknownMessage(request)).await;
+        serde_json::to_value(reply).unwrap()
+    };
+    let made = ask("create", json!({})).await;
+    assert_eq!(made["status"], "ok");
+    assert_eq!(ask("list", json!({})).await["subshell_id"], json!([made["subshell_id"]]));
+    let named = json!({ "subshell_id": made["subshell_id"] });
+    assert_eq!(ask("delete", named.clone()).await["status"], "ok");
+    let again = ask("delete", named).await;
+    assert_eq!(again["status"], "error");
+    assert!(again["evalue"].as_str().unwrap().contains(made["subshell_id"].as_str().unwrap()));
+    assert_eq!(ask("list", json!({})).await["subshell_id"], json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_of_comms_pass_while_a_cell_runs_in_their_order() {
+    let mut front_end = FrontEnd::start().await;
+    let comm = json!({ "type": "comm_target", "content": { "target_name": "t" } });
+    front_end.run(&format!("comm {comm}")).await;
+    let cell_id = front_end.send(cell("wait")).await;
+    front_end.waits().await;
+    let open: CommOpen =
+        serde_json::from_value(json!({ "comm_id": "c", "target_name": "t", "data": {} })).unwrap();
+    let id = front_end.send(open).await;
+    assert_eq!(kinds(&front_end.published(&id).await), ["status", "status"]);
+    for number in 0..100 {
+        let message = json!({ "comm_id": "c", "data": { "number": number } });
+        let message: CommMsg = serde_json::from_value(message).unwrap();
+        let message = JupyterMessage::new(message, None).with_buffers(vec![vec![1, 2].into()]);
+        front_end.send(message).await;
+    }
+    let message: CommMsg =
+        serde_json::from_value(json!({ "comm_id": "another", "data": {} })).unwrap();
+    let id = front_end.send(message).await;
+    assert_eq!(kinds(&front_end.published(&id).await), ["status", "comm_close", "status"]);
+    let (reply, _) = front_end.ask(CommInfoRequest { target_name: Some("t".into()) }).await;
+    let comms = serde_json::to_value(&reply).unwrap()["comms"].clone();
+    assert_eq!(comms, json!({ "c": { "target_name": "t" } }));
+    let seen = std::mem::take(&mut *front_end.seen.comms.lock().unwrap());
+    assert_eq!((seen.len(), &seen[0]["type"]), (101, &json!("comm_open")));
+    for (number, message) in seen[1..].iter().enumerate() {
+        assert_eq!(message["content"]["data"]["number"], number);
+        assert_eq!(message["buffers"], json!([2]));
+        assert_eq!(message["header"]["msg_type"], "comm_msg");
+    }
+    front_end.control(InterruptRequest {}).await;
+    front_end.reply(&cell_id).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_cell_sends_goes_out_in_order_and_ends_with_its_process() {
+    let mut front_end = FrontEnd::start().await;
+    let open = json!({ "type": "comm_open", "metadata": { "version": "2.1.0" },
+                       "content": { "comm_id": "c", "target_name": "t", "data": { "a": 1 } } });
+    let id = front_end.send(cell(&format!("comm {open}"))).await;
+    let sent = loop {
+        let message = timeout(PATIENCE, front_end.iopub.read()).await.unwrap().unwrap();
+        if matches!(message.content, Content::CommOpen(_)) {
+            break message;
+        }
+    };
+    assert_eq!(sent.metadata["version"], "2.1.0");
+    assert_eq!((sent.buffers.len(), &sent.buffers[0][..]), (1, &[7, 8][..]));
+    front_end.reply(&id).await;
+    let (_, published) = front_end.run("comm {}").await;
+    assert!(text(&published).contains("was not sent"), "{published:?}");
+    let (_, published) = front_end.run("end-of-process").await;
+    let Some(Content::CommClose(close)) = published
+        .iter()
+        .find(|content| matches!(content, Content::CommClose(_)))
+    else {
+        panic!("{published:?}")
+    };
+    assert_eq!(close.comm_id.0, "c");
+    let (reply, _) = front_end.ask(CommInfoRequest { target_name: None }).await;
+    assert_eq!(serde_json::to_value(&reply).unwrap()["comms"], json!({}));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_written_to_the_output_of_an_earlier_cell_goes_there() {
+    let mut front_end = FrontEnd::start().await;
+    let first = front_end.send(cell("new-output 1")).await;
+    front_end.published(&first).await;
+    let second = front_end.send(cell("print-in 1 there")).await;
+    let mut texts = Vec::new();
+    while texts.len() < 2 {
+        let message = timeout(PATIENCE, front_end.iopub.read()).await.unwrap().unwrap();
+        if let Content::StreamContent(stream) = &message.content {
+            texts.push((stream.text.clone(), message.parent_header.unwrap().msg_id));
+        }
+    }
+    let of = |text: &str, id: &str| (text.to_owned(), id.to_owned());
+    texts.sort_by_key(|(text, _)| text.clone());
+    assert_eq!(texts, [of("beforeafter", &second), of("there", &first)]);
+    front_end.reply(&first).await;
+    front_end.reply(&second).await;
+    // What no number stands for goes to the cell.
+    let (_, published) = front_end.run("print-in 9 here").await;
+    assert_eq!(text(&published), "beforehereafter");
 }
 
 #[tokio::test(flavor = "multi_thread")]

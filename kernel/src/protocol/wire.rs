@@ -17,7 +17,25 @@ use zeromq::SocketRecv;
 pub(super) async fn read<S: SocketRecv>(
     connection: &mut Connection<S>,
 ) -> Result<JupyterMessage, RuntimeError> {
-    message(RawMessage::from_multipart(connection.socket.recv().await?, &connection.mac)?)
+    Ok(read_for_subshell(connection).await?.0)
+}
+
+/// The next message, and the subshell to which it was sent.
+///
+/// # Errors
+/// As for [`read`].
+pub(super) async fn read_for_subshell<S: SocketRecv>(
+    connection: &mut Connection<S>,
+) -> Result<(JupyterMessage, Option<String>), RuntimeError> {
+    let raw = RawMessage::from_multipart(connection.socket.recv().await?, &connection.mac)?;
+    let subshell = raw.jparts.first().and_then(|header| subshell_of(header));
+    Ok((message(raw)?, subshell))
+}
+
+/// jupyter-protocol's header knows nothing of subshells.
+fn subshell_of(header: &[u8]) -> Option<String> {
+    let header: Map<String, Value> = serde_json::from_slice(header).ok()?;
+    header.get("subshell_id")?.as_str().map(str::to_owned)
 }
 
 fn message(raw: RawMessage) -> Result<JupyterMessage, RuntimeError> {
@@ -92,10 +110,6 @@ pub(super) fn refusal(message: &JupyterMessage) -> Option<JupyterMessage> {
         _ => None,
     };
     let reason = fault.unwrap_or(match kind {
-        "create_subshell_request" | "delete_subshell_request" | "list_subshell_request" => {
-            "this kernel has no subshells: cells run one after the other, and questions about them are \
-             answered meanwhile"
-        }
         "debug_request" => "this kernel has no debugger",
         _ => "this kernel does not answer such requests on this channel",
     });

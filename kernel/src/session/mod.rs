@@ -125,6 +125,7 @@ impl Engine for Session {
                 // It waits where the front end is slow.
                 std::thread::spawn(move || output(notices::dimmed(KILL)));
             }
+            Signal::InterruptCallbacks => current.interrupt_callbacks(),
             Signal::Kill => current.kill(),
             Signal::End => {
                 shutting_down.store(true, Ordering::SeqCst);
@@ -132,6 +133,10 @@ impl Engine for Session {
                 stop_compiling();
             }
         }
+    }
+
+    fn comm(&self, json: &[u8], buffers: &[&[u8]]) -> bool {
+        self.shared.current.comm(json, buffers)
     }
 
     fn state(&self) -> &State {

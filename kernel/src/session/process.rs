@@ -36,6 +36,18 @@ impl Current {
         self.signal(libc::SIGKILL);
     }
 
+    pub(super) fn interrupt_callbacks(&self) {
+        if let Some(cells) = &*lock(&self.cells) {
+            cells.interrupt_callbacks();
+        }
+    }
+
+    /// Whether there is a process that takes the message.
+    pub(super) fn comm(&self, json: &[u8], buffers: &[&[u8]]) -> bool {
+        let cells = lock(&self.cells).clone();
+        cells.is_some_and(|cells| cells.comm(json, buffers).is_ok())
+    }
+
     fn signal(&self, signal: i32) {
         if let Some(group) = *lock(&self.shell) {
             // SAFETY: a call to the system that touches no memory.
@@ -147,6 +159,9 @@ impl Listener {
             Event::Stderr(bytes) => show(EngineEvent::Stderr(bytes)),
             Event::Message(json) => show(EngineEvent::Message(json)),
             Event::Content { kind, body } => self.content(kind, body),
+            Event::Comm { json, buffers } => show(EngineEvent::Comm { json, buffers }),
+            Event::NewOutput(output) => show(EngineEvent::NewOutput(output)),
+            Event::Output(output) => show(EngineEvent::Output(output)),
             Event::Panic(panic) => {
                 // A cell that has caught one may come to another.
                 let before = self.seen.panic.replace(panic);
@@ -179,6 +194,7 @@ impl Listener {
                 if let Some(panic) = self.seen.panic.take() {
                     self.tell("main", panic);
                 }
+                show(EngineEvent::Gone);
                 self.report(Report::Ended(ended.words))
             }
         }

@@ -4,6 +4,7 @@
 //! that stands around a cell calls what is here by `::rust_live::…`.
 
 mod brief;
+mod comms;
 mod process;
 mod show;
 mod table;

@@ -65,6 +65,12 @@ pub(crate) enum Frame {
     Input(u32),
     /// Nobody waits for the answer to this question any more.
     InputOver(u32),
+    /// A message to the front ends, in parts.
+    Comm(Vec<u8>),
+    /// From now on there is an output of this number: the place where the running cell's stands.
+    NewOutput(u32),
+    /// What follows goes to the output of this number; 0 is that of the cell.
+    Output(u32),
 }
 
 /// What the kernel tells the process that runs the cells.
@@ -84,6 +90,8 @@ pub(crate) enum Order {
         /// The line, without its newline; None where there is nobody to answer.
         line: Option<String>,
     },
+    /// A message of a front end, in parts.
+    Comm(Vec<u8>),
 }
 
 impl Outcome {
@@ -173,6 +181,9 @@ impl Frame {
             Frame::Panic(panic) => message(b'p', &panic.encode()),
             Frame::Input(question) => message(b'i', &question.to_le_bytes()),
             Frame::InputOver(question) => message(b'n', &question.to_le_bytes()),
+            Frame::Comm(parts) => message(b'c', parts),
+            Frame::NewOutput(output) => message(b'w', &output.to_le_bytes()),
+            Frame::Output(output) => message(b't', &output.to_le_bytes()),
         }
     }
 
@@ -191,6 +202,9 @@ impl Frame {
             b'p' => Frame::Panic(Panic::decode(&payload)?),
             b'i' => Frame::Input(number(&payload)?),
             b'n' => Frame::InputOver(number(&payload)?),
+            b'c' => Frame::Comm(payload),
+            b'w' => Frame::NewOutput(number(&payload)?),
+            b't' => Frame::Output(number(&payload)?),
             _ => return Err(malformed()),
         }))
     }
@@ -209,6 +223,7 @@ impl Order {
                 message(b'l', &[&question.to_le_bytes(), line.as_bytes()].concat())
             }
             Order::Line { question, line: None } => message(b'z', &question.to_le_bytes()),
+            Order::Comm(parts) => message(b'c', parts),
         }
     }
 
@@ -229,6 +244,7 @@ impl Order {
                 Order::Line { question: number(question)?, line: Some(text(line)?) }
             }
             b'z' => Order::Line { question: number(rest)?, line: None },
+            b'c' => Order::Comm(payload),
             _ => return Err(malformed()),
         }))
     }
@@ -271,6 +287,25 @@ fn counted<'a>(bytes: &mut &'a [u8]) -> io::Result<&'a [u8]> {
     let (field, rest) = rest.split_at_checked(number(length)? as usize).ok_or_else(malformed)?;
     *bytes = rest;
     Ok(field)
+}
+
+/// A message and its buffers as parts, each behind its length.
+pub(crate) fn join(message: &[u8], buffers: &[&[u8]]) -> Vec<u8> {
+    let parts = [message].into_iter().chain(buffers.iter().copied());
+    parts.flat_map(|part| [&(part.len() as u32).to_le_bytes(), part].concat()).collect()
+}
+
+/// What [`join`] has put together.
+///
+/// # Errors
+/// Bytes that are no parts, or none at all.
+pub(crate) fn split(mut parts: &[u8]) -> io::Result<(Vec<u8>, Vec<Vec<u8>>)> {
+    let message = counted(&mut parts)?.to_vec();
+    let mut buffers = Vec::new();
+    while !parts.is_empty() {
+        buffers.push(counted(&mut parts)?.to_vec());
+    }
+    Ok((message, buffers))
 }
 
 fn number(bytes: &[u8]) -> io::Result<u32> {
@@ -323,6 +358,9 @@ mod tests {
             a_panic().prop_map(Frame::Panic),
             any::<u32>().prop_map(Frame::Input),
             any::<u32>().prop_map(Frame::InputOver),
+            bytes().prop_map(Frame::Comm),
+            any::<u32>().prop_map(Frame::NewOutput),
+            any::<u32>().prop_map(Frame::Output),
         ]
     }
 
@@ -335,6 +373,7 @@ mod tests {
             }),
             any::<(u32, Option<String>)>()
                 .prop_map(|(question, line)| Order::Line { question, line }),
+            proptest::collection::vec(any::<u8>(), 0..300).prop_map(Order::Comm),
         ]
     }
 
@@ -378,6 +417,17 @@ mod tests {
                 prop_assert_eq!(Order::read(&mut slow).unwrap(), Some(order));
             }
             prop_assert_eq!(Order::read(&mut slow).unwrap(), None);
+        }
+
+        #[test]
+        fn a_message_and_its_buffers_come_back(
+            parts in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..40), 1..5)
+        ) {
+            let buffers: Vec<&[u8]> = parts[1..].iter().map(Vec::as_slice).collect();
+            let mut joined = join(&parts[0], &buffers);
+            prop_assert_eq!(split(&joined).unwrap(), (parts[0].clone(), parts[1..].to_vec()));
+            joined.push(1);
+            prop_assert!(split(&joined).is_err());
         }
 
         #[test]

@@ -1,7 +1,7 @@
 //! The kernel's end: starts the process that runs the cells, tells it what to run, and hears what
 //! happens in it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
 use std::io::{self, BufReader, Read as _, Write as _};
 use std::os::fd::{AsRawFd as _, RawFd};
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::frame::{Frame, Order};
+use crate::frame::{self, Frame, Order};
 use crate::markers::{Part, Splitter};
 use crate::process::{PIPES, SOCKET, SUPPORT};
 use crate::{Outcome, Panic};
@@ -39,7 +39,10 @@ pub struct Events {
     process: Arc<Inner>,
     frames: BufReader<UnixStream>,
     pipes: [File; 2],
-    splitter: Splitter,
+    /// One for each output: what comes between two pieces of a line may be another's.
+    splitters: BTreeMap<u32, Splitter>,
+    /// The output to which goes what comes now.
+    output: u32,
     /// What has happened and was not asked for yet.
     ready: VecDeque<Event>,
     over: bool,
@@ -78,6 +81,17 @@ pub enum Event {
     },
     /// Nobody waits for the answer to this question any more: the cell was interrupted, or has ended.
     InputOver(u32),
+    /// A message to the front ends: `comm_open`, `comm_msg`, `comm_close` or `comm_target`.
+    Comm {
+        /// An object with `type` and `content`, as JSON.
+        json: Vec<u8>,
+        /// The buffers that go with it.
+        buffers: Vec<Vec<u8>>,
+    },
+    /// From now on, what goes to the output of this number belongs where what comes now does.
+    NewOutput(u32),
+    /// What comes next goes to the output of this number; 0 is that of the running cell.
+    Output(u32),
     /// The process has ended.
     Ended(Ended),
 }
@@ -157,7 +171,8 @@ pub fn start(mut command: Command, socket: &Path, support: &Path) -> Result<(Pro
         process: Arc::clone(&process),
         frames,
         pipes,
-        splitter: Splitter::default(),
+        splitters: BTreeMap::new(),
+        output: 0,
         ready: VecDeque::new(),
         over: false,
     };
@@ -186,6 +201,25 @@ impl Process {
     /// As for [`Process::run`].
     pub fn answer(&self, question: u32, line: Option<&str>) -> io::Result<()> {
         self.order(&Order::Line { question, line: line.map(str::to_owned) })
+    }
+
+    /// Hands a message of a front end to the crates that listen: an object with `type`, `header` and `content` as
+    /// JSON, and its buffers.
+    ///
+    /// # Errors
+    /// As for [`Process::run`].
+    pub fn comm(&self, json: &[u8], buffers: &[&[u8]]) -> io::Result<()> {
+        self.order(&Order::Comm(frame::join(json, buffers)))
+    }
+
+    /// Asks code of earlier cells to stop that runs between cells, such as what a widget calls. Programs that
+    /// cells have left running go on.
+    pub fn interrupt_callbacks(&self) {
+        let child = self.0.child();
+        if child.1.is_none() {
+            // SAFETY: as in `Process::signal`.
+            unsafe { libc::kill(self.0.id, libc::SIGINT) };
+        }
     }
 
     /// Asks the running cell to stop, and the programs that it has started, as Ctrl-C does in a
@@ -245,8 +279,20 @@ impl Events {
             }
             Frame::Stderr(bytes) => Event::Stderr(bytes),
             Frame::Panic(panic) => Event::Panic(panic),
+            Frame::Comm(parts) => match frame::split(&parts) {
+                Ok((json, buffers)) => Event::Comm { json, buffers },
+                Err(error) => {
+                    let text = format!("a message to the front ends is in no parts: {error}\n");
+                    Event::Stderr(text.into_bytes())
+                }
+            },
+            Frame::NewOutput(output) => Event::NewOutput(output),
+            Frame::Output(output) => {
+                self.output = output;
+                Event::Output(output)
+            }
             Frame::Input(question) => {
-                let prompt = self.splitter.prompt();
+                let prompt = self.splitter().prompt();
                 Event::Input { question, prompt: prompt.text, is_password: prompt.is_password }
             }
             Frame::InputOver(question) => Event::InputOver(question),
@@ -254,14 +300,22 @@ impl Events {
         self.ready.push_back(event);
     }
 
-    fn stdout(&mut self, bytes: &[u8]) {
-        let ready = &mut self.ready;
-        self.splitter.push(bytes, |part| add(ready, part));
+    fn splitter(&mut self) -> &mut Splitter {
+        self.splitters.entry(self.output).or_default()
     }
 
+    fn stdout(&mut self, bytes: &[u8]) {
+        let ready = &mut self.ready;
+        let splitter = self.splitters.entry(self.output).or_default();
+        splitter.push(bytes, |part| add(ready, part));
+    }
+
+    /// What was held back of the present output, since it might have become a message.
     fn finish(&mut self) {
         let ready = &mut self.ready;
-        self.splitter.finish(|part| add(ready, part));
+        if let Some(mut splitter) = self.splitters.remove(&self.output) {
+            splitter.finish(|part| add(ready, part));
+        }
     }
 
     /// The process has closed its socket, or says what cannot be understood.
@@ -272,6 +326,12 @@ impl Events {
         let [out, err] = self.pipes.each_mut().map(rest);
         self.stdout(&out);
         self.finish();
+        for (output, mut splitter) in std::mem::take(&mut self.splitters) {
+            self.ready.push_back(Event::Output(output));
+            let ready = &mut self.ready;
+            splitter.finish(|part| add(ready, part));
+        }
+        self.ready.push_back(Event::Output(0));
         if !err.is_empty() {
             self.ready.push_back(Event::Stderr(err));
         }

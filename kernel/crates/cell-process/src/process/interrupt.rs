@@ -12,12 +12,17 @@ static BEGUN: AtomicU32 = AtomicU32::new(0);
 /// The thread that runs cells, as the system numbers it.
 static CELLS_THREAD: AtomicI32 = AtomicI32::new(0);
 
+/// How many threads run code of earlier cells, such as what a widget calls.
+static CALLBACKS: AtomicU32 = AtomicU32::new(0);
+
 /// The number that stands for every cell.
 const ANY: u32 = u32::MAX;
 
 thread_local! {
     /// The cell that was running when this thread began.
     static BORN_IN: Cell<u32> = const { Cell::new(0) };
+    /// Whether this thread runs code of an earlier cell.
+    static IS_CALLBACK: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Leaves the signal to the thread that runs cells: one that took it for that thread, and waited for a turn,
@@ -60,6 +65,19 @@ pub(super) fn end() {
     set_flag(false);
 }
 
+/// This thread runs code of an earlier cell from now on, or does no longer. Where no cell runs, an interrupt
+/// is meant for it.
+pub(super) fn set_callback(is_callback: bool) {
+    if IS_CALLBACK.replace(is_callback) == is_callback {
+        return;
+    }
+    if is_callback {
+        CALLBACKS.fetch_add(1, Ordering::SeqCst);
+    } else if CALLBACKS.fetch_sub(1, Ordering::SeqCst) == 1 && cell() == 0 {
+        set_flag(false);
+    }
+}
+
 /// The cell that is running; 0 between cells.
 pub(super) fn cell() -> u32 {
     CELL.load(Ordering::SeqCst)
@@ -79,10 +97,11 @@ pub(super) fn belong_to(cell: u32) {
     BORN_IN.set(cell);
 }
 
-/// Whether an interrupt of the running cell is meant for this thread, too.
+/// Whether an interrupt is meant for this thread, too: that of the running cell, or of callbacks where there
+/// is none.
 pub(super) extern "C" fn concerns_this_thread() -> bool {
-    let born = BORN_IN.get();
-    born == ANY || (born != 0 && born == cell())
+    let (born, cell) = (BORN_IN.get(), cell());
+    born == ANY || (born != 0 && born == cell) || (cell == 0 && IS_CALLBACK.get())
 }
 
 /// Whether the running cell was interrupted.
@@ -113,6 +132,9 @@ fn listen() {
 
 extern "C" fn on_interrupt(_signal: libc::c_int) {
     if CELL.load(Ordering::SeqCst) == 0 {
+        if CALLBACKS.load(Ordering::SeqCst) > 0 {
+            set_flag(true);
+        }
         return;
     }
     set_flag(true);

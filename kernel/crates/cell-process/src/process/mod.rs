@@ -1,6 +1,7 @@
 //! The process that runs the cells.
 
 mod calls;
+mod comms;
 mod input;
 mod interrupt;
 mod output;
@@ -87,6 +88,7 @@ fn run(socket: OsString, support: OsString) -> Result<()> {
         match order {
             Order::Line { question, line } => input.answer(question, line),
             Order::Run { library, symbol } => run_later(&sender, library, symbol)?,
+            Order::Comm(parts) => comms::deliver(&parts),
         }
     }
     Ok(())
@@ -111,6 +113,7 @@ fn start_cells(
         let cells = move || {
             interrupt::set_up(support.flag());
             (support.install)(report, interrupt::concerns_this_thread);
+            (support.offer)(&comms::FUNCTIONS);
             output.send(&Frame::Hello(std::process::id()));
             let orders = orders.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             for (library, symbol) in orders.iter() {
@@ -203,6 +206,7 @@ fn kernel_is_gone() -> ! {
 #[derive(Clone, Copy)]
 struct Support {
     install: extern "C" fn(extern "C" fn(*const u8, usize), extern "C" fn() -> bool),
+    offer: extern "C" fn(&'static comms::Functions),
     flush: extern "C" fn(),
     discard: extern "C" fn(),
     flag: extern "C" fn() -> *const AtomicBool,
@@ -210,12 +214,13 @@ struct Support {
 
 impl Support {
     fn load(path: &OsString) -> Result<Support> {
-        // SAFETY: the functions in `support/process.rs` have these types. The library stays loaded.
+        // SAFETY: the functions in `kernel/src/support` have these types. The library stays loaded.
         unsafe {
             let library = libloading::Library::new(path)
                 .with_context(|| format!("{} cannot be loaded", path.to_string_lossy()))?;
             let support = Support {
                 install: *library.get(b"live_install")?,
+                offer: *library.get(b"live_offer")?,
                 flush: *library.get(b"live_flush")?,
                 discard: *library.get(b"live_discard_input")?,
                 flag: *library.get(b"live_interrupt_flag")?,

@@ -6,21 +6,31 @@
 //! this way (C's own stdio, programs that are started, and all of it on macOS) arrives by the pipes
 //! that are the descriptors themselves.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
+use super::interrupt;
 use crate::frame::{self, Frame};
 
 /// No frame is longer: the kernel must not need a gigabyte because a cell writes one at once.
 const PIECE: usize = 1 << 16;
 
 static OUTPUT: OnceLock<Output> = OnceLock::new();
+/// The output that a thread has entered last, for programs that write while no cell runs.
+static ENTERED: AtomicU32 = AtomicU32::new(0);
+
+thread_local! {
+    /// The output to which this thread writes; 0 is that of the cell.
+    static WRITES_TO: Cell<u32> = const { Cell::new(0) };
+}
 
 /// The way to the kernel.
 #[derive(Debug)]
@@ -33,6 +43,8 @@ pub(super) struct Output {
 #[derive(Debug)]
 struct State {
     kernel: UnixStream,
+    /// The output to which goes what is sent now, as the kernel was told.
+    writes_to: u32,
     /// The other ends of standard output and standard error; none once the process exits, when the
     /// kernel reads what is still to come.
     pipes: Option<[File; 2]>,
@@ -43,7 +55,7 @@ impl Output {
     /// ends.
     pub(super) fn take_over(kernel: UnixStream, pipes: [File; 2]) -> Result<&'static Output> {
         let ends = pipes.each_ref().map(std::os::fd::AsRawFd::as_raw_fd);
-        let state = Mutex::new(State { kernel, pipes: Some(pipes) });
+        let state = Mutex::new(State { kernel, writes_to: 0, pipes: Some(pipes) });
         let output = OUTPUT.get_or_init(|| Output { process: std::process::id(), state });
         std::thread::Builder::new().name("output".into()).spawn(move || output.forward(ends))?;
         // SAFETY: the function may be called at any time.
@@ -56,6 +68,7 @@ impl Output {
     /// Sends a frame, and before it all that has been written.
     pub(super) fn send(&self, frame: &Frame) {
         let mut state = self.lock();
+        state.write_to(WRITES_TO.get());
         state.drain();
         state.send(&frame.encode());
     }
@@ -63,6 +76,7 @@ impl Output {
     /// What was written to standard output (1) or standard error (2).
     fn take(&self, stream: i32, bytes: &[u8]) {
         let mut state = self.lock();
+        state.write_to(WRITES_TO.get());
         // What programs have written that were waited for comes first.
         state.drain();
         state.send_text(stream, bytes);
@@ -78,6 +92,9 @@ impl Output {
             if state.pipes.is_none() {
                 return;
             }
+            // Nobody knows who has started the program that writes.
+            let entered = ENTERED.load(Ordering::SeqCst);
+            state.write_to(if interrupt::cell() == 0 { entered } else { 0 });
             state.drain();
             drop(state);
             // A cell has closed its own end: the system would say so again and again.
@@ -117,7 +134,7 @@ impl Output {
         };
     }
 
-    fn is_ours(&self) -> bool {
+    pub(super) fn is_ours(&self) -> bool {
         self.process == std::process::id()
     }
 
@@ -126,7 +143,21 @@ impl Output {
     }
 }
 
+/// What this thread writes goes to another output from now on; the one before.
+pub(super) fn enter(output: u32) -> u32 {
+    ENTERED.store(output, Ordering::SeqCst);
+    WRITES_TO.replace(output)
+}
+
 impl State {
+    /// Tells the kernel to which output goes what follows.
+    fn write_to(&mut self, output: u32) {
+        if self.writes_to != output {
+            self.writes_to = output;
+            self.send(&Frame::Output(output).encode());
+        }
+    }
+
     /// Sends what is in the pipes now, and does not wait for more.
     fn drain(&mut self) {
         for stream in [1, 2] {

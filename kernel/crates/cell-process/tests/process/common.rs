@@ -36,10 +36,12 @@ fn lab() -> &'static Lab {
             std::fs::remove_dir_all(&folder).unwrap();
         }
         std::fs::create_dir_all(&folder).unwrap();
-        let support = concat!(env!("CARGO_MANIFEST_DIR"), "/../../src/support/process.rs");
+        let support = concat!(env!("CARGO_MANIFEST_DIR"), "/../../src/support");
         let root = folder.join("lib.rs");
         let module = format!(
-            "#[path = {support:?}]\nmod process;\npub use process::*;\nmod far;\npub use far::*;\n"
+            "#[path = \"{support}/process.rs\"] mod process;\npub use process::*;\n\
+             #[path = \"{support}/comms.rs\"] mod comms;\npub use comms::*;\n\
+             mod far;\npub use far::*;\n"
         );
         std::fs::write(&root, module).unwrap();
         let far = "#[inline(never)] pub fn fail() -> u32 { panic!(\"far\") }\n";

@@ -1,6 +1,7 @@
 //! The real process, with real cells.
 
 mod common;
+mod comms;
 mod ending;
 mod input;
 mod interrupt;
