@@ -103,8 +103,9 @@ impl Rustc {
 }
 
 /// The files of the library that cells share.
-const SUPPORT: [(&str, &str); 6] = [
+const SUPPORT: [(&str, &str); 7] = [
     ("brief.rs", include_str!("../../../src/support/brief.rs")),
+    ("comms.rs", include_str!("../../../src/support/comms.rs")),
     ("lib.rs", include_str!("../../../src/support/lib.rs")),
     ("process.rs", include_str!("../../../src/support/process.rs")),
     ("show.rs", include_str!("../../../src/support/show.rs")),
