@@ -68,6 +68,23 @@ impl Show for String {
     }
 }
 
+/// An error is shown as its words.
+impl<S: Show, E: std::fmt::Display> Show for Result<S, E> {
+    fn content(&self) -> Vec<(&'static str, String)> {
+        match self {
+            Ok(value) => value.content(),
+            Err(error) => {
+                let words = escape(&error.to_string());
+                let style = "border-left:3px solid #d03b3b;padding-left:0.6em;white-space:pre-wrap";
+                vec![
+                    ("text/html", format!("<div style=\"{style}\">{words}</div>")),
+                    ("text/plain", format!("error: {error}")),
+                ]
+            }
+        }
+    }
+}
+
 /// Something that was shown and can be replaced.
 #[derive(Debug)]
 pub struct DisplayHandle {
@@ -108,7 +125,7 @@ impl DisplayHandle {
         let data: Map<String, Value> = value
             .content()
             .into_iter()
-            .map(|(kind, body)| (kind.to_owned(), body.into()))
+            .map(|(kind, body)| (kind.to_owned(), as_sent(kind, body)))
             .collect();
         let content =
             json!({ "data": data, "metadata": {}, "transient": { "display_id": self.id } });
@@ -119,6 +136,12 @@ impl DisplayHandle {
             writeln!(out, "EVCXR_JUPYTER_MESSAGE {}", json!({ "type": kind, "content": content }));
         let _ = out.flush();
     }
+}
+
+/// What is JSON is sent as such, all else as text.
+fn as_sent(kind: &str, body: String) -> Value {
+    let json = kind.ends_with("json").then(|| serde_json::from_str(&body).ok());
+    json.flatten().unwrap_or_else(|| body.into())
 }
 
 /// Shows something as evcxr shows the value that a cell ends in, which is what `evcxr_display` of a type
@@ -132,4 +155,25 @@ pub fn at_end_of_cell<S: Show + ?Sized>(value: &S) {
 /// Text as it stands in HTML.
 pub fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_shown_as_its_words() {
+        let shown: Result<String, &str> = Err("1 < 2");
+        let [(_, html), (_, text)] = &shown.content()[..] else { panic!("two ways") };
+        assert!(html.contains("1 &lt; 2"), "{html}");
+        assert_eq!(text, "error: 1 < 2");
+        assert_eq!(Ok::<_, &str>(text.clone()).content(), text.content());
+    }
+
+    #[test]
+    fn json_is_sent_as_json_and_text_as_text() {
+        assert_eq!(as_sent("application/a+json", "[1]".into()), json!([1]));
+        assert_eq!(as_sent("application/json", "[1".into()), json!("[1"));
+        assert_eq!(as_sent("text/plain", "1".into()), json!("1"));
+    }
 }

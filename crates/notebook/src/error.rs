@@ -4,7 +4,7 @@
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What can go wrong in this library.
-#[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// A row that does not go with its table's header.
     #[error("number of cells in a row is {cells}: the table has {columns} columns")]
@@ -13,6 +13,18 @@ pub enum Error {
         cells: usize,
         /// The columns of the table.
         columns: usize,
+    },
+    /// A value from which no control can be made.
+    #[error("{what} of '{control}' is {value}: {remedy}")]
+    Control {
+        /// Name of the control.
+        control: String,
+        /// Which value.
+        what: &'static str,
+        /// What it is.
+        value: String,
+        /// What it should be.
+        remedy: &'static str,
     },
 }
 

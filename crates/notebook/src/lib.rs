@@ -1,5 +1,5 @@
 //! The cell's half of the conversation with a kernel: showing things while a cell runs, what is replaced
-//! in place, progress, tables, and the stop button.
+//! in place, progress, tables, the stop button, and [widgets].
 //!
 //! The same calls work everywhere, as well as the place allows:
 //!
@@ -8,6 +8,7 @@
 //! | [`display`] | at once | at the end of the cell, the last one | as text | as text |
 //! | [`DisplayHandle::update`] | replaced in place | the last one | nothing | nothing |
 //! | [`Progress`] | bars | bars at the end of the cell | bars | a line now and then |
+//! | [`interact`], [widgets] | follow the reader | as text, as they are | as text, as they are | as text, as they are |
 //! | [`interrupted`] | the stop button | never | Ctrl-C | Ctrl-C |
 //!
 //! ```
@@ -32,9 +33,14 @@ mod interrupt;
 pub mod number;
 mod progress;
 mod table;
+pub mod widgets;
 
 pub use display::{DisplayHandle, Html, PAGE_WIDTH, Place, Show, at_end_of_cell, display, escape};
 pub use error::{Error, Result};
 pub use interrupt::{Listener, interrupted};
 pub use progress::Progress;
 pub use table::Table;
+pub use widgets::{
+    AnyWidget, Button, Choice, Column, IntSlider, Knob, Knobs, Label, LogSlider, Play, Row, Slider,
+    Tabs, TextField, Toggle, Widget, Widgets, interact,
+};
