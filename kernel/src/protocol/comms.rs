@@ -26,6 +26,8 @@ struct Known {
     open: BTreeMap<String, String>,
     /// Targets that the crates of cells serve.
     targets: BTreeSet<String>,
+    /// Comms of processes that have ended.
+    gone: BTreeSet<String>,
 }
 
 /// What a crate sends.
@@ -82,7 +84,10 @@ impl Comms {
 
     /// All comms end: their process has.
     pub(super) fn close_all(&self) -> Vec<CommClose> {
-        let Known { open, .. } = std::mem::take(&mut *self.known());
+        let mut known = self.known();
+        let Known { open, mut gone, .. } = std::mem::take(&mut *known);
+        gone.extend(open.keys().cloned());
+        known.gone = gone;
         open.into_keys().map(|id| closed(id, GONE)).collect()
     }
 
@@ -97,8 +102,8 @@ impl Comms {
         CommInfoReply { comms: comms.collect(), ..Default::default() }
     }
 
-    /// Whether a message of a front end has somebody to go to; else what to answer.
-    fn take(&self, content: &Content) -> Result<(), CommClose> {
+    /// Whether a message of a front end has somebody to go to; else what to answer, if anything.
+    fn take(&self, content: &Content) -> Result<(), Option<CommClose>> {
         let mut known = self.known();
         match content {
             Content::CommOpen(open) if known.targets.contains(&open.target_name) => {
@@ -111,10 +116,14 @@ impl Comms {
                      serves it",
                     open.target_name
                 );
-                Err(closed(open.comm_id.0.clone(), &why))
+                Err(Some(closed(open.comm_id.0.clone(), &why)))
             }
             Content::CommMsg(message) if known.open.contains_key(&message.comm_id.0) => Ok(()),
-            Content::CommMsg(message) => Err(closed(message.comm_id.0.clone(), GONE)),
+            // A front end that was told already need not hear it twice: it would find no such comm.
+            Content::CommMsg(message) => {
+                let id = &message.comm_id.0;
+                Err(known.gone.contains(id).then(|| closed(id.clone(), GONE)))
+            }
             Content::CommClose(close) => {
                 known.open.remove(&close.comm_id.0);
                 Ok(())
@@ -155,8 +164,10 @@ impl Incoming {
         while let Some(message) = self.messages.recv().await {
             self.statuses.begin(&message).await;
             if let Err(close) = self.comms.take(&message.content) {
-                // The publisher ends after this task.
-                let _ = self.publish.send(close.as_child_of(&message)).await;
+                if let Some(close) = close {
+                    // The publisher ends after this task.
+                    let _ = self.publish.send(close.as_child_of(&message)).await;
+                }
             } else if let Err(error) = self.hand_on(&message) {
                 log::warn!("a message of a comm was dropped: {error}");
             }
