@@ -18,6 +18,7 @@ from queue import Empty
 import nbformat
 import pytest
 from conftest import KERNELS, ROOT
+from front_end import VIEW
 from jupyter_core.utils import run_sync
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
@@ -114,10 +115,21 @@ def shown(outputs):
             streams[output.name] = streams.get(output.name, "") + output.text
         else:
             content = {kind: str(value).strip() for kind, value in output.data.items()}
+            # Their models end with the kernel: what is committed has their texts.
+            content.pop(VIEW, None)
             if len(content) > 1:
                 # It stands beside the picture or table, for front ends that show neither.
                 content.pop("text/plain", None)
             contents.append(content)
+    return streams, contents
+
+
+def seen_in(cell, kernel):
+    """What a reader sees of a cell's outputs under this kernel: under evcxr_jupyter of a cell with knobs the
+    picture alone, with which it puts their texts."""
+    streams, contents = shown(cell.outputs)
+    if kernel == "evcxr" and "knobs" in tags(cell):
+        return [content for content in contents if "text/plain" not in content]
     return streams, contents
 
 
@@ -254,7 +266,7 @@ def test_a_lesson_runs_and_gives_what_is_committed(name, kernel, run):
         if cell.cell_type != "code":
             continue
         if "machine" not in tags(cell):
-            assert shown(new.outputs) == shown(cell.outputs), f"cell {cell.id}"
+            assert seen_in(new, kernel) == seen_in(cell, kernel), f"cell {cell.id}"
         elif kernel == "googlenet":
             # Another machine gives other numbers, but pictures and tables all the same.
             kinds = [[sorted(c) for c in shown(o)[1]] for o in (new.outputs, cell.outputs)]

@@ -16,6 +16,7 @@ from nbconvert import HTMLExporter
 
 ROOT = Path(__file__).resolve().parent.parent
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
+WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
 class Client(NotebookClient):
@@ -88,7 +89,8 @@ def last_begun(notebook):
 
 
 def cleaned(notebook, root=ROOT, home=None, host=None):
-    """The notebook as it is committed: without times, and without paths and names of a machine."""
+    """The notebook as it is committed: without times, without paths and names of a machine, and with the
+    texts of widgets alone: a page would look for their models, which ended with the kernel."""
     names = {str(root): ".", str(home or Path.home()): "~", host or socket.gethostname(): "host"}
 
     def clean(value):
@@ -107,6 +109,8 @@ def cleaned(notebook, root=ROOT, home=None, host=None):
         if cell.cell_type == "code":
             cell.metadata.pop("execution", None)
             cell.outputs = [nbformat.from_dict(clean(output)) for output in cell.outputs]
+            for output in cell.outputs:
+                output.get("data", {}).pop(WIDGET, None)
     notebook.metadata.language_info = {"name": "rust"}
     return notebook
 

@@ -57,14 +57,17 @@ pub mod prelude {
     pub use crate::error::{Error, Result};
     pub use crate::look::{self, Classifier};
     pub use crate::model::{GoogLeNet, Outputs, cross_entropy};
-    pub use crate::notebook::{Html, Progress, Show, Table, display, interrupted};
+    pub use crate::notebook::{
+        Button, Choice, Column, Html, IntSlider, Label, LogSlider, Play, Progress, Row, Show, Slider,
+        Table, TextField, Toggle, display, interact, interrupted,
+    };
     pub use crate::plot::{self, Picture, SampleGrid};
     pub use crate::spec::{self, Layer, NetworkSpec, Shape};
     /// The name before 2026-11-26.
     pub use crate::train::Observer;
     pub use crate::train::{
-        Callback, Epochs, Evaluation, Fit, History, OptimizerSpec, Precision, Recipe, Schedule,
-        SizeStep, StepReport, Trainer,
+        Callback, Control, Epochs, Evaluation, Fit, History, OptimizerSpec, Precision, Recipe,
+        Schedule, SizeStep, StepReport, Trainer,
     };
     pub use tch::{Device, Kind, Tensor, manual_seed, no_grad};
 }

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use common::StopAfter;
 use googlenet_lib::prelude::*;
 use googlenet_lib::train::has_checkpoint;
+use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
 /// libtorch has one random generator for all threads: tests that draw from it take turns.
@@ -94,6 +95,53 @@ fn an_epoch_that_was_stopped_is_finished_after_a_resume() {
     // The one that was never closed goes the same way.
     let _ = stopped.fit(Epochs(1)).unwrap();
     same(&stopped, &straight);
+}
+
+#[test]
+fn a_resumed_run_has_the_knobs_as_they_were() {
+    let _alone = alone();
+    let dir = tempfile::tempdir().unwrap();
+    let mut straight = start(Recipe::steady());
+    straight.control().set_learning_rate_factor(0.3).unwrap();
+    assert!(straight.fit_with(Epochs(2), &mut StopAfter(2)).unwrap().stopped);
+    straight.checkpoint(dir.path()).unwrap();
+    let mut resumed = resume(dir.path()).unwrap();
+    assert_eq!(resumed.control().learning_rate_factor(), 0.3);
+    let _ = (straight.fit(Epochs(1)).unwrap(), resumed.fit(Epochs(1)).unwrap());
+    same(&resumed, &straight);
+    assert_eq!(resumed.history().turns, straight.history().turns);
+    assert_eq!(resumed.history().turns.len(), 1);
+    // Turned, and no step since.
+    straight.control().set_learning_rate_factor(2.5).unwrap();
+    straight.checkpoint(dir.path()).unwrap();
+    let mut resumed = resume(dir.path()).unwrap();
+    let _ = (straight.fit(Epochs(1)).unwrap(), resumed.fit(Epochs(1)).unwrap());
+    same(&resumed, &straight);
+    assert_eq!(resumed.history().turns, straight.history().turns);
+    assert_eq!(resumed.history().learning_rate_factor(), 2.5);
+}
+
+#[test]
+fn checkpoints_from_before_there_were_knobs_are_read() {
+    let _alone = alone();
+    let (dir, folder) = checkpointed();
+    let read = |name: &str| -> serde_json::Value {
+        serde_json::from_slice(&fs::read(folder.join(name)).unwrap()).unwrap()
+    };
+    let mut run = read("run.json");
+    run.as_object_mut().unwrap().remove("learning_rate_factor").unwrap();
+    run["history"].as_object_mut().unwrap().remove("turns").unwrap();
+    let bytes = serde_json::to_vec(&run).unwrap();
+    fs::write(folder.join("run.json"), &bytes).unwrap();
+    let mut manifest = read("manifest.json");
+    manifest["files"]["run.json"] = serde_json::json!({
+        "bytes": bytes.len(), "sha256": format!("{:x}", Sha256::digest(&bytes)),
+    });
+    fs::write(folder.join("manifest.json"), manifest.to_string()).unwrap();
+    let mut resumed = resume(dir.path()).unwrap();
+    assert_eq!(resumed.control().learning_rate_factor(), 1.0);
+    let _ = resumed.fit(Epochs(1)).unwrap();
+    assert!(resumed.history().turns.is_empty());
 }
 
 #[test]

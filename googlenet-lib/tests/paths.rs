@@ -31,8 +31,8 @@ use googlenet_lib::spec::{
 };
 use googlenet_lib::tch::Tensor;
 use googlenet_lib::train::{
-    Epoch, Epochs, Evaluation, Fit, History, Live, Observer, OptimizerSpec, Precision, Recipe,
-    Schedule, SizeStep, Step, StepReport, Trainer, has_checkpoint,
+    Control, Epoch, Epochs, Evaluation, Fit, History, Live, Observer, OptimizerSpec, Precision,
+    Recipe, Schedule, SizeStep, Step, StepReport, Trainer, Turn, TurnKind, has_checkpoint,
 };
 
 /// Some have other names since 2026-11-26; those above are in cells that were written before.

@@ -4,6 +4,7 @@ use charts::palette::{BLUE, ORANGE};
 use charts::{Corner, Line, Panel, Picture, panels};
 use notebook::number::counted;
 
+use super::turns;
 use crate::Result;
 use crate::train::{Epoch, History, Precision};
 
@@ -11,7 +12,8 @@ use crate::train::{Epoch, History, Precision};
 const POINTS: usize = 400;
 
 /// Two plots side by side: the loss of every step and of every test, and the share of images that
-/// were classified rightly. The title says which network, data set, recipe and device.
+/// were classified rightly. The title says which network, data set, recipe and device. Where a knob was
+/// turned, the plot of the loss has a dashed line in a colour that its legend names.
 ///
 /// # Errors
 /// A picture that cannot be drawn.
@@ -51,16 +53,19 @@ fn loss(history: &History) -> Panel {
     let highest = 1.25 * smooth.iter().map(|point| point.1).fold(0.0, f64::max);
     let highest = if highest > 0.0 { highest } else { 1.0 };
     let steps = window_means(&losses, losses.len().div_ceil(POINTS).max(1));
+    let width = x_max(history) * per_epoch;
+    let mut lines = vec![
+        Line::thin(BLUE, 0.3, steps),
+        Line::new("training", BLUE, smooth),
+        Line::new("test", ORANGE, test),
+    ];
+    lines.extend(turns::lines(&turns::marks(&history.turns, width as usize), per_epoch, highest));
     Panel {
         x: ("epoch".into(), 0.0..x_max(history)),
         y: ("loss".into(), 0.0..highest),
         legend: Some(Corner::UpperRight),
         bars: Vec::new(),
-        lines: vec![
-            Line::thin(BLUE, 0.3, steps),
-            Line::new("training", BLUE, smooth),
-            Line::new("test", ORANGE, test),
-        ],
+        lines,
     }
 }
 

@@ -16,6 +16,7 @@ mod diagram;
 mod findings;
 mod images;
 mod loss;
+mod turns;
 
 pub use charts::{BarGroup, Picture, bar_chart, line_chart};
 pub use diagram::{

@@ -12,6 +12,12 @@ pub trait Callback {
         ControlFlow::Continue(())
     }
 
+    /// Called when the training is paused, and about every 50 ms until it goes on.
+    /// [`ControlFlow::Break`] ends the pause, and the training with it.
+    fn paused(&mut self) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+
     /// Called when new losses have come into the history, which waits for the device.
     fn look(&mut self, _history: &History) {}
 

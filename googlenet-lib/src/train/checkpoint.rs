@@ -6,7 +6,7 @@
 //! | --- | --- |
 //! | `weights.safetensors` | the network's variables, as [`GoogLeNet::save`] writes them |
 //! | `optimizer.safetensors` | `state.0`, and for Adam `state.1`: one row over all parameters each |
-//! | `run.json` | spec, recipe, history, place in the schedule and in the epoch |
+//! | `run.json` | spec, recipe, history, place in the schedule and in the epoch, the learning rate's factor |
 //! | `manifest.json` | size and sha256 of the other three |
 //!
 //! It is written under another name, forced to the disk and renamed, so that one that bears its
@@ -48,6 +48,15 @@ struct Run {
     history: History,
     optimizer_steps: i32,
     running: Option<Running>,
+    /// The one that is wanted; the one in force is the history's last.
+    #[serde(default = "Run::default_factor")]
+    learning_rate_factor: f64,
+}
+
+impl Run {
+    fn default_factor() -> f64 {
+        1.0
+    }
 }
 
 /// An epoch that was stopped. Its plan is drawn again.
@@ -135,6 +144,7 @@ impl Trainer {
                 }),
                 None => None,
             },
+            learning_rate_factor: self.control.learning_rate_factor(),
         };
         write_json(&folder.join(RUN), &run)?;
 
@@ -227,6 +237,9 @@ fn resume(folder: &Path, run: Run, data: &Dataset, device: Device) -> Result<Tra
     state.sort_by(|a, b| a.0.cmp(&b.0));
     let state: Vec<Tensor> = state.into_iter().map(|(_, tensor)| tensor).collect();
     trainer.optimizer.restore(&state, run.optimizer_steps)?;
+    trainer.learning_rate_factor = run.history.learning_rate_factor();
+    let factor = trainer.control.set_learning_rate_factor(run.learning_rate_factor);
+    factor.map_err(|error| damaged(&folder.join(RUN), error.to_string()))?;
     trainer.history = History { device: trainer.history.device, ..run.history };
     if let Some(stopped) = run.running {
         let mut running = trainer.begin_epoch()?;

@@ -5,6 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::recipe::Recipe;
+use super::turns::Turn;
 use crate::{Error, Result, file};
 
 /// A training run from its first step on: what was trained, on what, where, and how it went.
@@ -26,6 +27,9 @@ pub struct History {
     pub steps: Vec<Step>,
     /// One record an epoch.
     pub epochs: Vec<Epoch>,
+    /// The knobs that were turned, in the order in which they took effect.
+    #[serde(default)]
+    pub turns: Vec<Turn>,
 }
 
 /// One step of the optimizer.
@@ -50,14 +54,14 @@ pub struct Epoch {
     pub test_loss: f64,
     /// Share of the test images that the network gets right at that size, from 0 to 1.
     pub test_accuracy: f64,
-    /// Seconds of training, without the test.
+    /// Seconds of training, without the test and without pauses.
     pub seconds: f64,
     /// Training images a second.
     pub images_per_second: f64,
 }
 
 impl History {
-    /// Seconds of training so far, without the tests.
+    /// Seconds of training so far, without the tests and without pauses.
     pub fn seconds(&self) -> f64 {
         self.epochs.iter().map(|epoch| epoch.seconds).sum()
     }

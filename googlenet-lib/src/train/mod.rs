@@ -1,5 +1,5 @@
-//! Training: a [`Recipe`] says how, a [`Trainer`] does it, a [`History`] remembers it, and a
-//! checkpoint keeps all of it ([`Trainer::checkpoint`]).
+//! Training: a [`Recipe`] says how, a [`Trainer`] does it, a [`Control`] turns its knobs meanwhile, a
+//! [`History`] remembers it, and a checkpoint keeps all of it ([`Trainer::checkpoint`]).
 //!
 //! ```
 //! use googlenet_lib::prelude::*;
@@ -23,21 +23,25 @@
 
 mod callback;
 mod checkpoint;
+mod control;
 mod evaluator;
 mod history;
 mod optimizer;
 mod recipe;
 mod trainer;
+mod turns;
 
 /// The name before 2026-11-26.
 pub use callback::Callback as Observer;
 pub use callback::{Callback, StepReport};
 pub use checkpoint::has_checkpoint;
+pub use control::Control;
 pub use devices::Precision;
 pub(crate) use evaluator::{Computed, Evaluator};
 pub use history::{Epoch, History, Step};
 pub use optimizer::OptimizerSpec;
 pub use recipe::{Recipe, Schedule, SizeStep};
 pub use trainer::{Epochs, Evaluation, Trainer};
+pub use turns::{Turn, TurnKind};
 // They are at home in `live`, which shows a run; cells know them by these names.
 pub use crate::live::{Fit, Live};

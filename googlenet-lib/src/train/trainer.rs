@@ -10,9 +10,11 @@ use tch::{Device, Kind, Tensor, no_grad};
 use vision_data::{DataLoader, Dataset, EpochPlan, ImageSet, Normalize, random_number};
 
 use super::callback::{Callback, StepReport};
+use super::control::Control;
 use super::evaluator::{Computed, Evaluator};
 use super::history::{Epoch, History, Step};
 use super::recipe::Recipe;
+use super::turns::{Heeded, Script};
 use crate::model::{GoogLeNet, cross_entropy};
 use crate::{Error, Result};
 
@@ -42,6 +44,11 @@ pub struct Trainer {
     passes: Repeated,
     pub(super) running: Option<Running>,
     pub(super) history: History,
+    pub(super) control: Control,
+    /// The factor of the learning rate that is in force; the one of the control is wanted.
+    pub(super) learning_rate_factor: f64,
+    /// What is done again of another run.
+    pub(super) script: Script,
 }
 
 /// An epoch that has begun. It outlives a stop, and the next `fit` goes on in it.
@@ -129,6 +136,7 @@ impl Trainer {
             steps_per_epoch: data.train.len() / recipe.batch as usize,
             steps: Vec::new(),
             epochs: Vec::new(),
+            turns: Vec::new(),
         };
         Ok(Trainer {
             train: prepare(&data.train)?,
@@ -146,6 +154,9 @@ impl Trainer {
             recipe,
             size,
             history,
+            control: Control::new(),
+            learning_rate_factor: 1.0,
+            script: Script::default(),
         })
     }
 
@@ -165,13 +176,14 @@ impl Trainer {
         Computed { flip, batch, precision }
     }
 
-    /// Trains for this many epochs; the callback may stop it. An epoch that was stopped
+    /// Trains for this many epochs; the callback and the control may stop it. An epoch that was stopped
     /// is finished first by the next call, and counts as one of its epochs. Whether it was stopped before
     /// its last epoch was complete.
     ///
     /// # Errors
     /// A loss that is not a number any more; a device that fails, for want of memory for example.
     pub(crate) fn run(&mut self, epochs: Epochs, callback: &mut dyn Callback) -> Result<bool> {
+        let _fitting = self.control.begin();
         let last = self.history.epochs.len() as u32 + epochs.0;
         while (self.history.epochs.len() as u32) < last {
             let mut running = match self.running.take() {
@@ -248,7 +260,7 @@ impl Trainer {
         })
     }
 
-    /// Trains to the end of the epoch or until the callback stops it.
+    /// Trains to the end of the epoch or until the callback or the control stops it.
     fn run_epoch(
         &mut self,
         running: &mut Running,
@@ -256,11 +268,18 @@ impl Trainer {
         callback: &mut dyn Callback,
     ) -> Result<ControlFlow<()>> {
         self.recipe.precision.choose(self.net.device())?;
-        let began = Instant::now();
+        // A pause moves it on, so that no rate counts one.
+        let mut began = Instant::now();
         let seconds_before = running.seconds;
         let steps = running.plan.batches();
         let mut flow = ControlFlow::Continue(());
         while flow.is_continue() && running.next < steps {
+            let Heeded { flow: heeded, waited } = self.heed(running, callback)?;
+            began += waited;
+            if heeded.is_break() {
+                flow = heeded;
+                break;
+            }
             self.step(running)?;
             let end = running.next == steps;
             let loss = if running.next.is_multiple_of(LOOK_EVERY) || end {
@@ -292,7 +311,8 @@ impl Trainer {
         let epoch = self.history.epochs.len() as f64;
         let done = epoch + running.next as f64 / running.plan.batches() as f64;
         let progress = (done % cycle) / cycle;
-        let learning_rate = self.recipe.learning_rate * self.recipe.schedule.factor(progress);
+        let scheduled = self.recipe.learning_rate * self.recipe.schedule.factor(progress);
+        let learning_rate = scheduled * self.learning_rate_factor;
 
         running.size = self.recipe.size(progress).or(self.size);
         let (images, labels) = self.train.train(&running.plan, running.next, running.size)?;

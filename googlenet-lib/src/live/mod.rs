@@ -1,4 +1,6 @@
-//! Where training meets a reader: bars, a loss plot that grows, the stop button, and how it ended.
+//! Where training meets a reader: bars, a loss plot that grows, knobs, the stop button, and how it ended.
+
+mod knobs;
 
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
@@ -7,9 +9,10 @@ use charts::Picture;
 use notebook::number::counted;
 use notebook::{DisplayHandle, Listener, Place, Progress, at_end_of_cell, display};
 
+use self::knobs::Knobs;
 use crate::Result;
 use crate::figures::loss_curve;
-use crate::train::{Callback, Epochs, History, StepReport, Trainer};
+use crate::train::{Callback, Control, Epochs, History, StepReport, Trainer};
 
 /// Least time between two loss plots.
 const PLOT: Duration = Duration::from_secs(1);
@@ -26,6 +29,12 @@ pub struct Live {
     plot: Option<DisplayHandle>,
     /// When the next plot is due. A plot that takes long is drawn less often.
     due: Instant,
+    /// What a stop is said to, so that the history has it.
+    control: Option<Control>,
+    knobs: Option<Knobs>,
+    /// Words behind the bars.
+    message: String,
+    paused: bool,
 }
 
 impl Live {
@@ -38,12 +47,29 @@ impl Live {
             epochs: None,
             plot: None,
             due: Instant::now() + PLOT,
+            control: None,
+            knobs: None,
+            message: String::new(),
+            paused: false,
         }
+    }
+
+    /// The same for a fit of this run, with knobs where a page can show them.
+    fn turning(run: &Trainer) -> Live {
+        let (live, control) = (Live::new(), run.control());
+        let knobs = match live.place {
+            Place::Live => Knobs::show(&control, run.history()),
+            _ => None,
+        };
+        Live { control: Some(control), knobs, ..live }
     }
 
     /// Draws what came last. Whether there is a plot that shows it.
     pub fn end(mut self, history: &History) -> bool {
         self.epochs = None;
+        if let Some(knobs) = self.knobs.take() {
+            knobs.end(history);
+        }
         if self.place != Place::Live {
             return false;
         }
@@ -62,6 +88,31 @@ impl Live {
         }
         self.due = Instant::now() + PLOT.max(began.elapsed() * 20);
     }
+
+    /// Whether to go on, as far as the stop button says.
+    fn listen(&self) -> ControlFlow<()> {
+        match (self.listener.interrupted(), &self.control) {
+            (false, _) => ControlFlow::Continue(()),
+            (true, None) => ControlFlow::Break(()),
+            (true, Some(control)) => {
+                // It is heard before the next step.
+                control.stop();
+                ControlFlow::Continue(())
+            }
+        }
+    }
+
+    /// Writes behind the bars whether there is a pause, and lets the knobs say it.
+    fn say_paused(&mut self, paused: bool) {
+        if let Some(knobs) = &self.knobs {
+            knobs.say_paused(paused);
+        }
+        if let Some((_, steps)) = &self.epochs {
+            steps.message(if paused { "paused" } else { &self.message });
+            steps.add(0);
+        }
+        self.paused = paused;
+    }
 }
 
 impl Callback for Live {
@@ -77,10 +128,21 @@ impl Callback for Live {
             *steps = epochs.nested("step", report.steps as u64);
         }
         if let Some(loss) = report.loss {
-            steps.message(format!("loss {loss:.3}, {:.0} images/s", report.images_per_second));
+            self.message = format!("loss {loss:.3}, {:.0} images/s", report.images_per_second);
+            steps.message(&self.message);
         }
         steps.set(report.step as u64);
-        if self.listener.interrupted() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if self.paused {
+            self.say_paused(false);
+        }
+        self.listen()
+    }
+
+    fn paused(&mut self) -> ControlFlow<()> {
+        if !self.paused {
+            self.say_paused(true);
+        }
+        self.listen()
     }
 
     fn look(&mut self, history: &History) {
@@ -106,12 +168,14 @@ impl Trainer {
     /// schedule begins anew.
     ///
     /// A notebook's stop button, or Ctrl-C, ends the training after the running step; what was
-    /// learned is kept.
+    /// learned is kept. Where a notebook shows widgets, there are knobs above the bars: a factor of the
+    /// learning rate, pause and stop, as [`Trainer::control`] has them. They are this fit's alone.
+    /// `GOOGLENET_KNOBS=0` in the environment leaves them out, for runs that nobody watches.
     ///
     /// # Errors
     /// As [`Trainer::fit_with`].
     pub fn fit(&mut self, epochs: Epochs) -> Result<Fit> {
-        let mut live = Live::new();
+        let mut live = Live::turning(self);
         let mut fit = self.fit_with(epochs, &mut live)?;
         fit.shown = live.end(&fit.history);
         Ok(fit)

@@ -1,0 +1,174 @@
+//! The knobs of a fit on a page: widgets that are bound to a [`Control`].
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use notebook::{Button, DisplayHandle, LogSlider, Row, Show, display};
+
+use crate::train::{Control, History};
+
+/// In the environment, 0 for no knobs.
+const KNOBS: &str = "GOOGLENET_KNOBS";
+/// What is shown as a widget.
+const VIEW: &str = "application/vnd.jupyter.widget-view+json";
+
+/// The control, for the closures of the widgets. It is taken away at the end of the fit: a click that
+/// comes late, or on a row that still stands on some page, does nothing to a later fit.
+#[derive(Debug, Clone)]
+struct Held(Arc<Mutex<Option<Control>>>);
+
+impl Held {
+    fn new(control: &Control) -> Held {
+        Held(Arc::new(Mutex::new(Some(control.clone()))))
+    }
+
+    /// Does this with the control as long as the fit runs.
+    fn act(&self, act: impl FnOnce(&Control)) {
+        if let Some(control) = &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            act(control);
+        }
+    }
+
+    /// Takes the control away. Whether it was there.
+    fn release(&self) -> bool {
+        let control = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(control) = &control {
+            // A click on pause that came after the last step.
+            control.go_on();
+        }
+        control.is_some()
+    }
+}
+
+/// A row of knobs, as long as its fit runs. Then words stand in its place.
+#[derive(Debug)]
+pub(super) struct Knobs {
+    held: Held,
+    pause: Button,
+    go_on: Button,
+    shown: DisplayHandle,
+    /// Number of turns in the history when the fit began.
+    turns: usize,
+}
+
+impl Knobs {
+    /// Shows them for the fit of a run that is about to begin. `None` where they are not wanted, and
+    /// where there are no widgets: nothing is shown then.
+    pub(super) fn show(control: &Control, history: &History) -> Option<Knobs> {
+        if std::env::var_os(KNOBS).is_some_and(|value| value == "0") {
+            return None;
+        }
+        let held = Held::new(control);
+        // While it is moved, each step would have another learning rate, and the history all of them.
+        let factor = LogSlider::new("learning rate x", 0.1..=10.0)
+            .ok()?
+            .value(control.learning_rate_factor())
+            .continuous(false);
+        let (pause, go_on) = (Button::new("pause"), Button::new("go on"));
+        let stop = Button::new("stop");
+        let on = held.clone();
+        factor.on_change(move |factor| {
+            on.act(|control| {
+                if let Err(error) = control.set_learning_rate_factor(factor) {
+                    println!("{error}");
+                }
+            });
+        });
+        for (button, act) in [
+            (&pause, Control::pause as fn(&Control)),
+            (&go_on, Control::go_on),
+            (&stop, Control::stop),
+        ] {
+            let on = held.clone();
+            button.on_click(move || on.act(act));
+        }
+        go_on.enable(false);
+        let row = Content::of(&Row::new((&factor, &pause, &go_on, &stop)));
+        if !row.is_widget() {
+            return None;
+        }
+        let shown = display(&row);
+        Some(Knobs { held, pause, go_on, shown, turns: history.turns.len() })
+    }
+
+    /// Lets the buttons that can be pressed say whether there is a pause.
+    pub(super) fn say_paused(&self, paused: bool) {
+        self.pause.enable(!paused);
+        self.go_on.enable(paused);
+    }
+
+    /// Says in their place what was turned.
+    pub(super) fn end(self, history: &History) {
+        let turns = history.turns.get(self.turns..).unwrap_or_default();
+        let words: Vec<String> = turns.iter().map(ToString::to_string).collect();
+        match words.is_empty() {
+            true => self.replace("no knob was turned"),
+            false => self.replace(&words.join("; ")),
+        }
+    }
+
+    fn replace(&self, words: &str) {
+        if self.held.release() {
+            self.shown.update(words);
+        }
+    }
+}
+
+impl Drop for Knobs {
+    /// Where [`Knobs::end`] has not come before it, an error did.
+    fn drop(&mut self) {
+        self.replace("ended by an error");
+    }
+}
+
+/// What a widget is shown as: asked for once, since each time makes it a new place.
+struct Content(Vec<(&'static str, String)>);
+
+impl Content {
+    fn of(shown: &impl Show) -> Content {
+        Content(shown.content())
+    }
+
+    fn is_widget(&self) -> bool {
+        self.0.iter().any(|(kind, _)| *kind == VIEW)
+    }
+}
+
+impl Show for Content {
+    fn content(&self) -> Vec<(&'static str, String)> {
+        self.0.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::GoogLeNet;
+    use crate::spec;
+    use crate::train::{Recipe, Trainer};
+
+    fn run() -> Trainer {
+        let data = vision_data::Shapes10::generate(4, 2, 0).unwrap();
+        let net = GoogLeNet::new(&spec::COMPACT, tch::Device::Cpu).unwrap();
+        Trainer::new(net, data, Recipe::fast().with_batch(2)).unwrap()
+    }
+
+    #[test]
+    fn without_widgets_nothing_is_shown() {
+        let run = run();
+        assert!(Knobs::show(&run.control(), run.history()).is_none());
+    }
+
+    #[test]
+    fn a_row_of_a_fit_that_has_ended_turns_nothing() {
+        let run = run();
+        let control = run.control();
+        let held = Held::new(&control);
+        let late = held.clone();
+        late.act(Control::pause);
+        assert!(control.is_paused());
+        assert!(held.release() && !held.release());
+        assert!(!control.is_paused());
+        late.act(Control::pause);
+        assert!(!control.is_paused());
+    }
+}
