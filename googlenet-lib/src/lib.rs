@@ -58,8 +58,8 @@ pub mod prelude {
     pub use crate::look::{self, Classifier};
     pub use crate::model::{GoogLeNet, Outputs, cross_entropy};
     pub use crate::notebook::{
-        Button, Choice, Column, Html, IntSlider, Label, LogSlider, Play, Progress, Row, Show, Slider,
-        Table, TextField, Toggle, display, interact, interrupted,
+        Button, Choice, Column, Html, IntSlider, Label, LogSlider, Play, Progress, Row, Show,
+        Slider, Table, TextField, Toggle, display, interact, interrupted,
     };
     pub use crate::plot::{self, Picture, SampleGrid};
     pub use crate::spec::{self, Layer, NetworkSpec, Shape};

@@ -96,9 +96,11 @@ impl Comms {
         let known = self.known();
         let is_asked =
             |target: &String| request.target_name.as_ref().is_none_or(|name| name == target);
-        let comms = known.open.iter().filter(|(_, target)| is_asked(target)).map(|(id, target)| {
-            (CommId(id.clone()), CommInfo { target_name: target.clone() })
-        });
+        let comms = known
+            .open
+            .iter()
+            .filter(|(_, target)| is_asked(target))
+            .map(|(id, target)| (CommId(id.clone()), CommInfo { target_name: target.clone() }));
         CommInfoReply { comms: comms.collect(), ..Default::default() }
     }
 
@@ -210,7 +212,8 @@ mod tests {
     fn what_is_open_is_known_and_everything_ends_with_the_process() {
         let comms = Comms::default();
         for (id, target) in [("a", "x"), ("b", "y"), ("c", "x")] {
-            let open = json!({ "type": "comm_open", "content": { "comm_id": id, "target_name": target } });
+            let open =
+                json!({ "type": "comm_open", "content": { "comm_id": id, "target_name": target } });
             assert!(sent(&comms, open).unwrap().is_some());
         }
         assert_eq!(ids(&comms, None), ["a", "b", "c"]);

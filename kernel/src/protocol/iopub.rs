@@ -158,7 +158,8 @@ impl IoPub {
 
     /// Sends what is left of a cell, and adds to its outcome what its process has shown last.
     async fn finish(&mut self, mut outcome: CellOutcome) -> CellOutcome {
-        outcome.value = self.here().content.take().map(|(data, _)| with_text(data)).unwrap_or_default();
+        outcome.value =
+            self.here().content.take().map(|(data, _)| with_text(data)).unwrap_or_default();
         self.flush().await;
         if let Some(CellError::ProcessEnded { last_words, .. }) = &mut outcome.error {
             *last_words = std::mem::take(&mut self.last_words);

@@ -126,13 +126,8 @@ pub(crate) async fn serve(sockets: Sockets, parts: Parts) {
         stop: Arc::clone(&stop),
     };
     let shell = tokio::spawn(worker.run());
-    let control = Control {
-        socket: control,
-        statuses,
-        subshells,
-        engine: Arc::clone(&engine),
-        stop,
-    };
+    let control =
+        Control { socket: control, statuses, subshells, engine: Arc::clone(&engine), stop };
     tokio::select! {
         () = control.run() => {}
         () = ended.notified() => {}

@@ -5,10 +5,10 @@ use std::sync::{Condvar, Mutex};
 use std::time::Duration;
 
 use jupyter_protocol::{
-    CommInfoRequest, CommMsg, CommOpen, CompleteRequest, ConnectionInfo, ExecuteReply, ExecuteRequest,
-    HistoryRequest, InputReply, InspectRequest, InterruptRequest, IsCompleteRequest,
-    JupyterMessageContent as Content, KernelInfoRequest, ReplyStatus, ShutdownRequest, Status,
-    Transport, UnknownMessage,
+    CommInfoRequest, CommMsg, CommOpen, CompleteRequest, ConnectionInfo, ExecuteReply,
+    ExecuteRequest, HistoryRequest, InputReply, InspectRequest, InterruptRequest,
+    IsCompleteRequest, JupyterMessageContent as Content, KernelInfoRequest, ReplyStatus,
+    ShutdownRequest, Status, Transport, UnknownMessage,
 };
 use jupyter_zmq_client::{
     self as zmq, ClientControlConnection, ClientIoPubConnection, ClientShellConnection,
@@ -92,7 +92,9 @@ fn answer_all(queue: &Receiver<EngineRequest>, seen: &Seen, output: &Output) {
                 let mut outcome = CellOutcome::default();
                 match word {
                     "print" => print(rest),
-                    "comm" => show(EngineEvent::Comm { json: rest.into(), buffers: vec![vec![7, 8]] }),
+                    "comm" => {
+                        show(EngineEvent::Comm { json: rest.into(), buffers: vec![vec![7, 8]] })
+                    }
                     "end-of-process" => show(EngineEvent::Gone),
                     "new-output" => show(EngineEvent::NewOutput(rest.parse().unwrap())),
                     "print-in" => {
@@ -581,9 +583,8 @@ async fn what_a_cell_sends_goes_out_in_order_and_ends_with_its_process() {
     let (_, published) = front_end.run("comm {}").await;
     assert!(text(&published).contains("was not sent"), "{published:?}");
     let (_, published) = front_end.run("end-of-process").await;
-    let Some(Content::CommClose(close)) = published
-        .iter()
-        .find(|content| matches!(content, Content::CommClose(_)))
+    let Some(Content::CommClose(close)) =
+        published.iter().find(|content| matches!(content, Content::CommClose(_)))
     else {
         panic!("{published:?}")
     };
