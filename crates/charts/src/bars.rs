@@ -1,8 +1,8 @@
 //! Bars: groups of one's own, shares beside an image, a logarithmic scale.
 
-use crate::palette::{BLUE, GRID, SERIES};
+use crate::palette::{BLUE, GRID, SERIES, colors};
 use crate::scene::{Rect, Scene};
-use crate::text::{Across, Down, Style, TITLE};
+use crate::text::{Across, Down, SMALLEST, Style, TITLE};
 use crate::{Error, MARGIN, Picture, Pixels, Result, WIDTH};
 
 const EDGE: i32 = MARGIN as i32;
@@ -53,7 +53,8 @@ pub fn bar_chart(title: &str, note: &str, series: &[&str], groups: &[BarGroup]) 
     let height = first + groups.len() as i32 * group_height + 8;
     let mut scene = Scene::new(height as u32, title, note);
     let column = (WIDTH as i32 - 2 * EDGE) / series.len() as i32;
-    for ((place, name), color) in (0..).zip(series).zip(SERIES) {
+    let colors = colors(series);
+    for ((place, name), &color) in (0..).zip(series).zip(&colors) {
         let (x, y) = (EDGE + place * column, TITLE as i32 + 4);
         scene.rect(Rect::new(x, y, 14, 10), color, None);
         let width = (column - 26) as u32;
@@ -68,7 +69,7 @@ pub fn bar_chart(title: &str, note: &str, series: &[&str], groups: &[BarGroup]) 
         let middle = top + series.len() as i32 * THICK / 2;
         let style = Style { size: 13, width: 190, ..Style::new(Across::Right, Down::Center) };
         scene.text(name, (from - 8, middle), style);
-        for ((row, value), color) in (0..).zip(bars).zip(SERIES) {
+        for ((row, value), &color) in (0..).zip(bars).zip(&colors) {
             let Some((value, words)) = value else { continue };
             let y = top + row * THICK;
             let part = if longest > 0.0 { value / longest } else { 0.0 };
@@ -121,8 +122,8 @@ fn image_size(image: &Pixels) -> (u32, u32) {
     ((width * IMAGE / longer).max(1), (height * IMAGE / longer).max(1))
 }
 
-/// Height of a row of bars on a logarithmic scale.
-const ROW: i32 = 26;
+/// Height of a bar alone in its row, with the gap under it.
+const ALONE: i32 = 20;
 
 /// Rows of bars on a logarithmic scale, each a name and a value for each of up to six series, or for the
 /// first of them. What is not above 0 has no length.
@@ -143,11 +144,15 @@ pub fn log_bars(
         return Err(Error::invalid(format!("values of row '{name}'"), values.len(), remedy));
     }
     let top = TITLE as i32 + 26;
-    let bottom = top + rows.len() as i32 * ROW;
+    // Bars of several series are as high as the number beside each.
+    let thick = if series.len() > 1 { THICK } else { ALONE };
+    let row_height = series.len() as i32 * thick + 6;
+    let bottom = top + rows.len() as i32 * row_height;
     let mut scene = Scene::new(bottom as u32 + 34, title, note);
     let style = |size, across| Style { size, ..Style::new(across, Down::Center) };
     let (from, to) = (EDGE + 150, WIDTH as i32 - 96);
-    for ((place, name), color) in (0..).zip(series).zip(SERIES) {
+    let colors = colors(series);
+    for ((place, name), &color) in (0..).zip(series).zip(&colors) {
         let x = from + 190 * place;
         scene.rect(Rect::new(x, top - 20, 14, 10), color, None);
         scene.text(*name, (x + 20, top - 15), style(13, Across::Left));
@@ -165,15 +170,15 @@ pub fn log_bars(
         scene.text(format!("1e{decade}"), (x, bottom + 6), below);
     }
     for (row, (name, values)) in (0..).zip(rows) {
-        let y = top + row * ROW + ROW / 2;
+        let y = top + row * row_height + row_height / 2;
         scene.text(name, (from - 8, y), Style { width: 142, ..style(13, Across::Right) });
-        let thick = 20 / values.len() as i32;
-        for ((index, &value), color) in (0..).zip(values).zip(SERIES) {
-            let y = y - 10 + index * thick;
+        let first = y - values.len() as i32 * thick / 2;
+        for ((index, &value), &color) in (0..).zip(values).zip(&colors) {
+            let y = first + index * thick;
             let end = if value > 0.0 && value.is_finite() { place(value.log10()) } else { from };
             scene.rect(Rect::new(from, y, (end - from).max(1), thick - 1), color, None);
             let at = (end + 6, y + thick / 2);
-            scene.text(format!("{value:.1e}"), at, style(10, Across::Left));
+            scene.text(format!("{value:.1e}"), at, style(SMALLEST, Across::Left));
         }
     }
     scene.picture()

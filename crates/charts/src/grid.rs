@@ -2,7 +2,7 @@
 
 use crate::pixels::Pixels;
 use crate::scene::Scene;
-use crate::text::{Across, Down, Style, TITLE};
+use crate::text::{Across, Down, SMALLEST, Style, TITLE, wrapped};
 use crate::{Error, MARGIN, Picture, Result, WIDTH};
 
 const LINE: u32 = 15;
@@ -73,13 +73,14 @@ impl Grid {
             let remedy = format!("give 1 to {MOST_IMAGES}");
             return Err(Error::invalid("number of images in a grid", images, remedy));
         }
-        let height = self.rows.iter().map(|row| self.height(row)).sum::<u32>();
+        let rows = self.rows.iter().map(|row| self.wrapped(row)).collect::<Result<Vec<_>>>()?;
+        let height = rows.iter().map(|row| self.height(row)).sum::<u32>();
         let mut scene = Scene::new(TITLE + height + MARGIN, &self.title, &self.note);
         let corner = Style::new(Across::Left, Down::Top);
         let label = Style { size: 13, width: 112, ..corner };
-        let caption = Style { size: 11, width: self.pitch() - 6, ..corner };
+        let caption = Style { width: self.pitch() - 6, ..corner };
         let mut y = TITLE;
-        for row in &self.rows {
+        for row in &rows {
             scene.text(&row.label, (MARGIN as i32, y as i32 + 2), label);
             for (column, cell) in (0..).zip(&row.cells) {
                 let x = MARGIN + self.label() + column * self.pitch();
@@ -93,6 +94,17 @@ impl Grid {
             y += self.height(row);
         }
         scene.picture()
+    }
+
+    /// The row with the lines under its images broken where they are wider than an image may be.
+    fn wrapped(&self, row: &Row) -> Result<Row> {
+        let room = self.pitch() - 6;
+        let cells = row.cells.iter().map(|Cell { image, caption }| {
+            let lines = caption.iter().map(|line| wrapped(line, SMALLEST, room));
+            let caption = lines.collect::<Result<Vec<_>>>()?.concat();
+            Ok(Cell { image: image.clone(), caption })
+        });
+        Ok(Row { label: row.label.clone(), cells: cells.collect::<Result<_>>()? })
     }
 
     /// Width of the labels on the left.

@@ -68,7 +68,7 @@ impl Matrix<'_> {
         let middle = |style: Style| Style { across: Across::Center, ..style };
         let name_width = LEFT as u32 - 24;
         let name = Style { width: name_width, ..Style::new(Across::Right, Down::Center) };
-        let head = middle(Style { size: 11, width: width as u32 - 2, ..name });
+        let head = middle(Style { width: width as u32 - 2, ..name });
         let end = LEFT + n * width;
         scene.text("taken for", (LEFT + (end - LEFT) / 2, top - 32), middle(name));
         scene.text("right", (end + 45, top - 12), middle(name));
@@ -85,6 +85,8 @@ impl Matrix<'_> {
                 let style = Style { color: if dark { WHITE } else { INK }, ..head };
                 let count = self.counts[row][column];
                 if count > 0 {
+                    // A number that is cut would be another one.
+                    let style = Style { width: u32::MAX, ..style };
                     scene.text(count.to_string(), (x + width / 2 - 1, center - 1), style);
                 }
             }

@@ -33,6 +33,34 @@ pub const ORANGE: Rgb = Rgb(214, 95, 14);
 pub const SERIES: [Rgb; 6] =
     [BLUE, ORANGE, Rgb(0, 140, 110), Rgb(170, 70, 150), FAINT, Rgb(225, 170, 0)];
 
+/// What was measured on the images that a network learns from.
+pub const TRAINING: Rgb = BLUE;
+/// What was measured on images that it has not learned from.
+pub const TEST: Rgb = ORANGE;
+
+/// The colours of series of these names: [`TRAINING`] and [`TEST`] for the first one whose name begins
+/// with the word, in every chart, and the others in their order; none twice for up to six.
+pub fn colors(names: &[&str]) -> Vec<Rgb> {
+    let first = |word: &str| names.iter().position(|name| begins_with(name, word));
+    let named = [(first("training"), TRAINING), (first("test"), TEST)];
+    let given = |place| named.iter().find(|(at, _)| *at == Some(place)).map(|(_, color)| *color);
+    let (kept, free): (Vec<Rgb>, Vec<Rgb>) = match named {
+        [(None, _), (None, _)] => (Vec::new(), SERIES.to_vec()),
+        // A third series in a colour of those two would be taken for one of them.
+        _ => SERIES.iter().partition(|color| [TRAINING, TEST].contains(color)),
+    };
+    let taken: Vec<Rgb> = (0..names.len()).filter_map(given).collect();
+    let mut free = free.into_iter().chain(kept.into_iter().filter(|color| !taken.contains(color)));
+    let color = |place| given(place).or_else(|| free.next()).unwrap_or(FAINT);
+    (0..names.len()).map(color).collect()
+}
+
+/// Whether the first word of a name is this one, in letters of any case.
+fn begins_with(name: &str, word: &str) -> bool {
+    let first = name.split(|letter: char| !letter.is_alphanumeric()).next().unwrap_or_default();
+    first.eq_ignore_ascii_case(word)
+}
+
 /// A box that texts stand on.
 pub const BLUE_BOX: Rgb = Rgb(200, 221, 245);
 /// A box that texts stand on.
@@ -54,4 +82,20 @@ pub fn heat(value: f32) -> Rgb {
 pub fn tint(Rgb(red, green, blue): Rgb, part: f64) -> Rgb {
     let mix = |full: u8| (255.0 + (f64::from(full) - 255.0) * part.clamp(0.0, 1.0)).round() as u8;
     Rgb(mix(red), mix(green), mix(blue))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn training_and_test_have_their_colours_wherever_they_stand() {
+        assert_eq!(colors(&["plain", "reduced"]), SERIES[..2]);
+        assert_eq!(colors(&["Test loss", "training, smooth"]), [TEST, TRAINING]);
+        assert_eq!(colors(&["test", "testbed", "tests"]), [TEST, SERIES[2], SERIES[3]]);
+        let names = ["training, a", "training, b", "c", "d", "e", "f"];
+        let colors = colors(&names);
+        assert_eq!(colors[..2], [TRAINING, SERIES[2]]);
+        assert!(SERIES.iter().all(|color| colors.contains(color)));
+    }
 }

@@ -4,7 +4,7 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 
 use crate::palette::{FAINT, INK, Rgb};
-use crate::picture::{Draw, register_fonts};
+use crate::picture::Draw;
 use crate::pixels::{Pixels, Placed};
 use crate::text::{self, Across, Down, Style, card, title_lines};
 use crate::{Error, Picture, Result, WIDTH};
@@ -84,7 +84,7 @@ impl Scene {
     /// # Errors
     /// A picture that cannot be drawn.
     pub fn picture(&self) -> Result<Picture> {
-        Picture::draw_scaled((WIDTH, self.height), self.png_scale, self)
+        Picture::draw_scaled((WIDTH, self.height), self.png_scale, self.clone())
     }
 
     /// A filled rectangle.
@@ -92,15 +92,15 @@ impl Scene {
         self.items.push(Item::Rect { at, fill, edge });
     }
 
-    /// A box with one or more lines of text in its middle, the first a little larger.
+    /// A box with one or more lines of text in its middle, the first a little darker.
     pub fn labelled(&mut self, at: Rect, fill: Rgb, lines: &[String]) {
         self.rect(at, fill, Some(FAINT));
         self.boxes.push(at);
         let (x, y) = at.center();
         let top = y - 8 * (lines.len() as i32 - 1);
         for (index, line) in (0..).zip(lines) {
-            let (size, color) = if index == 0 { (13, INK) } else { (12, FAINT) };
-            let style = Style { size, color, ..Style::new(Across::Center, Down::Center) };
+            let color = if index == 0 { INK } else { FAINT };
+            let style = Style { color, ..Style::new(Across::Center, Down::Center) };
             self.text(line, (x, top + 16 * index), style);
         }
     }
@@ -196,10 +196,7 @@ impl Scene {
 
 /// A text, where it stands in all its length, and how long it may be.
 fn extent((text, (x, y), style): (&str, (i32, i32), Style)) -> Result<(&str, Rect, u32)> {
-    register_fonts()?;
-    let font: FontDesc<'_> = ("sans-serif", style.size).into_font();
-    let (width, _) = font.box_size(text).map_err(Error::drawing)?;
-    let (width, height) = (width as i32, style.size as i32);
+    let (width, height) = (text::width(text, style.height())?, style.height() as i32);
     let left = match style.across {
         Across::Left => x,
         Across::Center => x - width / 2,

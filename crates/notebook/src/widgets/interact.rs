@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use super::control::Knob;
 use super::group::Column;
-use super::model::Model;
+use super::model::{Model, VIEW};
 use super::runner::Listener;
-use crate::display::{Show, display};
+use super::shown::Html;
+use crate::display::{Show, display, escape};
 
 /// One knob, or a tuple of up to six: the values by which a picture is drawn.
 pub trait Knobs {
@@ -66,7 +67,8 @@ knobs! {
 
 /// Shows knobs and beneath them what `picture` makes of their values, and draws it anew in its place
 /// when one of them has changed. Changes that come while it is drawn are one: the next picture is that of
-/// the newest values. The picture is part of the notebook that is saved.
+/// the newest values. A page that is loaded anew shows the newest picture and goes on; where a notebook
+/// that was saved is read without widgets, the first one stands.
 ///
 /// The first picture is drawn here, the others on the thread that all widgets have together. Where there
 /// are no widgets, the first one is the only one.
@@ -91,7 +93,9 @@ pub fn interact<K: Knobs, S: Show>(
     let models: Vec<Model> = spots.iter().map(|spot| spot.model.clone()).collect();
     display(&Column::of(models.clone()));
     let mut drawn = changes(&spots);
-    let shown = display(&picture(read()));
+    let first = picture(read()).content();
+    let page = Html::new(&on_a_page(&first));
+    display(&Still { page: &page, first });
     if models.iter().all(|model| model.hub().is_none()) {
         return;
     }
@@ -99,7 +103,7 @@ pub fn interact<K: Knobs, S: Show>(
         let newest = changes(&spots);
         if newest != drawn {
             drawn = newest;
-            shown.update(&picture(read()));
+            page.set(&on_a_page(&picture(read()).content()));
         }
     });
     for model in &models {
@@ -109,6 +113,34 @@ pub fn interact<K: Knobs, S: Show>(
     if let Some(model) = models.first() {
         listener.hear(model);
     }
+}
+
+/// The picture as a widget, whose state a page that is loaded anew asks for, and as it was at first for those
+/// who have no widgets.
+struct Still<'page> {
+    page: &'page Html,
+    first: Vec<(&'static str, String)>,
+}
+
+impl Show for Still<'_> {
+    fn content(&self) -> Vec<(&'static str, String)> {
+        let page = self.page.content().into_iter().filter(|(kind, _)| *kind == VIEW);
+        page.chain(self.first.iter().cloned()).collect()
+    }
+}
+
+/// Content as HTML, the richest of it that a page can show.
+fn on_a_page(content: &[(&'static str, String)]) -> String {
+    let of = |wanted: &str| content.iter().find(|(kind, _)| *kind == wanted).map(|(_, body)| body);
+    let png = |body: &String| format!("<img src=\"data:image/png;base64,{body}\">");
+    // An SVG document may begin with a declaration, which is none of a page's.
+    let svg = |body: &String| body.find("<svg").map_or(String::new(), |at| body[at..].to_owned());
+    of("text/html")
+        .cloned()
+        .or_else(|| of("image/svg+xml").map(svg))
+        .or_else(|| of("image/png").map(png))
+        .or_else(|| of("text/plain").map(|text| format!("<pre>{}</pre>", escape(text))))
+        .unwrap_or_default()
 }
 
 /// When each value changed last.

@@ -10,7 +10,7 @@ use super::lock;
 use super::runner::Listener;
 
 /// How a notebook knows that a widget is to be shown.
-const VIEW: &str = "application/vnd.jupyter.widget-view+json";
+pub(super) const VIEW: &str = "application/vnd.jupyter.widget-view+json";
 
 /// The attributes of a model that are no bytes.
 pub(super) type Attributes = Map<String, Value>;

@@ -420,11 +420,16 @@ fn a_picture_follows_its_knobs() {
         format!("{width} {depth}")
     });
     assert_eq!(pictures.try_recv().unwrap(), (0.5, 1));
-    let (id, _) = page.show(&depth);
+    let (id, opened) = page.show(&depth);
+    let shown = opened.iter().map(|(message, _)| state(message));
+    let shown: Vec<_> = shown.filter(|state| state["_model_name"] == "HTMLModel").collect();
+    assert_eq!((shown.len(), &shown[0]["value"]), (1, &json!("<pre>0.5 1</pre>")));
     // What is no value draws nothing.
     page.change(&id, "step", 2);
     page.change(&id, "value", 4);
     assert_eq!(pictures.recv_timeout(PATIENCE).unwrap(), (0.5, 4));
+    let is_picture = |message: &Value| state(message)["value"] == "<pre>0.5 4</pre>";
+    while !is_picture(&page.next().0) {}
     width.set(1.0);
     assert_eq!(pictures.recv_timeout(PATIENCE).unwrap(), (1.0, 4));
     assert!(pictures.try_recv().is_err());
