@@ -163,9 +163,7 @@ def test_a_front_end_that_comes_back_gets_all_states(page):
         "comm_open",
         {"comm_id": "control", "target_name": "jupyter.widget.control", "data": {}},
     )
-    asked = page.send(
-        "comm_msg", {"comm_id": "control", "data": {"method": "request_states"}}
-    )
+    asked = page.send("comm_msg", {"comm_id": "control", "data": {"method": "request_states"}})
     answer = page.until(lambda m: m["content"].get("data", {}).get("method") == "update_states")
     assert parent(answer) == asked
     state = answer["content"]["data"]["states"][slider]
@@ -188,9 +186,7 @@ def test_the_stop_button_ends_a_closure_that_does_not(page):
     assert page.run("1 + 1").result == "2"
     page.kernel.interrupt()
     # The next closure has its turn.
-    page.run(
-        'let after = Button::new("after"); after.on_click(|| println!("its turn")); after'
-    )
+    page.run('let after = Button::new("after"); after.on_click(|| println!("its turn")); after')
     page.custom(page.find(description="after"), {"event": "click"})
     page.until(is_text("its turn"))
 

@@ -62,6 +62,7 @@ def execute(notebook, kernel, folder):
         timeout=None,
         record_timing=False,
         coalesce_streams=True,
+        store_widget_state=False,
         resources={"metadata": {"path": str(folder)}},
     )
     try:
@@ -72,6 +73,14 @@ def execute(notebook, kernel, folder):
     except DeadKernelError:
         return f"the kernel died in cell '{last_begun(notebook).id}'"
     return None
+
+
+def without_models(notebook):
+    """Leaves texts and pictures of widgets alone: pages would look for their models, which ended with
+    the kernel."""
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            output.get("data", {}).pop(WIDGET, None)
 
 
 def failed_cell(notebook):
@@ -89,8 +98,7 @@ def last_begun(notebook):
 
 
 def cleaned(notebook, root=ROOT, home=None, host=None):
-    """The notebook as it is committed: without times, without paths and names of a machine, and with the
-    texts of widgets alone: a page would look for their models, which ended with the kernel."""
+    """The notebook as it is committed: without times, and without paths and names of a machine."""
     names = {str(root): ".", str(home or Path.home()): "~", host or socket.gethostname(): "host"}
 
     def clean(value):
@@ -109,8 +117,6 @@ def cleaned(notebook, root=ROOT, home=None, host=None):
         if cell.cell_type == "code":
             cell.metadata.pop("execution", None)
             cell.outputs = [nbformat.from_dict(clean(output)) for output in cell.outputs]
-            for output in cell.outputs:
-                output.get("data", {}).pop(WIDGET, None)
     notebook.metadata.language_info = {"name": "rust"}
     return notebook
 
@@ -132,6 +138,7 @@ def main():
             cell.outputs, cell.execution_count = [], None
     began = time.monotonic()
     problem = execute(notebook, options.kernel, options.notebook.resolve().parent)
+    without_models(notebook)
     print(f"{time.monotonic() - began:.0f} s with the kernel {options.kernel}")
 
     options.out.mkdir(parents=True, exist_ok=True)

@@ -22,6 +22,10 @@ const LOG: &str = "target/setup.log";
 /// The name under which Jupyter knows the lab's kernel: notebooks of readers name it.
 pub(crate) const KERNEL_NAME: &str = "googlenet";
 
+/// Settings of JupyterLab.
+const WIDGETS: &str = r#"{ "@jupyter-widgets/jupyterlab-manager:plugin": { "saveState": true } }
+"#;
+
 /// What a person may choose.
 #[derive(Debug, Default, Args)]
 pub(crate) struct SetupOptions {
@@ -96,7 +100,21 @@ fn kernels(root: &Path, options: &SetupOptions, programs: &[&str]) -> Result<Env
     add_source_of_the_standard_library()?;
     kernels.finish()?;
     install_kernels(root, &environment, programs)?;
+    keep_widgets(&environment)?;
     Ok(environment)
+}
+
+/// Has JupyterLab save with a notebook what its widgets show, so that it can be read without a kernel. The
+/// settings of an environment that has some are left alone.
+fn keep_widgets(environment: &Environment) -> Result<()> {
+    let settings = environment.prefix.join("share/jupyter/lab/settings/overrides.json");
+    if settings.exists() {
+        return Ok(());
+    }
+    let folder = settings.parent().context("settings lie in no folder")?;
+    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    shared::files::replace(&settings, WIDGETS.as_bytes())
+        .with_context(|| format!("cannot write {}", settings.display()))
 }
 
 /// Two setups at once would install over each other.
