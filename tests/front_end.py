@@ -1,4 +1,4 @@
-"""A front end's half of widgets: the models that a kernel has opened, and what a reader does to them."""
+"""A front end's half of widgets: the models that a kernel has opened, and what is done to them."""
 
 import time
 from queue import Empty

@@ -125,8 +125,8 @@ def shown(outputs):
 
 
 def seen_in(cell, kernel):
-    """What a reader sees of a cell's outputs under this kernel: under evcxr_jupyter of a cell with knobs the
-    picture alone, with which it puts their texts."""
+    """What a reader sees of a cell's outputs under this kernel. evcxr_jupyter puts the texts of
+    knobs with their picture."""
     streams, contents = shown(cell.outputs)
     if kernel == "evcxr" and "knobs" in tags(cell):
         return [content for content in contents if "text/plain" not in content]

@@ -76,8 +76,8 @@ def execute(notebook, kernel, folder):
 
 
 def without_models(notebook):
-    """Leaves texts and pictures of widgets alone: pages would look for their models, which ended with
-    the kernel."""
+    """Leaves texts and pictures of widgets alone: pages would look for their models, which ended
+    with the kernel."""
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
             output.get("data", {}).pop(WIDGET, None)
