@@ -418,9 +418,9 @@ fn a_grid_shows_the_images_themselves() {
     let images = [(green, "green".to_string()), (red, "red".to_string())];
     let picture = plot::image_grid("Two", &images, 2).unwrap();
     // Cells of 240 begin at (16, 52) and (256, 52).
-    assert_eq!(pixel(picture.png(), (20, 56)).0, [0, 200, 0]);
-    assert_eq!(pixel(picture.png(), (260, 56)).0, [200, 0, 0]);
-    assert_eq!(pixel(picture.png(), (2, 2)), ([255; 3], (960, 52 + 232 + 15 + 8 + 16)));
+    assert_eq!(pixel(picture.png().unwrap(), (20, 56)).0, [0, 200, 0]);
+    assert_eq!(pixel(picture.png().unwrap(), (260, 56)).0, [200, 0, 0]);
+    assert_eq!(pixel(picture.png().unwrap(), (2, 2)), ([255; 3], (960, 52 + 232 + 15 + 8 + 16)));
     assert_eq!(picture.svg().matches("<image ").count(), 2);
     assert!(picture.svg().trim_end().ends_with("</svg>"));
 

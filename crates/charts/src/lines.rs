@@ -5,15 +5,21 @@ use std::ops::Range;
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
-use crate::palette::SERIES;
+use crate::flag;
+use crate::palette::{SERIES, colors};
 use crate::panel::{Line, Panel};
 use crate::picture::Draw;
-use crate::text::{Across, Down, Style, TITLE, card, text};
-use crate::{Error, Picture, Result, WIDTH};
+use crate::text::{Across, Down, SMALLEST, Style, TITLE, card, text, width};
+use crate::{Error, MARGIN, Picture, Result, WIDTH};
 
 const SIZE: (u32, u32) = (WIDTH, 400);
-/// Height of the names of the lines.
+/// Height of a row of names of the lines, from where to where it goes, and a dash before a name.
 const LEGEND: u32 = 24;
+const LEFT: i32 = 66;
+const RIGHT: i32 = (WIDTH - MARGIN) as i32;
+const DASH: i32 = 28;
+/// More would leave no room for the plot, if each needed a row of its own.
+const MOST_MARKS: usize = 8;
 
 /// Up to six lines, each a name and its points (x, y), with a title, a note under it, and the names
 /// of the two axes. The axes reach as far as the points do: y need not begin at 0.
@@ -31,14 +37,45 @@ const LEGEND: u32 = 24;
 /// # Ok::<(), charts::Error>(())
 /// ```
 ///
+/// The first line whose name begins with `training`, and the first that begins with `test`, have the
+/// colours that they have in every chart ([`crate::palette::colors`]).
+///
 /// # Errors
 /// No line or more than six, a line without points, a number that is not finite; a picture that
 /// cannot be drawn.
 pub fn line_chart(
     title: &str,
     note: &str,
+    axes: (&str, &str),
+    lines: &[(&str, Vec<(f64, f64)>)],
+) -> Result<Picture> {
+    line_chart_with_marks(title, note, axes, lines, &[])
+}
+
+/// [`line_chart`] with marks: upright dashed lines, each an x and a name, which stands above the plot.
+/// The axis reaches as far as they do.
+///
+/// ```
+/// let cost = |scale: f64| (1..=10).map(|x| (f64::from(x), scale * f64::from(x))).collect();
+/// let picture = charts::line_chart_with_marks(
+///     "Two designs",
+///     "",
+///     ("channels", "multiply-adds"),
+///     &[("naive", cost(9.0)), ("reduced", cost(2.0))],
+///     &[(4.0, "yours: 4")],
+/// )?;
+/// assert!(picture.svg().contains("yours: 4"));
+/// # Ok::<(), charts::Error>(())
+/// ```
+///
+/// # Errors
+/// As [`line_chart`]; more than eight marks.
+pub fn line_chart_with_marks(
+    title: &str,
+    note: &str,
     (x_label, y_label): (&str, &str),
     lines: &[(&str, Vec<(f64, f64)>)],
+    marks: &[(f64, &str)],
 ) -> Result<Picture> {
     if !(1..=SERIES.len()).contains(&lines.len()) {
         let remedy = format!("give 1 to {}", SERIES.len());
@@ -53,19 +90,28 @@ pub fn line_chart(
             return Err(Error::invalid(what, bad, "leave it out or give a number"));
         }
     }
+    if marks.len() > MOST_MARKS {
+        let remedy = format!("give at most {MOST_MARKS}");
+        return Err(Error::invalid("number of marks", marks.len(), remedy));
+    }
+    if let Some((x, name)) = marks.iter().find(|(x, _)| !x.is_finite()) {
+        return Err(Error::invalid(format!("the place of mark '{name}'"), x, "give a number"));
+    }
     let all = || lines.iter().flat_map(|(_, points)| points);
+    let places = all().map(|point| point.0).chain(marks.iter().map(|mark| mark.0));
+    let names: Vec<&str> = lines.iter().map(|(name, _)| *name).collect();
+    let series = lines.iter().zip(colors(&names));
+    let series = series.map(|((name, points), color)| Line::new(*name, color, points.clone()));
     let panel = Panel {
-        x: (x_label.into(), range(all().map(|point| point.0), 0.0)),
+        x: (x_label.into(), range(places, 0.0)),
         y: (y_label.into(), range(all().map(|point| point.1), 0.06)),
         legend: None,
         bars: Vec::new(),
-        lines: lines
-            .iter()
-            .zip(SERIES)
-            .map(|((name, points), color)| Line::new(*name, color, points.clone()))
-            .collect(),
+        lines: series.chain(marks.iter().map(|&(x, name)| Line::mark(name, x))).collect(),
     };
-    Picture::draw(SIZE, &LineChart { title, note, panel })
+    let legend = legend(&panel.lines[..lines.len()])?;
+    let (title, note) = (title.to_string(), note.to_string());
+    Picture::draw(SIZE, LineChart { title, note, panel, legend })
 }
 
 /// From the smallest to the largest value, with a margin as a part of their distance.
@@ -79,29 +125,52 @@ fn range(values: impl Iterator<Item = f64>, margin: f64) -> Range<f64> {
     low - room..high + room
 }
 
-struct LineChart<'a> {
-    title: &'a str,
-    note: &'a str,
-    panel: Panel,
+/// The names of the lines.
+#[derive(Debug)]
+struct Legend {
+    /// Where each begins: its x, and its row.
+    places: Vec<(i32, u32)>,
+    rows: u32,
 }
 
-impl Draw for LineChart<'_> {
-    fn draw<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>, scale: u32) -> Result<()> {
-        card(area, self.title, self.note, scale)?;
-        let middle = (TITLE + LEGEND / 2) as i32;
-        let style = Style { size: 13, ..Style::new(Across::Left, Down::Center) };
-        let mut x = 66;
-        for line in &self.panel.lines {
-            let stroke = RGBColor::from(line.color).stroke_width(3);
-            let dash = PathElement::new([(x, middle), (x + 22, middle)], stroke);
-            area.draw(&dash).map_err(Error::drawing)?;
-            text(area, &line.label, (x + 28, middle), style, scale)?;
-            let font = ("sans-serif", style.size).into_text_style(area);
-            let (width, _) = area.estimate_text_size(&line.label, &font).map_err(Error::drawing)?;
-            x += 28 + width as i32 + 26;
+/// The names side by side, in as many rows as they need.
+fn legend(lines: &[Line]) -> Result<Legend> {
+    let mut places = Vec::new();
+    let (mut x, mut row) = (LEFT, 0);
+    for line in lines {
+        let width = DASH + width(&line.label, SMALLEST)?;
+        if x > LEFT && x + width > RIGHT {
+            (x, row) = (LEFT, row + 1);
         }
-        let (_, plot) = area.split_vertically(TITLE + LEGEND);
-        self.panel.draw(&plot)?;
+        places.push((x, row));
+        x += width + 26;
+    }
+    Ok(Legend { places, rows: row + 1 })
+}
+
+#[derive(Debug)]
+struct LineChart {
+    title: String,
+    note: String,
+    panel: Panel,
+    legend: Legend,
+}
+
+impl Draw for LineChart {
+    fn draw<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>, scale: u32) -> Result<()> {
+        card(area, &self.title, &self.note, scale)?;
+        for (line, &(x, row)) in self.panel.lines.iter().zip(&self.legend.places) {
+            let middle = (TITLE + row * LEGEND + LEGEND / 2) as i32;
+            let stroke = RGBColor::from(line.color).stroke_width(3);
+            let dash = PathElement::new([(x, middle), (x + DASH - 6, middle)], stroke);
+            area.draw(&dash).map_err(Error::drawing)?;
+            let width = (RIGHT - x - DASH) as u32;
+            let style = Style { width, ..Style::new(Across::Left, Down::Center) };
+            text(area, &line.label, (x + DASH, middle), style, scale)?;
+        }
+        let (_, plot) = area.split_vertically(TITLE + self.legend.rows * LEGEND);
+        let flags = self.panel.flags(WIDTH)?;
+        self.panel.draw(&plot, &flags, flag::rows(&flags))?;
         area.present().map_err(Error::drawing)
     }
 }
@@ -121,6 +190,42 @@ mod tests {
         let nan = draw(&[("plain", vec![(0.0, f64::NAN)])]).unwrap_err();
         assert_eq!(nan, "a point of line 'plain' is NaN: leave it out or give a number");
         draw(&[("one point", vec![(1.0, 1.0)])]).unwrap();
+        let marked = |marks: &[(f64, &str)]| {
+            let lines = [("line", vec![(1.0, 1.0)])];
+            let picture = line_chart_with_marks("title", "", ("x", "y"), &lines, marks);
+            picture.map(|_| ()).map_err(|error| error.to_string())
+        };
+        marked(&[(0.0, "mark"); 8]).unwrap();
+        assert_eq!(
+            marked(&[(0.0, "mark"); 9]).unwrap_err(),
+            "number of marks is 9: give at most 8"
+        );
+        let nan = marked(&[(f64::NAN, "yours")]).unwrap_err();
+        assert_eq!(nan, "the place of mark 'yours' is NaN: give a number");
+    }
+
+    #[test]
+    fn a_mark_is_a_line_with_its_name_and_the_axis_reaches_it() {
+        let lines = [("line", vec![(0.0, 1.0), (10.0, 2.0)])];
+        let draw = |marks: &[(f64, &str)]| {
+            line_chart_with_marks("title", "", ("x", "y"), &lines, marks).unwrap()
+        };
+        let plain = line_chart("title", "", ("x", "y"), &lines).unwrap();
+        assert_eq!(draw(&[]).svg(), plain.svg());
+        let marked = draw(&[(4.0, "yours"), (30.0, "far")]);
+        assert!(marked.svg().contains("yours") && marked.svg().contains("far"));
+        let ends = |svg: &str| svg.lines().any(|line| line == "30");
+        assert!(ends(marked.svg()) && !ends(plain.svg()));
+    }
+
+    #[test]
+    fn names_that_are_too_many_for_a_row_take_another() {
+        let lines = |name: &str| -> Vec<Line> {
+            (0..6).map(|_| Line::new(name, SERIES[0], Vec::new())).collect()
+        };
+        assert_eq!(legend(&lines("short")).unwrap().rows, 1);
+        let long = legend(&lines("with auxiliary classifiers")).unwrap();
+        assert_eq!((long.rows, long.places[3].1, long.places[4]), (2, 0, (LEFT, 1)));
     }
 
     #[test]

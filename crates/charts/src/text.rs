@@ -93,7 +93,8 @@ pub(crate) fn wrapped(text: &str, size: u32, most: u32) -> Result<Vec<String>> {
             _ => lines.push(word.to_string()),
         }
     }
-    Ok(lines)
+    // A line without words is one too.
+    Ok(if lines.is_empty() { vec![text.to_string()] } else { lines })
 }
 
 /// An SVG document of plotters with letters as large as those of its PNG, by which texts are measured.
@@ -177,7 +178,7 @@ mod tests {
         assert_eq!(lines, ["taken for a", "truck"]);
         // Broken, it would still be cut.
         assert_eq!(wrapped("a convertible", SMALLEST, 20).unwrap(), ["a convertible"]);
-        assert_eq!(wrapped("", SMALLEST, 20).unwrap(), [""; 0]);
+        assert_eq!(wrapped("", SMALLEST, 20).unwrap(), [""]);
     }
 
     #[test]

@@ -15,6 +15,16 @@ const REDRAW: Duration = Duration::from_millis(50);
 const LINE: Duration = Duration::from_secs(10);
 
 /// A progress bar with rate and time left. It goes away when it is dropped, bars within it before.
+///
+/// ```
+/// let steps = notebook::Progress::new("step", 100);
+/// steps.set(40);
+/// steps.message("waiting for a disk");
+/// steps.pause();
+/// // What takes time here counts neither in the rate nor in the time left.
+/// steps.resume();
+/// steps.set(41);
+/// ```
 #[derive(Debug)]
 pub struct Progress {
     bars: Rc<RefCell<Bars>>,
@@ -27,13 +37,25 @@ struct Bar {
     done: u64,
     total: u64,
     message: String,
-    began: Instant,
+    /// When it began, by the clock of the bars.
+    began: Duration,
     terminal: Option<ProgressBar>,
+}
+
+/// A clock that can be halted.
+#[derive(Debug)]
+struct Clock {
+    began: Instant,
+    /// How long it was halted.
+    halted: Duration,
+    /// Since when it is.
+    since: Option<Instant>,
 }
 
 /// The bars that are shown together.
 #[derive(Debug)]
 struct Bars {
+    clock: Clock,
     place: Place,
     bars: Vec<Weak<RefCell<Bar>>>,
     shown: Instant,
@@ -49,6 +71,7 @@ impl Progress {
 
     fn at(place: Place, name: &str, total: u64) -> Progress {
         let bars = Rc::new(RefCell::new(Bars {
+            clock: Clock::new(),
             place,
             bars: Vec::new(),
             shown: Instant::now(),
@@ -67,9 +90,9 @@ impl Progress {
         let mut all = bars.borrow_mut();
         let terminal = (all.place == Place::Terminal).then(|| {
             let bar = all.terminal.add(ProgressBar::new(total));
-            if let Ok(style) = ProgressStyle::with_template(
-                "{prefix:10} {wide_bar} {pos}/{len} {per_sec} {eta} {msg}",
-            ) {
+            if let Ok(style) =
+                ProgressStyle::with_template("{prefix:10} {wide_bar} {pos}/{len}{msg}")
+            {
                 bar.set_style(style);
             }
             bar.set_prefix(name.to_owned());
@@ -80,7 +103,7 @@ impl Progress {
             done: 0,
             total,
             message: String::new(),
-            began: Instant::now(),
+            began: all.clock.now(),
             terminal,
         }));
         all.bars.push(Rc::downgrade(&bar));
@@ -92,11 +115,14 @@ impl Progress {
 
     /// `done` things are done.
     pub fn set(&self, done: u64) {
+        let now = self.bars.borrow().clock.now();
         let last = {
             let mut bar = self.bar.borrow_mut();
             bar.done = done;
             if let Some(terminal) = &bar.terminal {
                 terminal.set_position(done);
+                // The terminal's own rate and time left know of no pause.
+                terminal.set_message(bar.words(now));
             }
             done >= bar.total
         };
@@ -111,11 +137,25 @@ impl Progress {
 
     /// Words behind the bar; shown with the next step.
     pub fn message(&self, message: impl Into<String>) {
+        let now = self.bars.borrow().clock.now();
         let mut bar = self.bar.borrow_mut();
         bar.message = message.into();
         if let Some(terminal) = &bar.terminal {
-            terminal.set_message(bar.message.clone());
+            terminal.set_message(bar.words(now));
         }
+    }
+
+    /// Halts the clock of this bar and of all that are shown with it, until [`Progress::resume`]: the
+    /// time between counts neither in a rate nor in the time that is left.
+    pub fn pause(&self) {
+        self.bars.borrow_mut().clock.halt();
+        self.show(true);
+    }
+
+    /// Lets the clock go on. Without a [`Progress::pause`] before it, nothing happens.
+    pub fn resume(&self) {
+        self.bars.borrow_mut().clock.go_on();
+        self.show(true);
     }
 
     /// Prints a line that does not break the bars.
@@ -132,15 +172,16 @@ impl Progress {
             return;
         }
         bars.shown = Instant::now();
+        let clock = bars.clock.now();
         let alive: Vec<_> = bars.bars.iter().filter_map(Weak::upgrade).collect();
         match bars.place {
             Place::Terminal => {}
             Place::Plain => {
-                let lines: Vec<String> = alive.iter().map(|bar| bar.borrow().line()).collect();
+                let lines: Vec<String> = alive.iter().map(|bar| bar.borrow().line(clock)).collect();
                 eprintln!("{}", lines.join("  "));
             }
             Place::Live | Place::EndOfCell => {
-                let rows: String = alive.iter().map(|bar| bar.borrow().row()).collect();
+                let rows: String = alive.iter().map(|bar| bar.borrow().row(clock)).collect();
                 let style = format!("width:100%;max-width:{PAGE_WIDTH}px");
                 let table = Html(format!("<table style=\"{style}\">{rows}</table>"));
                 match &bars.display {
@@ -165,10 +206,33 @@ impl Drop for Progress {
     }
 }
 
+impl Clock {
+    fn new() -> Clock {
+        Clock { began: Instant::now(), halted: Duration::ZERO, since: None }
+    }
+
+    /// What it shows: for how long it ran.
+    fn now(&self) -> Duration {
+        let end = self.since.unwrap_or_else(Instant::now);
+        end.saturating_duration_since(self.began).saturating_sub(self.halted)
+    }
+
+    fn halt(&mut self) {
+        self.since.get_or_insert_with(Instant::now);
+    }
+
+    fn go_on(&mut self) {
+        if let Some(since) = self.since.take() {
+            self.halted += since.elapsed();
+        }
+    }
+}
+
 impl Bar {
-    /// Things a second, and the seconds that are left; nothing before the first is done.
-    fn rate(&self) -> Option<(f64, f64)> {
-        let seconds = self.began.elapsed().as_secs_f64();
+    /// Things a second, and the seconds that are left; nothing before the first is done. `now` is what
+    /// the clock shows.
+    fn rate(&self, now: Duration) -> Option<(f64, f64)> {
+        let seconds = now.saturating_sub(self.began).as_secs_f64();
         if self.done == 0 || seconds <= 0.0 {
             return None;
         }
@@ -176,19 +240,24 @@ impl Bar {
         Some((rate, self.total.saturating_sub(self.done) as f64 / rate))
     }
 
-    fn line(&self) -> String {
-        let mut line = format!("{} {}/{}", self.name, self.done, self.total);
-        if let Some((rate, left)) = self.rate() {
-            let _ = write!(line, ", {rate:.1}/s, {} left", clock(left));
+    /// Rate, time left and message, each after a comma.
+    fn words(&self, now: Duration) -> String {
+        let mut words = String::new();
+        if let Some((rate, left)) = self.rate(now) {
+            let _ = write!(words, ", {rate:.1}/s, {} left", clock(left));
         }
         if !self.message.is_empty() {
-            let _ = write!(line, ", {}", self.message);
+            let _ = write!(words, ", {}", self.message);
         }
-        line
+        words
     }
 
-    fn row(&self) -> String {
-        let words = escape(&self.line());
+    fn line(&self, now: Duration) -> String {
+        format!("{} {}/{}{}", self.name, self.done, self.total, self.words(now))
+    }
+
+    fn row(&self, now: Duration) -> String {
+        let words = escape(&self.line(now));
         let share = 100.0 * self.done.min(self.total) as f64 / self.total.max(1) as f64;
         format!(
             "<tr><td style=\"width:40%\"><div style=\"background:#8884;border-radius:3px\"><div \
@@ -213,32 +282,37 @@ fn clock(seconds: f64) -> String {
 mod tests {
     use super::*;
 
-    fn bar(done: u64, total: u64, seconds: f64) -> Bar {
+    /// What the clock shows to bars that began when it showed 5 s.
+    fn after(seconds: u64) -> Duration {
+        Duration::from_secs(5 + seconds)
+    }
+
+    fn bar(done: u64, total: u64) -> Bar {
         Bar {
             name: "step".into(),
             done,
             total,
             message: "loss <1".into(),
-            began: Instant::now() - Duration::from_secs_f64(seconds),
+            began: after(0),
             terminal: None,
         }
     }
 
     #[test]
     fn a_bar_tells_its_rate_and_the_time_left() {
-        let bar = bar(25, 100, 10.0);
-        let (rate, left) = bar.rate().unwrap();
-        assert!((rate - 2.5).abs() < 0.1 && (left - 30.0).abs() < 1.0);
-        assert!(bar.line().starts_with("step 25/100, 2.5/s, "), "{}", bar.line());
-        assert!(bar.row().contains("width:25.0%"));
-        assert!(bar.row().contains("loss &lt;1"));
+        let bar = bar(25, 100);
+        assert_eq!(bar.rate(after(10)), Some((2.5, 30.0)));
+        assert_eq!(bar.line(after(10)), "step 25/100, 2.5/s, 30 s left, loss <1");
+        assert!(bar.row(after(10)).contains("width:25.0%"));
+        assert!(bar.row(after(10)).contains("loss &lt;1"));
     }
 
     #[test]
     fn nothing_done_has_no_rate_and_too_much_is_no_wider_than_the_bar() {
-        assert_eq!(bar(0, 100, 10.0).rate(), None);
-        assert!(bar(150, 100, 10.0).row().contains("width:100.0%"));
-        assert!(bar(0, 0, 10.0).row().contains("width:0.0%"));
+        assert_eq!(bar(0, 100).rate(after(10)), None);
+        assert_eq!(bar(25, 100).rate(after(0)), None);
+        assert!(bar(150, 100).row(after(10)).contains("width:100.0%"));
+        assert!(bar(0, 0).row(after(10)).contains("width:0.0%"));
     }
 
     #[test]
@@ -258,5 +332,44 @@ mod tests {
         outer.add(1);
         outer.add(1);
         assert_eq!(outer.bar.borrow().done, 2);
+    }
+
+    #[test]
+    fn a_clock_that_is_halted_stands() {
+        let ago = |seconds| Instant::now() - Duration::from_secs(seconds);
+        let mut clock = Clock { began: ago(100), halted: Duration::from_secs(20), since: None };
+        assert_eq!(clock.now().as_secs(), 80);
+        clock.since = Some(ago(30));
+        assert_eq!(clock.now(), clock.now());
+        assert_eq!(clock.now().as_secs(), 50);
+        clock.halt();
+        assert_eq!(clock.now().as_secs(), 50, "a second pause began anew");
+        clock.go_on();
+        clock.go_on();
+        assert_eq!(clock.now().as_secs(), 50);
+    }
+
+    #[test]
+    fn a_pause_counts_in_no_rate_and_no_time_left() {
+        const PAUSE: Duration = Duration::from_millis(300);
+        for place in [Place::Plain, Place::Terminal] {
+            let epochs = Progress::at(place, "epoch", 2);
+            let steps = epochs.nested("step", 10);
+            steps.set(5);
+            // The outer bar's too, and that of one that begins in the pause.
+            steps.pause();
+            std::thread::sleep(PAUSE);
+            let late = epochs.nested("test", 10);
+            steps.resume();
+            late.set(1);
+            let bars = steps.bars.borrow();
+            assert!(bars.clock.began.elapsed() >= PAUSE && bars.clock.halted >= PAUSE);
+            let now = bars.clock.now();
+            assert!(now <= bars.clock.began.elapsed() - PAUSE);
+            let seconds = |bar: &Progress| (now - bar.bar.borrow().began).as_secs_f64();
+            let (rate, left) = steps.bar.borrow().rate(now).unwrap();
+            assert!((rate - 5.0 / seconds(&steps)).abs() <= 1e-9 * rate);
+            assert!((left - seconds(&steps)).abs() < 1e-9);
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Loss and accuracy over the epochs of a training run.
 
-use charts::palette::{BLUE, ORANGE};
+use charts::palette::{TEST, TRAINING};
 use charts::{Corner, Line, Panel, Picture, panels};
 use notebook::number::counted;
 
@@ -13,7 +13,7 @@ const POINTS: usize = 400;
 
 /// Two plots side by side: the loss of every step and of every test, and the share of images that
 /// were classified rightly. The title says which network, data set, recipe and device. Where a knob was
-/// turned, the plot of the loss has a dashed line in a colour that its legend names.
+/// turned, the plot of the loss has a dashed line with its name above.
 ///
 /// # Errors
 /// A picture that cannot be drawn.
@@ -55,11 +55,11 @@ fn loss(history: &History) -> Panel {
     let steps = window_means(&losses, losses.len().div_ceil(POINTS).max(1));
     let width = x_max(history) * per_epoch;
     let mut lines = vec![
-        Line::thin(BLUE, 0.3, steps),
-        Line::new("training", BLUE, smooth),
-        Line::new("test", ORANGE, test),
+        Line::thin(TRAINING, 0.3, steps),
+        Line::new("training", TRAINING, smooth),
+        Line::new("test", TEST, test),
     ];
-    lines.extend(turns::lines(&turns::marks(&history.turns, width as usize), per_epoch, highest));
+    lines.extend(turns::lines(&turns::marks(&history.turns, width as usize), per_epoch));
     Panel {
         x: ("epoch".into(), 0.0..x_max(history)),
         y: ("loss".into(), 0.0..highest),
@@ -85,7 +85,7 @@ fn accuracy(history: &History) -> Panel {
         y: ("images right, %".into(), 0.0..100.0),
         legend: Some(legend),
         bars: Vec::new(),
-        lines: vec![Line::new("training", BLUE, training), Line::new("test", ORANGE, test)],
+        lines: vec![Line::new("training", TRAINING, training), Line::new("test", TEST, test)],
     }
 }
 
@@ -103,4 +103,57 @@ fn window_means(points: &[(f64, f64)], window: usize) -> Vec<(f64, f64)> {
             Some((x, chunk.iter().map(|point| point.1).sum::<f64>() / chunk.len() as f64))
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::{Recipe, Step, Turn, TurnKind};
+
+    /// Four epochs of 50 steps.
+    fn history(turns: Vec<Turn>) -> History {
+        let falls = |step: usize| 0.4 + 2.0 * (-(step as f64) / 60.0).exp();
+        let step = |step| Step { loss: falls(step) as f32, learning_rate: 0.1 };
+        let epoch = |epoch: u32| Epoch {
+            epoch,
+            train_loss: falls(50 * epoch as usize),
+            train_accuracy: 0.3 + 0.15 * f64::from(epoch),
+            test_loss: falls(50 * epoch as usize) + 0.1,
+            test_accuracy: 0.25 + 0.15 * f64::from(epoch),
+            seconds: 10.0,
+            images_per_second: 640.0,
+        };
+        History {
+            network: "GoogLeNet".into(),
+            parameters: 1000,
+            dataset: "Shapes10".into(),
+            device: "a CPU".into(),
+            recipe: Recipe::steady(),
+            steps_per_epoch: 50,
+            steps: (0..200).map(step).collect(),
+            epochs: (1..=4).map(epoch).collect(),
+            turns,
+        }
+    }
+
+    #[test]
+    fn turned_knobs_stand_above_the_loss_and_can_be_read() {
+        let turn = |step, kind| Turn { step, kind };
+        let turns = vec![
+            turn(60, TurnKind::LearningRate { factor: 0.5 }),
+            turn(70, TurnKind::Paused { seconds: 12.0 }),
+            turn(120, TurnKind::LearningRate { factor: 0.1 }),
+            turn(200, TurnKind::Stopped),
+        ];
+        let picture = loss_curve(&history(turns)).unwrap();
+        for words in ["lr x0.5", "paused 12 s", "lr x0.1", "stopped"] {
+            assert_eq!(picture.svg().matches(words).count(), 1, "'{words}'");
+        }
+        let sizes = picture.svg().split("font-size=\"").skip(1);
+        for size in sizes.map(|rest| rest.split('"').next().unwrap()) {
+            assert!(size.parse::<f64>().unwrap() >= 11.0, "letters of {size} px");
+        }
+        let plain = loss_curve(&history(Vec::new())).unwrap();
+        assert!(plain.svg().len() < picture.svg().len());
+    }
 }

@@ -1,35 +1,43 @@
 //! Figures: from a spec, a history or a finding to a picture.
 //!
-//! Charts of one's own numbers are [`charts`]': [`line_chart`], [`bar_chart`] and, of images,
-//! [`image_grid`].
+//! Charts of one's own numbers are [`lines`], and [`charts`]' [`bar_chart`] and, of images,
+//! [`image_grid`]; runs are compared by [`compare`] and [`compare_seeds`].
 //!
 //! ```
 //! use googlenet_lib::prelude::*;
 //!
 //! let data = Shapes10::generate(40, 10, 0)?;
 //! let picture = data.sample_grid(Split::Train, 4, 10)?;
-//! assert!(picture.svg().contains("circle") && picture.png().starts_with(b"\x89PNG"));
+//! assert!(picture.svg().contains("circle") && picture.png()?.starts_with(b"\x89PNG"));
 //! # Ok::<(), Error>(())
 //! ```
 
+mod cam;
+mod compare;
 mod diagram;
 mod findings;
 mod images;
 mod loss;
+mod series;
 mod turns;
 
-pub use charts::{BarGroup, Picture, bar_chart, line_chart};
+pub use charts::{BarGroup, Picture, bar_chart, line_chart, line_chart_with_marks, stacked};
+pub use compare::{Comparison, Run, RunSummary, SeedComparison, Seeds, compare, compare_seeds};
 pub use diagram::{
     cost_bars, gap_versus_fc, inception_block, network_diagram, pointwise_convolution,
 };
 pub use images::{SampleGrid, image_grid};
 pub use loss::loss_curve;
+pub use series::{Number, Point, lines};
+
+use notebook::Show;
 
 use crate::interpret::{
-    Calibration, ConfusionMatrix, FeatureMaps, Filters, GradCam, GradientNorms, Mistakes, TopK,
+    ActivationMap, Calibration, ConfusionMatrix, FeatureMaps, Filters, GradCam, GradientNorms,
+    Mistakes, TopK,
 };
 
-/// Lets a value that has a `picture` show it in an evcxr notebook.
+/// Lets a value that has a `picture` show it in a notebook.
 macro_rules! shows_its_picture {
     ($($type:ty),+) => {$(
         impl $type {
@@ -41,9 +49,16 @@ macro_rules! shows_its_picture {
                 }
             }
         }
+
+        impl Show for $type {
+            fn content(&self) -> Vec<(&'static str, String)> {
+                self.picture().content()
+            }
+        }
     )+};
 }
 shows_its_picture!(
+    ActivationMap,
     Calibration,
     ConfusionMatrix,
     FeatureMaps,

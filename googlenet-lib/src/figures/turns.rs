@@ -1,16 +1,13 @@
 //! The knobs that were turned while a network trained, as marks in a plot.
 
 use charts::Line;
-use charts::palette::{Rgb, SERIES};
 
 use crate::train::{Turn, TurnKind};
 
-/// Colours that the lines of the plot leave over: as many marks can be told apart.
-const COLORS: &[Rgb] = SERIES.split_at(2).1;
+/// More marks than this would take the room of the plot for their names.
+const MOST: usize = 6;
 /// Turns within this part of the axis are one mark.
 const NEAR: f64 = 0.02;
-/// Dashes of a mark from the lower end of the plot to the upper one.
-const DASHES: usize = 30;
 
 /// One or more knobs that were turned at about the same step.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -61,7 +58,7 @@ impl Mark {
 }
 
 /// The marks of these turns in a plot that is so many steps wide: near ones are one, and there are never
-/// more than there are colours.
+/// more than six.
 pub(super) fn marks(turns: &[Turn], steps: usize) -> Vec<Mark> {
     let mut near = NEAR * steps as f64;
     loop {
@@ -74,32 +71,23 @@ pub(super) fn marks(turns: &[Turn], steps: usize) -> Vec<Mark> {
                 _ => marks.push(mark),
             }
         }
-        if marks.len() <= COLORS.len() {
+        if marks.len() <= MOST {
             return marks;
         }
         near = (2.0 * near).max(1.0);
     }
 }
 
-/// The marks as dashed lines from the lower end of a plot to `top`, and the names of their colours for
-/// its legend. `per_unit` steps are one unit of the axis.
-pub(super) fn lines(marks: &[Mark], per_unit: f64, top: f64) -> Vec<Line> {
-    let dash = top / DASHES as f64;
-    let mut lines = Vec::new();
-    for (mark, &color) in marks.iter().zip(COLORS) {
-        // Where the last of its knobs took effect.
-        let x = mark.steps.1 as f64 / per_unit;
-        lines.extend((0..DASHES).map(|index| {
-            let low = index as f64 * dash;
-            Line::thin(color, 1.0, vec![(x, low), (x, low + 0.6 * dash)])
-        }));
-        lines.push(Line::new(mark.label(), color, Vec::new()));
-    }
-    lines
+/// The marks as lines of a plot. `per_unit` steps are one unit of its axis.
+pub(super) fn lines(marks: &[Mark], per_unit: f64) -> Vec<Line> {
+    // Where the last of its knobs took effect.
+    marks.iter().map(|mark| Line::mark(mark.label(), mark.steps.1 as f64 / per_unit)).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use charts::LineKind;
+
     use super::*;
 
     fn factor(step: usize, factor: f64) -> Turn {
@@ -129,7 +117,15 @@ mod tests {
         // Turned again and again over the whole run.
         let turns: Vec<Turn> = (0..500).map(|step| factor(step, 1.0 + step as f64)).collect();
         let all = labels(&turns, 500);
-        assert!((2..=COLORS.len()).contains(&all.len()), "{all:?}");
+        assert!((2..=MOST).contains(&all.len()), "{all:?}");
         assert_eq!(all.last().unwrap(), "lr x500");
+    }
+
+    #[test]
+    fn a_mark_stands_where_its_last_knob_took_effect() {
+        let lines = lines(&marks(&[factor(10, 0.5), factor(11, 0.4)], 200), 10.0);
+        let [line] = &lines[..] else { panic!("{lines:?}") };
+        assert_eq!((line.kind, line.label.as_str()), (LineKind::Mark, "lr x0.4"));
+        assert_eq!(line.points[0].0, 1.1);
     }
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use notebook::{Button, DisplayHandle, LogSlider, Row, Show, display};
 
-use crate::train::{Control, History};
+use crate::train::{Control, History, Turn};
 
 /// In the environment, 0 for no knobs.
 const KNOBS: &str = "GOOGLENET_KNOBS";
@@ -99,11 +99,7 @@ impl Knobs {
     /// Says in their place what was turned.
     pub(super) fn end(self, history: &History) {
         let turns = history.turns.get(self.turns..).unwrap_or_default();
-        let words: Vec<String> = turns.iter().map(ToString::to_string).collect();
-        match words.is_empty() {
-            true => self.replace("no knob was turned"),
-            false => self.replace(&words.join("; ")),
-        }
+        self.replace(&told(turns));
     }
 
     fn replace(&self, words: &str) {
@@ -118,6 +114,18 @@ impl Drop for Knobs {
     fn drop(&mut self) {
         self.replace("ended by an error");
     }
+}
+
+/// What stands in the knobs' place after a fit in which these were turned: a saved notebook has no
+/// widgets, and nothing else that would say there were some.
+fn told(turns: &[Turn]) -> String {
+    if turns.is_empty() {
+        return "While it trained, knobs for the learning rate, pause and stop stood here; none was \
+                turned."
+            .to_owned();
+    }
+    let turns: Vec<String> = turns.iter().map(ToString::to_string).collect();
+    format!("While it trained: {}", turns.join("; "))
 }
 
 /// What a widget is shown as: asked for once, since each time makes it a new place.
@@ -144,7 +152,7 @@ mod tests {
     use super::*;
     use crate::model::GoogLeNet;
     use crate::spec;
-    use crate::train::{Recipe, Trainer};
+    use crate::train::{Recipe, Trainer, TurnKind};
 
     fn run() -> Trainer {
         let data = vision_data::Shapes10::generate(4, 2, 0).unwrap();
@@ -156,6 +164,15 @@ mod tests {
     fn without_widgets_nothing_is_shown() {
         let run = run();
         assert!(Knobs::show(&run.control(), run.history()).is_none());
+    }
+
+    #[test]
+    fn what_was_turned_is_told_in_words() {
+        let factor = Turn { step: 40, kind: TurnKind::LearningRate { factor: 0.5 } };
+        let paused = Turn { step: 60, kind: TurnKind::Paused { seconds: 12.0 } };
+        let words = "While it trained: lr x0.5 after step 40; paused 12 s after step 60";
+        assert_eq!(told(&[factor, paused]), words);
+        assert!(told(&[]).ends_with("stop stood here; none was turned."), "{}", told(&[]));
     }
 
     #[test]

@@ -102,14 +102,18 @@ impl Live {
         }
     }
 
-    /// Writes behind the bars whether there is a pause, and lets the knobs say it.
+    /// Writes behind the bars whether there is a pause, in which their clock stands, and lets the knobs
+    /// say it.
     fn say_paused(&mut self, paused: bool) {
         if let Some(knobs) = &self.knobs {
             knobs.say_paused(paused);
         }
         if let Some((_, steps)) = &self.epochs {
             steps.message(if paused { "paused" } else { &self.message });
-            steps.add(0);
+            match paused {
+                true => steps.pause(),
+                false => steps.resume(),
+            }
         }
         self.paused = paused;
     }
@@ -132,6 +136,7 @@ impl Callback for Live {
             steps.message(&self.message);
         }
         steps.set(report.step as u64);
+        // The end of a pause is heard with the step after it: that one's time counts in no rate.
         if self.paused {
             self.say_paused(false);
         }

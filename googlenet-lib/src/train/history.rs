@@ -71,6 +71,48 @@ impl History {
         self.epochs.last()
     }
 
+    /// Images that the network has learned from so far, each as often as it was seen.
+    pub fn images_seen(&self) -> i64 {
+        self.steps.len() as i64 * self.recipe.batch
+    }
+
+    /// For each epoch, its number and the mean training loss.
+    pub fn train_loss(&self) -> Vec<(f64, f64)> {
+        self.by_epoch(|epoch| epoch.train_loss)
+    }
+
+    /// For each epoch, its number and the loss on the test images.
+    pub fn test_loss(&self) -> Vec<(f64, f64)> {
+        self.by_epoch(|epoch| epoch.test_loss)
+    }
+
+    /// For each epoch, its number and how many of the training images were right, in per cent.
+    pub fn train_accuracy(&self) -> Vec<(f64, f64)> {
+        self.by_epoch(|epoch| 100.0 * epoch.train_accuracy)
+    }
+
+    /// For each epoch, its number and how many of the test images are right, in per cent.
+    ///
+    /// ```
+    /// use googlenet_lib::prelude::*;
+    ///
+    /// let data = Shapes10::generate(32, 10, 0)?;
+    /// let net = GoogLeNet::new(&spec::COMPACT, Device::Cpu)?;
+    /// let mut run = Trainer::new(net, &data, Recipe::fast().with_epochs(1).with_batch(16))?;
+    /// run.fit(Epochs(1))?;
+    /// let last = run.history().last().map_or(0.0, |epoch| epoch.test_accuracy);
+    /// assert_eq!(run.history().test_accuracy(), [(1.0, 100.0 * last)]);
+    /// assert_eq!(run.history().images_seen(), 32);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn test_accuracy(&self) -> Vec<(f64, f64)> {
+        self.by_epoch(|epoch| 100.0 * epoch.test_accuracy)
+    }
+
+    fn by_epoch(&self, value: impl Fn(&Epoch) -> f64) -> Vec<(f64, f64)> {
+        self.epochs.iter().map(|epoch| (f64::from(epoch.epoch), value(epoch))).collect()
+    }
+
     /// Writes it as JSON; a file of this name is always whole.
     ///
     /// # Errors

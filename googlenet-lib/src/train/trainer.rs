@@ -39,7 +39,7 @@ pub struct Trainer {
     pub(crate) classes: Vec<String>,
     pub(crate) normalize: Normalize,
     /// Size of the images if it is not the data set's own.
-    size: Option<i64>,
+    pub(super) size: Option<i64>,
     /// Forward and backward pass of a step.
     passes: Repeated,
     pub(super) running: Option<Running>,
@@ -215,10 +215,14 @@ impl Trainer {
     }
 
     fn evaluate_at(&self, size: Option<i64>) -> Result<Evaluation> {
+        self.evaluate_first(self.test.len(), size)
+    }
+
+    /// Loss and accuracy on so many of the test images.
+    pub(super) fn evaluate_first(&self, images: usize, size: Option<i64>) -> Result<Evaluation> {
         let on_device = (Kind::Float, self.net.device());
         let mut loss = Tensor::f_zeros([1], on_device)?;
         let mut correct = Tensor::f_zeros([1], on_device)?;
-        let images = self.test.len();
         no_grad(|| -> Result<()> {
             let mut evaluator = Evaluator::new(&self.net, self.computed())?;
             for (start, len) in evaluator.batches(images as i64) {
