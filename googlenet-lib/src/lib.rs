@@ -55,19 +55,20 @@ pub mod prelude {
     };
     pub use crate::device::{best_device, describe, try_best_device};
     pub use crate::error::{Error, Result};
-    pub use crate::look::{self, Classifier};
+    pub use crate::look::{self, Classifier, Snapshot};
     pub use crate::model::{GoogLeNet, Outputs, cross_entropy};
     pub use crate::notebook::{
-        Button, Choice, Column, Html, IntSlider, Label, LogSlider, Play, Progress, Row, Show,
-        Slider, Table, TextField, Toggle, display, interact, interrupted,
+        Button, Choice, Column, Decimals, Html, IntSlider, Label, LogSlider, Maybe, Percent, Play,
+        Progress, Row, Scientific, Show, Slider, Table, TextField, Toggle, display, interact,
+        interrupted, table,
     };
-    pub use crate::plot::{self, Picture, SampleGrid};
+    pub use crate::plot::{self, Picture, SampleGrid, compare, compare_seeds};
     pub use crate::spec::{self, Layer, NetworkSpec, Shape};
     /// The name before 2026-11-26.
     pub use crate::train::Observer;
     pub use crate::train::{
-        Callback, Control, Epochs, Evaluation, Fit, History, OptimizerSpec, Precision, Recipe,
-        Schedule, SizeStep, StepReport, Trainer,
+        Callback, Control, Epochs, Evaluation, Fit, History, OptimizerSpec, Precision, Probe,
+        Recipe, Schedule, SizeStep, StepReport, Trainer,
     };
     pub use tch::{Device, Kind, Tensor, manual_seed, no_grad};
 }

@@ -36,7 +36,7 @@ mod progress;
 mod table;
 pub mod widgets;
 
-pub use cell::{Cell, Cells, Decimals, Percent, Scientific};
+pub use cell::{Cell, Cells, Decimals, Maybe, Percent, Scientific};
 pub use display::{DisplayHandle, Html, PAGE_WIDTH, Place, Show, at_end_of_cell, display, escape};
 pub use error::{Error, Result};
 pub use interrupt::{Listener, interrupted};

@@ -223,7 +223,7 @@ impl fmt::Display for Table {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Percent, table};
+    use crate::Percent;
 
     #[test]
     fn a_row_has_as_many_cells_as_the_header() {

@@ -18,17 +18,19 @@ mod diagram;
 mod findings;
 mod images;
 mod loss;
+mod seeds;
 mod series;
 mod turns;
 
 pub use charts::{BarGroup, Picture, bar_chart, line_chart, line_chart_with_marks, stacked};
-pub use compare::{Comparison, Run, RunSummary, SeedComparison, Seeds, compare, compare_seeds};
+pub use compare::{Comparison, Run, RunSummary, compare};
 pub use diagram::{
     cost_bars, gap_versus_fc, inception_block, network_diagram, pointwise_convolution,
 };
 pub use images::{SampleGrid, image_grid};
 pub use loss::loss_curve;
-pub use series::{Number, Point, lines};
+pub use seeds::{SeedComparison, Seeds, compare_seeds};
+pub use series::{Number, Point, lines, lines_with_marks};
 
 use notebook::Show;
 

@@ -1,9 +1,11 @@
 //! What a network has learned to see, and what it sees in an image.
 
+use std::borrow::Borrow;
+
 use tch::{Device, Kind, Tensor, no_grad};
 use vision_data::Image;
 
-use super::Classifier;
+use super::Lens;
 use crate::model::GoogLeNet;
 use crate::spec::{BranchSpec, Layer};
 use crate::{Error, Result};
@@ -56,14 +58,14 @@ pub struct Branch {
     pub maps: Tensor,
 }
 
-impl Classifier<'_> {
+impl<N: Borrow<GoogLeNet>> Lens<N> {
     /// The feature maps of each branch of an inception block for one image.
     ///
     /// # Errors
     /// A name that no inception block has; an image that the network cannot take.
     pub fn feature_maps(&self, image: &Image, block: &str) -> Result<FeatureMaps> {
         let (image, xs) = self.input(image)?;
-        let maps = no_grad(|| self.net.activations(&xs, block))?;
+        let maps = no_grad(|| self.net().activations(&xs, block))?;
         let maps = maps.f_squeeze_dim(0)?.f_to_device(Device::Cpu)?.f_contiguous()?;
         let branches = self.branches(block)?;
         let mut start = 0;
@@ -80,7 +82,7 @@ impl Classifier<'_> {
 
     /// Name and number of channels of each branch of a block.
     fn branches(&self, block: &str) -> Result<Vec<(String, Option<i64>)>> {
-        let mut layers = self.net.spec().layers.iter();
+        let mut layers = self.net().spec().layers.iter();
         let branches = layers.find(|layer| layer.name() == Some(block)).map(Layer::branches);
         let branches = branches.filter(|branches| !branches.is_empty()).ok_or_else(|| {
             Error::invalid("layer", format!("'{block}'"), "give the name of an inception block")

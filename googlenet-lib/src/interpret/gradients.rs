@@ -1,10 +1,12 @@
 //! What gradients tell: how much each layer learns from a batch, and which part of an image speaks
 //! for a class.
 
+use std::borrow::Borrow;
+
 use tch::{Device, Kind, Tensor, no_grad};
 use vision_data::{Image, ImageSet};
 
-use super::{Classifier, probabilities};
+use super::{Lens, probabilities};
 use crate::model::{GoogLeNet, cross_entropy};
 use crate::spec::Layer;
 use crate::{Error, Result};
@@ -50,7 +52,7 @@ pub struct GradCam {
     pub map: Vec<f32>,
 }
 
-impl Classifier<'_> {
+impl<N: Borrow<GoogLeNet>> Lens<N> {
     /// The gradient norm of each layer for the mean loss over a set of images, which pass the
     /// network at once, in training mode: dropout is on, and normalisation uses the batch. The
     /// network is left as it was.
@@ -61,13 +63,13 @@ impl Classifier<'_> {
         let (loader, size) = self.loader(set)?;
         let (xs, labels) = loader.eval(0, loader.len() as i64, size)?;
         // A pass in training mode moves the running statistics.
-        let variables = self.net.variables().variables();
+        let variables = self.net().variables().variables();
         let statistics: Vec<(&Tensor, Tensor)> = variables
             .values()
             .filter(|variable| !variable.requires_grad())
             .map(|variable| Ok((variable, variable.f_detach_copy()?)))
             .collect::<Result<_>>()?;
-        let norms = gradient_norms(self.net, &xs, &labels);
+        let norms = gradient_norms(self.net(), &xs, &labels);
         no_grad(|| -> Result<()> {
             for (variable, before) in statistics {
                 variable.shallow_clone().f_copy_(&before)?;
@@ -85,8 +87,8 @@ impl Classifier<'_> {
     pub fn grad_cam(&self, image: &Image, layer: &str, class: Option<&str>) -> Result<GradCam> {
         let class = class.map(|name| self.class(name)).transpose()?;
         let (image, xs) = self.input(image)?;
-        let activations = no_grad(|| self.net.activations(&xs, layer))?.set_requires_grad(true);
-        let logits = self.net.logits_from(&activations, layer)?;
+        let activations = no_grad(|| self.net().activations(&xs, layer))?.set_requires_grad(true);
+        let logits = self.net().logits_from(&activations, layer)?;
         let answer = no_grad(|| self.logits(&xs))?;
         let class = match class {
             Some(class) => class,
@@ -165,7 +167,7 @@ impl GoogLeNet {
         self.inception(self.spec().layers.iter())
     }
 
-    /// Name of the last inception block: the usual layer for [`Classifier::grad_cam`].
+    /// Name of the last inception block: the usual layer for [`Lens::grad_cam`].
     ///
     /// # Errors
     /// A network without inception blocks.

@@ -25,8 +25,11 @@
 //! ```
 
 mod activations;
+mod cam;
 mod gradients;
 mod predictions;
+
+use std::borrow::Borrow;
 
 use tch::{Device, Kind, Tensor, no_grad};
 use vision_data::{Augment, DataLoader, Image, ImageSet, Normalize};
@@ -34,6 +37,7 @@ use vision_data::{Augment, DataLoader, Image, ImageSet, Normalize};
 /// The name before 2026-11-26.
 pub use TopK as Likeliest;
 pub use activations::{Branch, FeatureMaps, Filters, filters};
+pub use cam::ActivationMap;
 pub use gradients::{GradCam, GradientNorms, LayerGradient};
 /// The name before 2026-11-26.
 pub use predictions::ConfusionMatrix as Confusion;
@@ -47,36 +51,70 @@ use crate::{Error, Result};
 const BATCH: i64 = 128;
 
 /// A network with what it takes to use it on images: their normalisation, and names for its
-/// classes.
+/// classes. `N` is the network or a reference to it: [`Snapshot`], [`Classifier`].
 #[derive(Debug)]
-pub struct Classifier<'a> {
-    net: &'a GoogLeNet,
+pub struct Lens<N> {
+    net: N,
     normalize: Normalize,
     classes: Vec<String>,
     computed: Computed,
 }
 
-impl<'a> Classifier<'a> {
+/// A look at a network that is somebody else's: a [`Lens`] that borrows it.
+pub type Classifier<'a> = Lens<&'a GoogLeNet>;
+
+/// A look at a network of its own, a [`Lens`] that has its weights: it can go to another thread, and to a
+/// widget that outlives its cell.
+///
+/// ```
+/// use googlenet_lib::prelude::*;
+///
+/// let data = Shapes10::generate(32, 10, 0)?;
+/// let net = GoogLeNet::new(&spec::COMPACT, Device::Cpu)?;
+/// let mut run = Trainer::new(net, &data, Recipe::fast().with_epochs(1).with_batch(16))?;
+///
+/// let before = run.snapshot()?;
+/// run.fit(Epochs(1))?;
+/// let images = data.test.clone();
+/// interact(&IntSlider::new("image", 0..=9), move |index| {
+///     before.feature_maps(&images.image(index as usize)?, "inception_3a")
+/// });
+/// # Ok::<(), Error>(())
+/// ```
+pub type Snapshot = Lens<GoogLeNet>;
+
+impl<N: Borrow<GoogLeNet>> Lens<N> {
     /// For a network of your own, such as one from [`crate::model::torchvision::load`].
     ///
     /// # Errors
     /// Another number of names than the network has classes.
-    pub fn new(
-        net: &'a GoogLeNet,
-        normalize: Normalize,
-        classes: &[impl AsRef<str>],
-    ) -> Result<Classifier<'a>> {
-        let wanted = net.spec().head.classes;
+    pub fn new(net: N, normalize: Normalize, classes: &[impl AsRef<str>]) -> Result<Lens<N>> {
+        let spec = net.borrow().spec();
+        let wanted = spec.head.classes;
         if classes.len() as i64 != wanted {
             return Err(Error::invalid(
                 "number of class names",
                 classes.len(),
-                format!("{} has {wanted} classes", net.spec().name),
+                format!("{} has {wanted} classes", spec.name),
             ));
         }
         let classes = classes.iter().map(|class| class.as_ref().to_string()).collect();
         let computed = Computed { flip: false, batch: BATCH, precision: Precision::Float32 };
-        Ok(Classifier { net, normalize, classes, computed })
+        Ok(Lens { net, normalize, classes, computed })
+    }
+
+    /// The same look at a copy of the network as it is now, on its device: later training does not change
+    /// it. Like every network that is made, it draws from libtorch's generator.
+    ///
+    /// # Errors
+    /// A device that fails, for want of memory for example.
+    pub fn snapshot(&self) -> Result<Snapshot> {
+        let Lens { normalize, computed, .. } = *self;
+        Ok(Lens { net: copy(self.net())?, normalize, classes: self.classes.clone(), computed })
+    }
+
+    fn net(&self) -> &GoogLeNet {
+        self.net.borrow()
     }
 
     /// The `n` likeliest classes of an image, likeliest first; all of them if there are fewer.
@@ -108,7 +146,7 @@ impl<'a> Classifier<'a> {
         let images = loader.len() as i64;
         let mut rows = Vec::with_capacity(loader.len());
         no_grad(|| -> Result<()> {
-            let mut evaluator = Evaluator::new(self.net, self.computed)?;
+            let mut evaluator = Evaluator::new(self.net(), self.computed)?;
             for (start, len) in evaluator.batches(images) {
                 let (xs, _) = loader.eval(start, len, size)?;
                 rows.extend(probabilities(&evaluator.logits(&xs)?)?);
@@ -120,21 +158,21 @@ impl<'a> Classifier<'a> {
 
     /// Logits (N, classes) of normalised images (N, C, H, W), in evaluation mode.
     fn logits(&self, xs: &Tensor) -> Result<Tensor> {
-        Evaluator::new(self.net, self.computed)?.logits(xs)
+        Evaluator::new(self.net(), self.computed)?.logits(xs)
     }
 
     /// A set on the network's device, and the size that its images are brought to.
     fn loader(&self, set: &ImageSet) -> Result<(DataLoader, Option<i64>)> {
-        let input = self.net.spec().input;
+        let input = self.net().spec().input;
         let size = (set.image_size() != (input.height, input.width)).then_some(input.height);
-        let set = set.to_device(self.net.device())?;
+        let set = set.to_device(self.net().device())?;
         Ok((DataLoader::new(&set, &self.normalize, Augment::NONE)?, size))
     }
 
     /// An image as the network sees it: the part that is not cut off, and its tensor (1, C, H, W).
     /// A square image is resized as those of a data set are; another one is fitted first.
     fn input(&self, image: &Image) -> Result<(Image, Tensor)> {
-        let input = self.net.spec().input;
+        let input = self.net().spec().input;
         let image = match image.height() == image.width() {
             true => image.clone(),
             false => image.fitted(input.height as u32, input.width as u32)?,
@@ -170,6 +208,14 @@ impl Trainer {
         }
     }
 
+    /// [`Trainer::classifier`] for a copy of the network as it is now.
+    ///
+    /// # Errors
+    /// As [`Lens::snapshot`].
+    pub fn snapshot(&self) -> Result<Snapshot> {
+        self.classifier().snapshot()
+    }
+
     /// What the network says to every test image, at its own size.
     ///
     /// # Errors
@@ -186,6 +232,23 @@ pub struct TopK {
     pub image: Image,
     /// Name and probability, likeliest first.
     pub classes: Vec<(String, f64)>,
+}
+
+/// A network with the same weights of its own.
+fn copy(net: &GoogLeNet) -> Result<GoogLeNet> {
+    let mut copy = GoogLeNet::new(net.spec(), net.device())?;
+    let weights = net.variables().variables();
+    if let Some(weight) = weights.values().next() {
+        copy.set_kind(weight.kind())?;
+    }
+    no_grad(|| -> Result<()> {
+        for (name, mut ours) in copy.variables().variables() {
+            // One spec, one set of names.
+            ours.f_copy_(&weights[&name])?;
+        }
+        Ok(())
+    })?;
+    Ok(copy)
 }
 
 /// Softmax of logits (N, classes), row by row.
