@@ -59,8 +59,8 @@ pub mod prelude {
     pub use crate::model::{GoogLeNet, Outputs, cross_entropy};
     pub use crate::notebook::{
         Button, Choice, Column, Decimals, Html, IntSlider, Label, LogSlider, Maybe, Percent, Play,
-        Progress, Row, Scientific, Show, Slider, Table, TextField, Toggle, display, interact,
-        interrupted, table,
+        Progress, Row, Scientific, Show, Slider, Table, TextField, Toggle, display, guessed,
+        interact, interrupted, table,
     };
     pub use crate::plot::{self, Picture, SampleGrid, compare, compare_seeds};
     pub use crate::spec::{self, Layer, NetworkSpec, Shape};

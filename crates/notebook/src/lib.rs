@@ -30,6 +30,7 @@
 mod cell;
 mod display;
 mod error;
+mod guess;
 mod interrupt;
 pub mod number;
 mod progress;
@@ -39,6 +40,7 @@ pub mod widgets;
 pub use cell::{Cell, Cells, Decimals, Maybe, Percent, Scientific};
 pub use display::{DisplayHandle, Html, PAGE_WIDTH, Place, Show, at_end_of_cell, display, escape};
 pub use error::{Error, Result};
+pub use guess::{Guessed, guessed};
 pub use interrupt::{Listener, interrupted};
 pub use progress::Progress;
 pub use table::Table;

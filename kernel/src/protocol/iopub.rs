@@ -21,6 +21,8 @@ const GATHER: Duration = Duration::from_millis(20);
 const TEXT: usize = 1 << 18;
 /// Time between two updates of one display.
 const UPDATE: Duration = Duration::from_millis(50);
+/// The type of a widget.
+const VIEW: &str = "application/vnd.jupyter.widget-view+json";
 /// How long content waits for content of another type that belongs to it.
 const CONTENT: Duration = Duration::from_millis(50);
 
@@ -428,7 +430,8 @@ fn with_text(mut data: Map<String, Value>) -> Map<String, Value> {
     let text = body("text/markdown").or(body("text/latex")).map(str::to_owned);
     let text = text.or_else(|| body("text/html").map(text_of_html));
     let text = text.filter(|text| !text.is_empty()).unwrap_or_else(|| {
-        let kinds: Vec<_> = data.keys().map(String::as_str).collect();
+        // What stands beside a widget is what is left where there are none.
+        let kinds: Vec<_> = data.keys().map(String::as_str).filter(|kind| *kind != VIEW).collect();
         format!("<{}>", kinds.join(", "))
     });
     data.insert(TEXT.to_owned(), Value::from(text));
