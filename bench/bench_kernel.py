@@ -4,6 +4,7 @@ All are measured in one run. Writes docs/results/kernel.md. Nothing else should 
 """
 
 import argparse
+import json
 import os
 import re
 import statistics
@@ -18,6 +19,7 @@ from datetime import date
 from pathlib import Path
 from unittest import mock
 
+import bench_widgets
 from machine import machine, unshared
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -470,6 +472,12 @@ def part_cuda(bench, options):
     yield cuda_lines(cuda_half())
 
 
+def part_widgets(bench, options):
+    cells = bench_widgets.sources(json.loads(bench_widgets.LESSON.read_text()))
+    with running(OURS.kernel, cwd=ROOT / "notebooks") as kernel:
+        yield section("How soon a picture follows a slider", *bench_widgets.lines(kernel, cells))
+
+
 PARTS = {
     "empty": part_empty,
     "floor": part_floor,
@@ -478,6 +486,7 @@ PARTS = {
     "crates": part_crates,
     "at-once": part_at_once,
     "cuda": part_cuda,
+    "widgets": part_widgets,
 }
 
 

@@ -109,6 +109,25 @@ class Notebook:
         images = self.cell(name).locator(".jp-RenderedSVG img")
         return [image.get_attribute("src") for image in images.all()]
 
+    def drag(self, name, by, number=0):
+        """Drags the handle of a slider so many pixels to the right, in steps as a hand does."""
+        handle = self.cell(name).locator(".noUi-handle").nth(number)
+        handle.scroll_into_view_if_needed()
+        box = handle.bounding_box()
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        self.page.mouse.move(x, y)
+        self.page.mouse.down()
+        self.page.mouse.move(x + by, y, steps=10)
+        self.page.mouse.up()
+
+    def press(self, name, label):
+        """Presses a button that a cell shows."""
+        self.cell(name).locator(".jp-OutputArea").get_by_role("button", name=label).click()
+
+    def followed(self, name):
+        """What the picture says that follows a cell's knobs."""
+        return self.cell(name).locator(".widget-html-content svg").last.text_content()
+
     def errors(self, name):
         """What stands on red in a cell's output: standard error, and errors."""
         red = '[data-mime-type="application/vnd.jupyter.stderr"]'

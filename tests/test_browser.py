@@ -9,6 +9,7 @@ import re
 import time
 from contextlib import suppress
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 from browser import Notebook, chromium, window, write_settings
@@ -77,7 +78,7 @@ def test_lesson_1_runs_by_clicking(root, page, picture):
     for cell in cells:
         notebook.wait(cell["id"], seconds=5)
     assert [e for cell in cells if cell["id"] != "load" for e in notebook.errors(cell["id"])] == []
-    assert "112896000" in notebook.output("counted")
+    assert "112,896,000" in notebook.output("counted")
     assert notebook.pictures("picture-1x1")
     notebook.show("counting")
     picture("lesson-1")
@@ -118,6 +119,86 @@ def test_training_is_watched_stopped_looked_at_and_continued(root, page, picture
     picture("live-loss-dark")
     notebook.button("interrupt-kernel")
     assert done(notebook.wait("fit-1", seconds=20)) > stopped_at
+
+
+KNOBS = "break-even-knobs"
+
+
+def test_a_slider_moves_the_chart_of_lesson_1_also_in_a_page_that_is_loaded_anew(
+    root, page, lab, picture
+):
+    notebook = Notebook(page, root / "notebooks" / LESSON_1)
+    for name in ("load", "device", "counted", "times-fewer", "break-even-line", KNOBS):
+        notebook.run(name)
+    notebook.wait(KNOBS, seconds=150)
+    assert says(notebook, "16 channels in between: 21.43 times fewer", seconds=5)
+    assert "break-even at 342" in notebook.followed(KNOBS)
+    notebook.drag(KNOBS, by=40)
+    assert moved(notebook, "16 channels")
+    # A window of three rows.
+    notebook.drag(KNOBS, by=-60, number=1)
+    assert says(notebook, "a 3x3 window; break-even at 227", seconds=5)
+    notebook.show(KNOBS)
+    picture("widget-lesson-1")
+
+    # As with ipywidgets, the page asks for the state of all that there is.
+    page.goto(f"http://127.0.0.1:{lab.port}/lab?token={lab.token()}")
+    page.locator(".jp-Notebook-ExecutionIndicator").wait_for(timeout=60_000)
+    notebook.cell(KNOBS).locator(".noUi-handle").first.wait_for(timeout=20_000)
+    assert says(notebook, "a 3x3 window; break-even at 227", seconds=10)
+    before = notebook.followed(KNOBS)
+    notebook.drag(KNOBS, by=30)
+    assert moved(notebook, before[:12])
+
+
+def test_a_training_listens_to_its_knobs(root, page, picture):
+    notebook = Notebook(page, root / "notebooks" / LESSON_5)
+    for name in ("load", "device", "data", "ours", "fit-1"):
+        notebook.run(name)
+    notebook.wait("ours", seconds=120)
+    assert moves(notebook, "fit-1", times=1, seconds=120)
+    notebook.drag("fit-1", by=-30)
+    # What was turned is marked where it took effect.
+    assert until(lambda: "lr x0." in unquote(notebook.pictures("fit-1")[-1]), seconds=60)
+
+    notebook.press("fit-1", "pause")
+    progress = notebook.cell("fit-1").locator(".jp-RenderedHTML table").first
+    assert until(lambda: stands_still(progress), seconds=20)
+    notebook.press("fit-1", "go on")
+    still = progress.inner_text()
+    assert until(lambda: progress.inner_text() != still, seconds=20)
+    notebook.show("fit-1")
+    picture("training-knobs")
+    notebook.press("fit-1", "stop")
+    assert "stopped" in notebook.wait("fit-1", seconds=20)
+    words = notebook.output("fit-1")
+    assert "While it trained: lr x0." in words and "paused" in words
+
+
+def until(holds, seconds):
+    """Whether this comes true in time."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if holds():
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def stands_still(progress):
+    before = progress.inner_text()
+    time.sleep(1.5)
+    return progress.inner_text() == before
+
+
+def says(notebook, words, seconds):
+    """Whether the picture that follows the knobs says this in time."""
+    return until(lambda: words in notebook.followed(KNOBS), seconds)
+
+
+def moved(notebook, words):
+    """Whether it says so no longer, within a second."""
+    return until(lambda: words not in notebook.followed(KNOBS), seconds=1)
 
 
 def test_tab_shows_what_may_stand_there(root, page, picture):
