@@ -51,6 +51,19 @@ pub(crate) enum Bench {
         #[arg(long, default_value_t = 3)]
         seeds: u32,
     },
+    /// What lessons compare, with several seeds; writes notebooks/seeds/NN.json, which they load. Takes
+    /// minutes, in which other work may go on
+    Seeds {
+        /// Of which lessons, by number [default: 3 4]
+        #[arg(long, value_name = "N", num_args = 1..)]
+        lesson: Vec<u32>,
+        /// How many, from 0 on
+        #[arg(long, default_value_t = 5)]
+        seeds: u32,
+        /// Folder of CIFAR-10's binary files; without it, CIFAR10_DIR, your cache, or a download
+        #[arg(long)]
+        data: Option<String>,
+    },
     /// Examples of the standard library's documentation as cells, under this kernel and
     /// evcxr_jupyter; writes docs/results/examples.md. Takes minutes, needs rustup's component
     /// rust-src, and nothing else should run meanwhile
@@ -116,6 +129,14 @@ impl Bench {
                 let options = options.map(|(name, value)| vec![name.to_owned(), value.clone()]);
                 ("accuracy", options.to_vec())
             }
+            Bench::Seeds { lesson, seeds, data } => {
+                let lessons = lesson.iter().map(u32::to_string);
+                let lessons = (!lesson.is_empty())
+                    .then(|| std::iter::once("--lesson".to_owned()).chain(lessons).collect());
+                let data = data.as_ref().map(|data| vec!["--data".to_owned(), data.clone()]);
+                let seeds = vec!["--seeds".to_owned(), seeds.to_string()];
+                ("seeds", lessons.into_iter().chain([seeds]).chain(data).collect())
+            }
             Bench::Examples { count, seed, kernel } => {
                 let numbers = [("--count", count), ("--seed", seed)];
                 let numbers = numbers.map(|(name, number)| vec![name.into(), number.to_string()]);
@@ -154,6 +175,11 @@ mod tests {
             Bench::Accuracy { data: "d".into(), network: "cifar".into(), epochs: 2, seeds: 3 };
         let options = ["--data", "d", "--network", "cifar", "--epochs", "2", "--seeds", "3"];
         assert_eq!(accuracy.program()[1..], options);
+        let seeds = Bench::Seeds { lesson: vec![3, 4], seeds: 5, data: Some("d".into()) };
+        let options = ["--lesson", "3", "4", "--seeds", "5", "--data", "d"];
+        assert_eq!(seeds.program()[1..], options);
+        let seeds = Bench::Seeds { lesson: Vec::new(), seeds: 2, data: None };
+        assert_eq!(seeds.program(), ["bench/bench_seeds.py", "--seeds", "2"]);
         let examples = Bench::Examples { count: 50, seed: 2, kernel: vec!["k".into()] };
         let options = ["--count", "50", "--seed", "2", "--kernel", "k"];
         assert_eq!(examples.program()[1..], options);

@@ -1,9 +1,10 @@
-//! The lab's commands: `cargo xtask setup`, `lab`, `run`, `doctor`, `bench` and `test`.
+//! The lab's commands: `cargo xtask setup`, `lab`, `run`, `grade`, `doctor`, `bench` and `test`.
 
 mod bench;
 mod doctor;
 mod environment;
 mod files;
+mod grade;
 mod lab;
 mod pins;
 mod prerequisites;
@@ -20,6 +21,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 use crate::bench::Bench;
+use crate::grade::GradeOptions;
 use crate::lab::LabOptions;
 use crate::run::RunOptions;
 use crate::setup::SetupOptions;
@@ -44,6 +46,8 @@ enum Action {
     Lab(LabOptions),
     /// Set up, then run a lesson without a browser
     Run(RunOptions),
+    /// Set up, then run the checks of notebooks that were handed in, and say who solved what
+    Grade(GradeOptions),
     /// Say whether everything is there that the lab needs, and what to do about what is not
     Doctor,
     /// Set up, then measure and write down what was measured
@@ -70,6 +74,7 @@ fn act(action: Action) -> Result<ExitCode> {
         Action::Beside => setup::beside(&root).map(|()| ExitCode::SUCCESS),
         Action::Lab(options) => lab::lab(&root, &options),
         Action::Run(options) => run::run(&root, &options),
+        Action::Grade(options) => grade::grade(&root, &options),
         Action::Doctor => doctor::doctor(&root),
         Action::Bench(what) => bench::bench(&root, &what),
         Action::Test(options) => test::test(&root, &options),
