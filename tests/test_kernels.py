@@ -1,5 +1,6 @@
 """Both kernels: what Jupyter is told about them, and notebooks run by them."""
 
+import re
 import struct
 import subprocess
 from xml.etree import ElementTree
@@ -10,6 +11,7 @@ from conftest import KERNELS
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import start_new_kernel
 from nbclient import NotebookClient
+from running import running, without_colours
 
 DISPLAY_NAMES = {"evcxr": "Rust (evcxr, upstream)", "googlenet": "Rust (GoogLeNet lab)"}
 
@@ -71,13 +73,33 @@ def test_hello_runs_with_nothing_exported(
     monkeypatch.setenv("EVCXR_TMPDIR", str(build_directory))
     # evcxr_jupyter would look for newer versions, and compile those.
     monkeypatch.setenv("CARGO_NET_OFFLINE", "true")
+    # Threads of libtorch wait actively: where other tests run, they would crawl.
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
     notebook = nbformat.read(root / "notebooks/hello.ipynb", as_version=4)
     nbformat.validate(notebook)
     resources = {"metadata": {"path": str(root / "notebooks")}}
     NotebookClient(notebook, kernel_name=name, timeout=900, resources=resources).execute()
-    loading, forward = (cell for cell in notebook.cells if cell.cell_type == "code")
-    assert stdout(loading) == ""
-    assert stdout(forward).startswith("[2, 10] on ")
+    cells = {cell.id: cell for cell in notebook.cells if cell.cell_type == "code"}
+    assert stdout(cells["load"]) == ""
+    assert stdout(cells["forward"]).startswith("[2, 10] on ")
+    for name in ("knob", "fit"):
+        assert any("image/svg+xml" in output.get("data", {}) for output in cells[name].outputs)
+    assert stdout(cells["crate"]) == "3 letters\n"
+    assert stdout(cells["error"]) == "91 %\n"
+
+
+def test_hello_s_error_is_what_the_kernel_says(root, plain):
+    notebook = nbformat.read(root / "notebooks/hello.ipynb", as_version=4)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    (told,) = re.findall(
+        r"```text\n(.*?)\n```", "\n".join(cell.source for cell in notebook.cells), re.DOTALL
+    )
+    broken = code[-1].source.replace("// ", "")
+    assert broken != code[-1].source
+    with running(plain) as kernel:
+        error = without_colours(kernel.run(broken, timeout=120).error["traceback"])
+    # Run once more after all cells, as it asks the reader to.
+    assert error.replace("cell 1:", f"cell {len(code) + 1}:").rstrip() == told
 
 
 def test_upstreams_kernel_leaves_an_installation_of_the_persons_own_alone(

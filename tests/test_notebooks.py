@@ -29,6 +29,7 @@ NAMES = [
     "03-gap-and-fc",
     "04-auxiliary-classifiers",
     "05-googlenet-on-cifar10",
+    "06-your-own-experiment",
 ]
 FOLDER = ROOT / "notebooks"
 LARGEST = 1_500_000
@@ -91,6 +92,17 @@ TERMS = {
         "standard error",
         "confusion matrix",
         "Grad-CAM",
+    ],
+    "06-your-own-experiment": [
+        "baseline",
+        "spec",
+        "parameter",
+        "multiply-add",
+        "receptive field",
+        "pilot",
+        "seed",
+        "standard deviation",
+        "standard error",
     ],
 }
 
@@ -393,3 +405,18 @@ def test_terms_are_explained_where_they_are_first_used(name):
         # The bold term may stand in the same paragraph, after a first mention.
         paragraph_end = body.find("\n\n", first.start())
         assert explained.start() <= max(paragraph_end, first.start() + 2), term
+
+
+def test_lesson_5_quotes_what_was_measured():
+    """Its figures from other machines stand in the results that it links to."""
+    prose = "\n".join(c.source for c in read(NAMES[4]).cells if c.cell_type == "markdown")
+    results = {
+        "gpu.md": ["--epochs 54", "91.99 %", "253 s", "89.11 %", "17.5 s", "half an hour"],
+        "training-cpu.md": ["2.303", "150 steps"],
+    }
+    for name, figures in results.items():
+        measured = (ROOT / "docs/results" / name).read_text(encoding="utf-8")
+        assert f"(../docs/results/{name})" in prose
+        for figure in figures:
+            assert figure in measured, f"{name}: {figure}"
+            assert figure.replace("--epochs 54", "54 epochs") in prose, figure

@@ -1,6 +1,6 @@
 //! GoogLeNet for interactive experiments, on libtorch.
 //!
-//! The crate is made to be loaded into a notebook cell, and holds what its five lessons need:
+//! The crate is made to be loaded into a notebook cell, and holds what its six lessons need:
 //!
 //! 1. [`spec`]: the networks as data, one row per inception block.
 //! 2. [`model`]: a network with weights, built from a spec; [`cost`]: its arithmetic.
@@ -62,7 +62,7 @@ pub mod prelude {
         Progress, Row, Scientific, Show, Slider, Table, TextField, Toggle, display, guessed,
         interact, interrupted, table,
     };
-    pub use crate::plot::{self, Picture, SampleGrid, compare, compare_seeds};
+    pub use crate::plot::{self, Picture, SampleGrid, SeedTable, compare, compare_seeds};
     pub use crate::spec::{self, Layer, NetworkSpec, Shape};
     /// The name before 2026-11-26.
     pub use crate::train::Observer;

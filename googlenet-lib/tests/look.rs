@@ -103,6 +103,12 @@ fn feature_maps_of_a_hand_made_block() {
         assert_eq!(branch.maps.size(), [1, 4, 4]);
         assert_eq!(values(&branch.maps), expected, "{name}");
     }
+    let fields = maps.branches.iter().map(|branch| branch.receptive_field);
+    assert!(fields.eq([1, 3, 5, 3]));
+    let of_one = maps.branch_picture("conv_5x5").unwrap();
+    assert!(of_one.svg().contains("window of 5x5") && of_one.svg().contains(": 1 map\n"));
+    let error = maps.branch_picture("conv_7x7").unwrap_err().to_string();
+    assert!(error.contains("'conv_7x7'") && error.contains("conv_1x1, conv_3x3"), "{error}");
     assert_eq!(maps.image, three_dots());
     let error = classifier.feature_maps(&three_dots(), "inception_9").unwrap_err().to_string();
     assert!(error.contains("'inception_9'") && error.contains("choose one of block"), "{error}");
@@ -128,6 +134,8 @@ fn grad_cam_of_a_hand_made_network() {
     let best = classifier.likeliest(&three_dots(), 5).unwrap();
     assert_eq!(best.classes[0], ("b".to_string(), b.probability));
     assert_eq!(best.classes.len(), 2);
+    let title = format!("This is: a. The network says: b, {:.1} %", 100.0 * b.probability);
+    assert!(best.picture_of("a").unwrap().svg().contains(&title));
     assert!(b.picture().unwrap().svg().contains("Grad-CAM: what speaks for b"));
 
     let error = classifier.grad_cam(&three_dots(), "block", Some("c")).unwrap_err().to_string();
@@ -201,6 +209,9 @@ fn gradient_norms_are_those_of_backward() {
             }
         }
         assert!(norms.picture().unwrap().svg().contains("inception_3a"));
+        assert_eq!(norms.layer("conv_2").unwrap(), &norms.layers[1]);
+        let error = norms.layer("conv_3").unwrap_err().to_string();
+        assert!(error.contains("conv_3") && error.contains("conv_1, conv_2"), "{error}");
     }
 }
 

@@ -105,6 +105,23 @@ fn a_naive_block_passes_all_its_input_channels_on() {
 }
 
 #[test]
+fn a_narrowed_network_has_a_part_of_the_channels() {
+    let narrow = spec::PAPER.narrowed(4);
+    let channels = |spec: &NetworkSpec| -> Vec<i64> {
+        spec.shapes().unwrap().iter().map(|(_, shape)| shape.channels).collect()
+    };
+    let (whole, quarter) = (channels(&spec::PAPER), channels(&narrow));
+    assert!(whole.iter().zip(&quarter).all(|(whole, quarter)| *whole == 4 * quarter));
+    assert_eq!(narrow.head, spec::PAPER.head);
+    assert!(narrow.auxiliaries().eq(spec::PAPER.auxiliaries()));
+    assert_eq!(spec::PAPER.naive().narrowed(4), spec::PAPER.narrowed(4).naive());
+    for (times, channels) in [(1, 192), (0, 192), (1000, 1)] {
+        let conv = &spec::CIFAR.narrowed(times).layers[0];
+        assert!(matches!(conv, Layer::Conv(conv) if conv.out_channels == channels));
+    }
+}
+
+#[test]
 fn names_are_found_whatever_their_case() {
     assert_eq!(spec::by_name("Compact").unwrap(), spec::COMPACT);
     let error = spec::by_name("resnet").unwrap_err().to_string();

@@ -3,6 +3,7 @@
     python notebooks/ko/update.py                    # takes over what has changed
     python notebooks/ko/update.py --check            # only says what has
     python notebooks/ko/update.py --translated ID..  # these texts are right again
+    python notebooks/ko/update.py --lesson 3 ..      # of this lesson only
 
 A text cell has the id of the English one and, in its metadata, a hash of the English text that it
 was written for. Where that text has changed since, the Korean one is asked for.
@@ -21,8 +22,8 @@ ENGLISH = KOREAN.parent
 TRANSLATES = "translates"
 
 
-def lessons():
-    return sorted(ENGLISH.glob("0*.ipynb"))
+def lessons(number):
+    return sorted(ENGLISH.glob("0*.ipynb" if number is None else f"{number:02}-*.ipynb"))
 
 
 def hash_of(text):
@@ -30,8 +31,9 @@ def hash_of(text):
 
 
 def one_folder_down(source):
-    """Code whose paths begin one folder further down."""
-    return source.replace('"../', '"../../')
+    """Code whose paths begin one folder further down: those to the repository, and those to what
+    lies beside the English lessons."""
+    return source.replace('"../', '"../../').replace('"seeds/', '"../seeds/')
 
 
 def updated(english, korean, translated=()):
@@ -65,9 +67,10 @@ def main():
     )
     parser.add_argument("--check", action="store_true", help="write nothing")
     parser.add_argument("--translated", nargs="*", default=[], metavar="ID", help="texts put right")
+    parser.add_argument("--lesson", type=int, metavar="N", help="only this one")
     options = parser.parse_args()
     wrong = []
-    for path in lessons():
+    for path in lessons(options.lesson):
         english = nbformat.read(path, as_version=4)
         place = KOREAN / path.name
         empty = nbformat.v4.new_notebook()

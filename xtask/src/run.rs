@@ -13,9 +13,9 @@ use crate::setup::{self, SetupOptions};
 /// What a person may choose.
 #[derive(Debug, Args)]
 pub(crate) struct RunOptions {
-    /// Number of the lesson
+    /// Number of the lesson, or hello
     #[arg(value_name = "N")]
-    lesson: u8,
+    lesson: String,
     /// The kernel that runs it
     #[arg(long, value_name = "NAME", default_value = "googlenet")]
     kernel: String,
@@ -31,7 +31,7 @@ pub(crate) struct RunOptions {
 
 /// Sets up what is missing and runs the lesson. A cell that fails ends it, with status 1.
 pub(crate) fn run(root: &Path, options: &RunOptions) -> Result<ExitCode> {
-    let notebook = find(&root.join("notebooks"), options.lesson)?;
+    let notebook = find(&root.join("notebooks"), &options.lesson)?;
     let environment = setup::setup(root, &options.setup)?;
     let mut command = Command::new(&environment.python);
     command.arg(root.join("xtask/run_lesson.py")).arg(notebook);
@@ -46,8 +46,11 @@ pub(crate) fn run(root: &Path, options: &RunOptions) -> Result<ExitCode> {
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The notebook whose name begins with the lesson's number.
-fn find(folder: &Path, lesson: u8) -> Result<PathBuf> {
+/// The notebook whose name begins with the lesson's number, or hello.
+fn find(folder: &Path, lesson: &str) -> Result<PathBuf> {
+    if lesson == "hello" {
+        return Ok(folder.join("hello.ipynb"));
+    }
     let entries =
         fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
     let mut lessons = Vec::new();
@@ -58,10 +61,12 @@ fn find(folder: &Path, lesson: u8) -> Result<PathBuf> {
         }
     }
     lessons.sort();
-    match lessons.iter().find(|name| name.starts_with(&format!("{lesson:02}-"))) {
+    let begin = lesson.parse::<u8>().map(|number| format!("{number:02}-"));
+    match lessons.iter().find(|name| begin.as_ref().is_ok_and(|begin| name.starts_with(begin))) {
         Some(name) => Ok(folder.join(name)),
         None => {
-            bail!("there is no lesson {lesson}: give the number of one of {}", lessons.join(", "))
+            let lessons = lessons.join(", ");
+            bail!("there is no lesson {lesson}: give hello or the number of one of {lessons}")
         }
     }
 }
@@ -76,12 +81,17 @@ mod tests {
         for name in ["01-one.ipynb", "02-two.ipynb", "12-more.ipynb", "hello.ipynb"] {
             fs::write(folder.path().join(name), "").unwrap();
         }
-        assert_eq!(find(folder.path(), 2).unwrap(), folder.path().join("02-two.ipynb"));
-        let error = find(folder.path(), 7).unwrap_err().to_string();
+        for (asked, name) in
+            [("2", "02-two.ipynb"), ("12", "12-more.ipynb"), ("hello", "hello.ipynb")]
+        {
+            assert_eq!(find(folder.path(), asked).unwrap(), folder.path().join(name));
+        }
+        let error = find(folder.path(), "7").unwrap_err().to_string();
         assert_eq!(
             error,
-            "there is no lesson 7: give the number of one of 01-one.ipynb, 02-two.ipynb, \
+            "there is no lesson 7: give hello or the number of one of 01-one.ipynb, 02-two.ipynb, \
              12-more.ipynb"
         );
+        assert!(find(folder.path(), "two").is_err());
     }
 }

@@ -1,10 +1,10 @@
 //! One photograph: from a JPEG or PNG file, or out of a set.
 
-use std::io::Cursor;
+use std::io::{Cursor, Write as _};
 use std::path::Path;
 
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageReader, RgbImage, imageops::FilterType};
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbImage, imageops::FilterType};
 use tch::{Device, Kind, Tensor};
 
 use crate::{Error, ImageSet, Result};
@@ -57,6 +57,25 @@ impl Image {
         };
         let decoded = decoded().map_err(|error| problem(&error))?;
         Ok(Image { pixels: decoded.to_rgb8() })
+    }
+
+    /// Writes it as a PNG file, byte for byte. Folders that are missing on the way there are made.
+    ///
+    /// # Errors
+    /// A place that cannot be written to; the message names it.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
+        }
+        let file = std::fs::File::create(path).map_err(Error::io(path))?;
+        let mut file = std::io::BufWriter::new(file);
+        let written = self.pixels.write_to(&mut file, ImageFormat::Png);
+        written.map_err(|error| match error {
+            image::ImageError::IoError(error) => Error::io(path)(error),
+            error => Error::io(path)(std::io::Error::other(error)),
+        })?;
+        file.flush().map_err(Error::io(path))
     }
 
     /// Takes bytes of shape (H, W, 3).

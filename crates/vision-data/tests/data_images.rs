@@ -47,6 +47,20 @@ fn png_is_read_to_the_byte_and_jpeg_nearly() {
 }
 
 #[test]
+fn what_is_saved_is_read_to_the_byte() {
+    let dir = tempfile::tempdir().unwrap();
+    let star = Shapes10::generate(10, 0, 0).unwrap().train.image(3).unwrap();
+    let path = dir.path().join("shapes/star/0.png");
+    star.save(&path).unwrap();
+    assert_eq!(image::guess_format(&fs::read(&path).unwrap()).unwrap(), ImageFormat::Png);
+    assert_eq!(Image::open(&path).unwrap(), star);
+    // Where a file is in the way.
+    let within = path.join("1.png");
+    let error = star.save(&within).unwrap_err().to_string();
+    assert!(error.starts_with(&path.display().to_string()), "{error}");
+}
+
+#[test]
 fn a_photograph_on_its_side_is_turned_upright() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("x.jpg");

@@ -157,7 +157,7 @@ impl NaiveComparison {
     fn table(&self) -> Table {
         let rows = self.blocks.iter().map(|block| {
             let InceptionComparison { reduced, naive, stacked } = block;
-            let channels = |form: &LayerCost| form.output.channels.to_string();
+            let channels = |form: &LayerCost| grouped(form.output.channels);
             let parameters = |form: &LayerCost| short(form.cost.parameters);
             let multiply_adds = |form: &LayerCost| short(form.cost.multiply_adds);
             [

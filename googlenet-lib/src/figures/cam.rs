@@ -15,12 +15,20 @@ impl ActivationMap {
     /// # Errors
     /// A picture that cannot be drawn.
     pub fn picture(&self) -> Result<Picture> {
+        self.captioned("image")
+    }
+
+    /// [`ActivationMap::picture`] with a caption of your own under the image, such as what it shows.
+    ///
+    /// # Errors
+    /// A picture that cannot be drawn.
+    pub fn captioned(&self, caption: &str) -> Result<Picture> {
         let ActivationMap { image, layer, class, probability, logit, bias, size, map } = self;
         let map = in_two_colors(map, size.0 as u32, size.1 as u32)?;
         let map = map.fitted(image.height(), image.width())?;
         let mixed = image.bytes().iter().zip(map.bytes()).map(|(a, b)| a / 2 + b / 2).collect();
         let mixed = Image::from_bytes(image.height(), image.width(), mixed)?;
-        let cells = [(image, "image"), (&map, layer.as_str()), (&mixed, "both")]
+        let cells = [(image, caption), (&map, layer.as_str()), (&mixed, "both")]
             .map(|(image, caption)| Ok(Cell::new(pixels(image)?, caption)));
         let note = format!(
             "orange speaks for it, blue against it; mean {:.2} and bias {bias:.2} are the logit \
@@ -57,5 +65,21 @@ mod tests {
         let Rgb(red, green, blue) = tint(BLUE, 0.5);
         assert_eq!(image.bytes()[6..], [red, green, blue]);
         assert_eq!(in_two_colors(&[0.0], 1, 1).unwrap().bytes(), [255; 3]);
+    }
+
+    #[test]
+    fn the_image_has_the_caption_that_is_given() {
+        let map = ActivationMap {
+            image: Image::from_bytes(2, 2, vec![9; 12]).unwrap(),
+            layer: "inception_3b".into(),
+            class: "cat".into(),
+            probability: 0.5,
+            logit: 2.0,
+            bias: 1.0,
+            size: (1, 2),
+            map: vec![1.5, 0.5],
+        };
+        assert!(map.captioned("image 7: dog").unwrap().svg().contains("image 7: dog"));
+        assert!(map.picture().unwrap().svg().contains("image"));
     }
 }

@@ -13,8 +13,24 @@ impl TopK {
     /// # Errors
     /// A picture that cannot be drawn.
     pub fn picture(&self) -> Result<Picture> {
+        self.titled(self.likeliest())
+    }
+
+    /// The same of an image whose class is known: its title says it.
+    ///
+    /// # Errors
+    /// A picture that cannot be drawn.
+    pub fn picture_of(&self, class: &str) -> Result<Picture> {
+        self.titled(format!("This is: {class}. The network says: {}", self.likeliest()))
+    }
+
+    /// The likeliest class and its probability, in words.
+    fn likeliest(&self) -> String {
         let best = self.classes.first();
-        let title = best.map_or(String::new(), |(name, p)| format!("{name}, {:.1} %", 100.0 * p));
+        best.map_or(String::new(), |(name, p)| format!("{name}, {:.1} %", 100.0 * p))
+    }
+
+    fn titled(&self, title: String) -> Result<Picture> {
         let note = format!("the {} likeliest classes", self.classes.len());
         Ok(share_bars(&title, &note, &pixels(&self.image)?, &self.classes)?)
     }

@@ -2,13 +2,18 @@
 
 use charts::palette::{Rgb, heat};
 use charts::{Cell, Grid, MOST_IMAGES, Picture, Pixels, Row};
+use notebook::number::counted;
+use tch::Tensor;
 use vision_data::{Dataset, Image, Split};
 
 use crate::Result;
 use crate::interpret::{Branch, FeatureMaps, Filters, GradCam, Mistake, Mistakes};
 
-/// Maps shown of a branch.
+/// Maps shown of a branch beside others.
 const MAPS: usize = 10;
+/// Maps in a row where all of a branch are shown and are more than [`FEW`].
+const COLUMNS: usize = 16;
+const FEW: usize = 64;
 
 /// Images with a text of a few lines under each, `columns` in a row.
 ///
@@ -101,34 +106,73 @@ impl FeatureMaps {
     /// # Errors
     /// A picture that cannot be drawn.
     pub fn picture(&self) -> Result<Picture> {
-        let mut rows = vec![Row { label: "image".into(), cells: vec![cell(&self.image, "")?] }];
-        for Branch { name, maps } in &self.branches {
+        let mut rows = vec![self.image_row()?];
+        for Branch { name, maps, .. } in &self.branches {
             let means =
                 Vec::<f64>::try_from(maps.f_mean_dim([1i64, 2].as_slice(), false, None)?)?;
             let mut order: Vec<usize> = (0..means.len()).collect();
             order.sort_by(|a, b| means[*b].total_cmp(&means[*a]));
-            let (height, width) = (maps.size()[1] as u32, maps.size()[2] as u32);
-            let cells = order
-                .into_iter()
-                .take(MAPS)
-                .map(|channel| {
-                    let map = maps.f_get(channel as i64)?.f_contiguous()?.f_view([-1])?;
-                    cell(&heat_map(&Vec::try_from(map)?, height, width)?, &channel.to_string())
-                })
-                .collect::<Result<_>>()?;
-            rows.push(Row { label: name.clone(), cells });
+            let cells = order.into_iter().take(MAPS).map(|channel| map_cell(maps, channel, None));
+            let label = format!("{name}: {}", means.len());
+            rows.push(Row { label, cells: cells.collect::<Result<_>>()? });
         }
+        let maps: i64 = self.branches.iter().map(|branch| branch.maps.size()[0]).sum();
         let grid = Grid {
-            title: format!("What {} answers to one image", self.layer),
+            title: format!("What {} answers to one image: {maps} maps", self.layer),
             note: format!(
-                "the {MAPS} channels of each branch with the largest means; dark is 0, yellow the \
-                 largest value of the map"
+                "the {MAPS} maps of each branch with the largest means, each over the number of its channel; \
+                 dark is 0, yellow the largest value of the map"
             ),
             columns: MAPS,
             rows,
         };
         Ok(grid.picture()?)
     }
+
+    /// All maps of one branch in the order of their channels, so that each has its place whatever the
+    /// image; of a branch with more than 1023 the first ones.
+    ///
+    /// # Errors
+    /// As [`FeatureMaps::branch`]; a picture that cannot be drawn.
+    pub fn branch_picture(&self, branch: &str) -> Result<Picture> {
+        let Branch { name, receptive_field, maps } = self.branch(branch)?;
+        let count = maps.size()[0] as usize;
+        let largest = maps.f_max()?.f_double_value(&[])? as f32;
+        let columns = if count <= FEW { MAPS } else { COLUMNS };
+        let cells = (0..count.min(MOST_IMAGES - 1))
+            .map(|channel| map_cell(maps, channel, Some(largest)))
+            .collect::<Result<_>>()?;
+        let mut rows = vec![self.image_row()?];
+        rows.extend(Grid::of("", columns, cells).rows);
+        if let Some(first) = rows.get_mut(1) {
+            first.label.clone_from(name);
+        }
+        let grid = Grid {
+            title: format!(
+                "What {name} of {} answers to one image: {}",
+                self.layer,
+                counted(count, "map")
+            ),
+            note: format!(
+                "one value depends on a window of {receptive_field}x{receptive_field} pixels; \
+                 dark is 0, yellow the largest value of all maps"
+            ),
+            columns,
+            rows,
+        };
+        Ok(grid.picture()?)
+    }
+
+    fn image_row(&self) -> Result<Row> {
+        Ok(Row { label: "image".into(), cells: vec![cell(&self.image, "")?] })
+    }
+}
+
+/// A channel of maps (C, H, W) over its number, in colours up to this value or to its own largest.
+fn map_cell(maps: &Tensor, channel: usize, largest: Option<f32>) -> Result<Cell> {
+    let (height, width) = (maps.size()[1] as u32, maps.size()[2] as u32);
+    let map = Vec::try_from(maps.f_get(channel as i64)?.f_contiguous()?.f_view([-1])?)?;
+    cell(&heat_map(&map, largest, height, width)?, &channel.to_string())
 }
 
 impl GradCam {
@@ -138,7 +182,7 @@ impl GradCam {
     /// A picture that cannot be drawn.
     pub fn picture(&self) -> Result<Picture> {
         let GradCam { image, layer, class, probability, size, map } = self;
-        let heat = heat_map(map, size.0 as u32, size.1 as u32)?;
+        let heat = heat_map(map, None, size.0 as u32, size.1 as u32)?;
         let heat = heat.fitted(image.height(), image.width())?;
         let mixed = image.bytes().iter().zip(heat.bytes()).map(|(a, b)| a / 2 + b / 2).collect();
         let mixed = Image::from_bytes(image.height(), image.width(), mixed)?;
@@ -152,9 +196,9 @@ impl GradCam {
     }
 }
 
-/// A map in colours from dark (0 and under) to yellow (its largest value).
-fn heat_map(map: &[f32], height: u32, width: u32) -> Result<Image> {
-    let largest = map.iter().copied().fold(0.0, f32::max);
+/// A map in colours from dark (0 and under) to yellow: this value, or the map's largest.
+fn heat_map(map: &[f32], largest: Option<f32>, height: u32, width: u32) -> Result<Image> {
+    let largest = largest.unwrap_or_else(|| map.iter().copied().fold(0.0, f32::max));
     let scale = if largest > 0.0 { 1.0 / largest } else { 0.0 };
     let color = |value: &f32| {
         let Rgb(red, green, blue) = heat(value * scale);

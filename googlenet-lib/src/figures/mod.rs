@@ -18,26 +18,45 @@ mod diagram;
 mod findings;
 mod images;
 mod loss;
+mod seed_table;
 mod seeds;
 mod series;
 mod turns;
 
-pub use charts::{BarGroup, Picture, bar_chart, line_chart, line_chart_with_marks, stacked};
+pub use charts::{BarGroup, Picture, bar_chart, line_chart, line_chart_with_marks};
 pub use compare::{Comparison, Run, RunSummary, compare};
 pub use diagram::{
     cost_bars, gap_versus_fc, inception_block, network_diagram, pointwise_convolution,
 };
 pub use images::{SampleGrid, image_grid};
 pub use loss::loss_curve;
-pub use seeds::{SeedComparison, Seeds, compare_seeds};
+pub use seed_table::{SeedKind, SeedTable};
+pub use seeds::{SeedComparison, SeedDifference, Seeds, compare_seeds};
 pub use series::{Number, Point, lines, lines_with_marks};
 
 use notebook::Show;
 
+use crate::Result;
 use crate::interpret::{
     ActivationMap, Calibration, ConfusionMatrix, FeatureMaps, Filters, GradCam, GradientNorms,
     Mistakes, TopK,
 };
+
+/// Pictures one below the other, each with its own title, as one: [`charts::stacked`].
+///
+/// ```
+/// use googlenet_lib::prelude::*;
+///
+/// let chart = |title| plot::lines(title, "", ("x", "y"), [("a", [(0, 1), (1, 2)])]);
+/// assert_eq!(plot::stacked(&[chart("before")?, chart("after")?])?.size(), (960, 800));
+/// # Ok::<(), Error>(())
+/// ```
+///
+/// # Errors
+/// No picture.
+pub fn stacked(pictures: &[Picture]) -> Result<Picture> {
+    Ok(charts::stacked(pictures)?)
+}
 
 /// Lets a value that has a `picture` show it in a notebook.
 macro_rules! shows_its_picture {

@@ -54,12 +54,43 @@ pub struct FeatureMaps {
 pub struct Branch {
     /// Its last convolution, such as `conv_3x3`, or `pool`.
     pub name: String,
+    /// Rows (and columns) of the network's input that one value of a map depends on. Padding counts, so that
+    /// it can be more than there are.
+    pub receptive_field: i64,
     /// Its maps, (C, H, W).
     pub maps: Tensor,
 }
 
+impl FeatureMaps {
+    /// The branch of this name.
+    ///
+    /// # Errors
+    /// A name that no branch of the block has.
+    pub fn branch(&self, name: &str) -> Result<&Branch> {
+        self.branches.iter().find(|branch| branch.name == name).ok_or_else(|| {
+            let names: Vec<_> = self.branches.iter().map(|branch| branch.name.as_str()).collect();
+            let remedy = format!("{} has {}", self.layer, names.join(", "));
+            Error::invalid("branch", format!("'{name}'"), remedy)
+        })
+    }
+}
+
 impl<N: Borrow<GoogLeNet>> Lens<N> {
     /// The feature maps of each branch of an inception block for one image.
+    ///
+    /// ```
+    /// use googlenet_lib::{data::Normalize, prelude::*};
+    ///
+    /// let data = Shapes10::generate(0, 10, 0)?;
+    /// let net = GoogLeNet::new(&spec::COMPACT, Device::Cpu)?;
+    /// let classifier = Classifier::new(&net, Normalize::CIFAR10, &data.classes)?;
+    /// let maps = classifier.feature_maps(&data.test.image(0)?, "inception_3a")?;
+    /// let branch = maps.branch("conv_3x3")?;
+    /// assert_eq!((branch.maps.size(), branch.receptive_field), (vec![64, 8, 8], 21));
+    /// // The strongest maps of each branch, or all maps of one.
+    /// let (_some, _all) = (maps.picture()?, maps.branch_picture("conv_3x3")?);
+    /// # Ok::<(), Error>(())
+    /// ```
     ///
     /// # Errors
     /// A name that no inception block has; an image that the network cannot take.
@@ -68,13 +99,18 @@ impl<N: Borrow<GoogLeNet>> Lens<N> {
         let maps = no_grad(|| self.net().activations(&xs, block))?;
         let maps = maps.f_squeeze_dim(0)?.f_to_device(Device::Cpu)?.f_contiguous()?;
         let branches = self.branches(block)?;
+        let layers = self.net().spec().cost()?.layers;
+        let parts: Vec<_> = layers.iter().flat_map(|layer| &layer.parts).collect();
         let mut start = 0;
         let named = branches.into_iter().map(|(name, channels)| {
             // The pool branch of a naive block has as many as are left.
             let channels = channels.unwrap_or(maps.size()[0] - start);
-            let branch = Branch { name, maps: maps.f_narrow(0, start, channels)? };
+            let full_name = format!("{block}.{name}");
+            let part = parts.iter().find(|part| part.name == full_name);
+            let receptive_field = part.map_or(1, |part| part.receptive_field);
+            let maps = maps.f_narrow(0, start, channels)?;
             start += channels;
-            Ok(branch)
+            Ok(Branch { name, receptive_field, maps })
         });
         let branches = named.collect::<Result<_>>()?;
         Ok(FeatureMaps { image, layer: block.into(), branches })

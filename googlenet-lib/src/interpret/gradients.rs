@@ -52,6 +52,34 @@ pub struct GradCam {
     pub map: Vec<f32>,
 }
 
+impl GradientNorms {
+    /// The gradient in the layer of this name.
+    ///
+    /// ```
+    /// use googlenet_lib::prelude::*;
+    ///
+    /// let data = Shapes10::generate(16, 10, 0)?;
+    /// let net = GoogLeNet::new(&spec::COMPACT, Device::Cpu)?;
+    /// let run = Trainer::new(net, &data, Recipe::fast().with_batch(16))?;
+    /// let norms = run.classifier().gradient_norms(&data.train)?;
+    /// assert!(norms.layer("conv_1")?.head > 0.0);
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// A name that no layer has.
+    pub fn layer(&self, name: &str) -> Result<&LayerGradient> {
+        self.layers.iter().find(|layer| layer.name == name).ok_or_else(|| {
+            let names: Vec<&str> = self.layers.iter().map(|layer| layer.name.as_str()).collect();
+            Error::invalid(
+                format!("layer of {}", self.network),
+                format!("'{name}'"),
+                format!("choose one of {}", names.join(", ")),
+            )
+        })
+    }
+}
+
 impl<N: Borrow<GoogLeNet>> Lens<N> {
     /// The gradient norm of each layer for the mean loss over a set of images, which pass the
     /// network at once, in training mode: dropout is on, and normalisation uses the batch. The

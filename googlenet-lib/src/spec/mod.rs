@@ -135,6 +135,25 @@ impl Layer {
             _ => Vec::new(),
         }
     }
+
+    /// The numbers of filters in it: of an auxiliary classifier none.
+    fn channels(&mut self) -> Vec<&mut i64> {
+        match self {
+            Layer::Conv(conv) => vec![&mut conv.out_channels],
+            Layer::Inception(block) => vec![
+                &mut block.conv_1x1,
+                &mut block.reduce_3x3,
+                &mut block.conv_3x3,
+                &mut block.reduce_5x5,
+                &mut block.conv_5x5,
+                &mut block.pool_proj,
+            ],
+            Layer::NaiveInception(block) => {
+                vec![&mut block.conv_1x1, &mut block.conv_3x3, &mut block.conv_5x5]
+            }
+            Layer::MaxPool(_) | Layer::LocalResponseNorm(_) | Layer::Auxiliary(_) => Vec::new(),
+        }
+    }
 }
 
 /// A convolution with square kernel.
@@ -421,6 +440,24 @@ impl NetworkSpec {
         let mut spec = self.clone();
         spec.head.classes = classes;
         Ok(spec)
+    }
+
+    /// The same network with so many times fewer channels in its convolutions and inception blocks; at
+    /// least one stays. Auxiliary classifiers and the head stay as they are.
+    ///
+    /// ```
+    /// use googlenet_lib::spec;
+    ///
+    /// let quarter = spec::CIFAR.narrowed(4);
+    /// assert_eq!(quarter.head_features()?, spec::CIFAR.head_features()? / 4);
+    /// # Ok::<(), googlenet_lib::Error>(())
+    /// ```
+    pub fn narrowed(&self, times: u32) -> NetworkSpec {
+        let mut spec = self.clone();
+        for channels in spec.layers.to_mut().iter_mut().flat_map(Layer::channels) {
+            *channels = (*channels / i64::from(times.max(1))).max(1);
+        }
+        spec
     }
 
     /// The same network without auxiliary classifiers.

@@ -1,5 +1,7 @@
 //! Which optimizer: data of a recipe. What takes the steps is [`fused_ops::Optimizer`].
 
+use std::fmt;
+
 use fused_ops::Rule;
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +32,16 @@ impl OptimizerSpec {
             OptimizerSpec::Adam { beta_1, beta_2, epsilon } => {
                 Rule::Adam { beta_1, beta_2, epsilon }
             }
+        }
+    }
+}
+
+/// In a few words: `Adam`, `SGD, momentum 0.9`.
+impl fmt::Display for OptimizerSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            OptimizerSpec::Sgd { momentum } => write!(f, "SGD, momentum {momentum}"),
+            OptimizerSpec::Adam { .. } => f.write_str("Adam"),
         }
     }
 }

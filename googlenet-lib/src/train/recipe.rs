@@ -1,5 +1,7 @@
 //! Recipes: everything that decides how a network is trained, as data.
 
+use std::fmt;
+
 use devices::Precision;
 use serde::{Deserialize, Serialize};
 use vision_data::Augment;
@@ -82,6 +84,25 @@ impl Schedule {
                 1.0 + (end - 1.0) * down
             }
         }
+    }
+}
+
+/// In a few words: `constant`, `one cycle`.
+///
+/// ```
+/// use googlenet_lib::prelude::*;
+///
+/// let Recipe { optimizer, schedule, .. } = Recipe::fast();
+/// assert_eq!(format!("{optimizer}; {schedule}"), "SGD, momentum 0.9; one cycle");
+/// let Recipe { optimizer, schedule, .. } = Recipe::seed();
+/// assert_eq!(format!("{optimizer}; {schedule}"), "Adam; constant");
+/// ```
+impl fmt::Display for Schedule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Schedule::Constant => "constant",
+            Schedule::OneCycle { .. } => "one cycle",
+        })
     }
 }
 

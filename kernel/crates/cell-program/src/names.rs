@@ -3,24 +3,25 @@
 use ra_ap_syntax::{NodeOrToken, SyntaxKind, SyntaxNode, SyntaxToken};
 
 /// Every name in a node that may be a variable's, with its place in the whole text. Those behind a dot are
-/// fields and methods. Format strings name variables, too: `"{x}"`.
+/// fields and methods, but not those behind two, which are one token only outside of macros. Format strings
+/// name variables, too: `"{x}"`.
 pub(crate) fn used(node: &SyntaxNode) -> Vec<(String, usize)> {
     let mut found = Vec::new();
-    let mut before: Option<SyntaxKind> = None;
+    let mut dots = 0;
     for element in node.descendants_with_tokens() {
         let NodeOrToken::Token(token) = element else { continue };
         if token.kind().is_trivia() {
             continue;
         }
         match token.kind() {
-            SyntaxKind::IDENT if before != Some(SyntaxKind::DOT) => {
+            SyntaxKind::IDENT if dots != 1 => {
                 let name = token.text().trim_start_matches("r#").to_owned();
                 found.push((name, usize::from(token.text_range().start())));
             }
             SyntaxKind::STRING => found.extend(in_format(&token)),
             _ => {}
         }
-        before = Some(token.kind());
+        dots = if token.kind() == SyntaxKind::DOT { dots + 1 } else { 0 };
     }
     found
 }
@@ -48,4 +49,23 @@ fn in_format(token: &SyntaxToken) -> Vec<(String, usize)> {
 pub(crate) fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split(|character: char| !(character.is_alphanumeric() || character == '_'))
         .filter(|word| word.starts_with(|first: char| first.is_alphabetic() || first == '_'))
+}
+
+#[cfg(test)]
+mod tests {
+    use ra_ap_syntax::{AstNode as _, Edition, SourceFile};
+
+    use super::used;
+
+    #[test]
+    fn fields_are_no_variables_and_ends_of_ranges_are() {
+        let names = |code: &str| {
+            let tree = SourceFile::parse(&format!("fn f() {{ {code} }}"), Edition::Edition2024);
+            let names = used(tree.tree().syntax()).into_iter().map(|(name, _)| name);
+            names.skip(1).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(names("a.b.c().d; 0..e; S { ..g }"), "a e S g");
+        assert_eq!(names("m![a.b, 0..c.d, 0..=e, ..g.h()]; n!(1.. 2, i . j)"), "m a c e g n i");
+        assert_eq!(names("println!(\"{x} {:y$} {z:?}\", 1)"), "println x y z");
+    }
 }
