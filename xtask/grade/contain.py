@@ -6,7 +6,7 @@ without root.
 
 The plan, all of it absolute paths:
     fresh   folders that are empty copies of their own: what is written there is gone at the end
-    filled  those of `fresh` that begin with the files (not the folders) of what they cover
+    filled  those of `fresh` that begin with what they cover, but for hidden files
     hidden  files that are empty for the program
     kept    what stays visible within folders that hold temporary files
     meeting how the names of the sockets begin that the program makes in a folder of the caller's
@@ -150,8 +150,9 @@ def arrange_files(plan):
             bind(empty, os.path.realpath(path))
     for folder in plan["fresh"]:
         if folder in plan["filled"]:
-            for file in filter(Path.is_file, Path(folder).iterdir()):
-                shutil.copy(file, f"/proc/self/fd/{own[folder]}")
+            hidden = shutil.ignore_patterns(".*")
+            target = f"/proc/self/fd/{own[folder]}"
+            shutil.copytree(folder, target, ignore=hidden, dirs_exist_ok=True)
         bind(own[folder], folder)
 
     read_only("/", True, recursive=True)

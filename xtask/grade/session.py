@@ -279,9 +279,7 @@ def end_all():
 def copied(folder):
     """A copy of what cells see beside them, for sessions that are not contained."""
     here = folder / "notebooks"
-    here.mkdir()
-    for file in filter(Path.is_file, NOTEBOOKS.iterdir()):
-        shutil.copy(file, here)
+    shutil.copytree(NOTEBOOKS, here, ignore=shutil.ignore_patterns(".*"))
     for name in ("googlenet-lib", "crates", "docs"):
         (folder / name).symlink_to(ROOT / name)
     return here
