@@ -333,7 +333,7 @@ fn naive_blocks_grow() {
     }
     assert_eq!(channels, 192 + 224 + 416 + 448 + 448 + 448 + 464 + 704 + 704 + 896);
     let text = comparison.to_string();
-    assert!(text.contains("inception_5b") && text.contains("4944"), "{text}");
+    assert!(text.contains("inception_5b") && text.contains("4,944"), "{text}");
 }
 
 fn blocks(spec: &NetworkSpec) -> impl Iterator<Item = &spec::InceptionSpec> {
