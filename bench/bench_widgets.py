@@ -15,7 +15,14 @@ from lab import running_lab  # noqa: E402
 CHANGES = 100
 LESSON = ROOT / "notebooks" / "01-bottleneck-arithmetic.ipynb"
 # The cells before it that it needs, and the cell with the knobs.
-CELLS = ("load", "device", "counted", "times-fewer", "break-even-line", "break-even-knobs")
+CELLS = (
+    "load",
+    "predict-macs",
+    "counted",
+    "times-fewer",
+    "break-even-line",
+    "break-even-knobs",
+)
 
 # Remembers when the mouse moved last, and how long after it the picture was another.
 WATCH = """cell => {

@@ -128,7 +128,7 @@ def test_a_slider_moves_the_chart_of_lesson_1_also_in_a_page_that_is_loaded_anew
     root, page, lab, picture
 ):
     notebook = Notebook(page, root / "notebooks" / LESSON_1)
-    for name in ("load", "device", "counted", "times-fewer", "break-even-line", KNOBS):
+    for name in ("load", "predict-macs", "counted", "times-fewer", "break-even-line", KNOBS):
         notebook.run(name)
     notebook.wait(KNOBS, seconds=150)
     assert says(notebook, "16 channels in between: 21.43 times fewer", seconds=5)
