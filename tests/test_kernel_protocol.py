@@ -25,7 +25,7 @@ def test_kernel_info(kernel):
     assert info["protocol_version"].startswith("5.")
     assert info["language_info"]["name"] == "rust"
     assert info["implementation"] == "rust-live"
-    assert info["supported_features"] == []
+    assert info["supported_features"] == ["kernel subshells"]
 
 
 def test_the_count_grows_by_what_is_stored(kernel):
@@ -117,13 +117,29 @@ def test_comms(kernel):
     assert "none" in message["content"]["data"]["reason"]
 
 
-def test_subshells_are_refused_with_a_reason(kernel):
-    asked = kernel.request("create_subshell_request", {}, "control")
-    reply = kernel.client.get_control_msg(timeout=10)
-    assert reply["parent_header"]["msg_id"] == asked
-    assert reply["msg_type"] == "create_subshell_reply"
-    assert reply["content"]["status"] == "error"
-    assert "no subshells" in reply["content"]["evalue"]
+def test_subshells_are_made_listed_and_ended(kernel):
+    def ask(kind, **content):
+        asked = kernel.request(f"{kind}_subshell_request", content, "control")
+        reply = kernel.client.get_control_msg(timeout=10)
+        assert reply["parent_header"]["msg_id"] == asked
+        assert reply["msg_type"] == f"{kind}_subshell_reply"
+        return reply["content"]
+
+    def evaluate(subshell):
+        """A cell for a subshell, as JEP 91 has it: named in the header."""
+        message = kernel.client.session.msg("execute_request", {"code": "6 * 7", "silent": False})
+        message["header"]["subshell_id"] = subshell
+        kernel.client.shell_channel.send(message)
+        return message["header"]["msg_id"]
+
+    made = ask("create")
+    subshell = made["subshell_id"]
+    assert made["status"] == "ok" and ask("list")["subshell_id"] == [subshell]
+    assert kernel.answer(evaluate(subshell)).result == "42"
+    assert ask("delete", subshell_id=subshell)["status"] == "ok"
+    assert ask("list")["subshell_id"] == []
+    refused = kernel.answer(evaluate(subshell))
+    assert refused.status == "error" and subshell in refused.reply["evalue"]
 
 
 def test_questions_are_answered_while_a_cell_runs(kernel):

@@ -185,6 +185,7 @@ def test_the_stop_button_ends_a_closure_that_does_not(page):
     page.until(is_text("begins"))
     assert page.run("1 + 1").result == "2"
     page.kernel.interrupt()
+    assert page.kernel.client.get_control_msg(timeout=10)["content"]["status"] == "ok"
     # The next closure has its turn.
     page.run('let after = Button::new("after"); after.on_click(|| println!("its turn")); after')
     page.custom(page.find(description="after"), {"event": "click"})
