@@ -1,6 +1,7 @@
 //! From what a cell does to what a front end sees, while it happens.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jupyter_protocol::{
@@ -42,7 +43,6 @@ pub(crate) enum Event {
 }
 
 /// The request that output belongs to.
-#[derive(Clone)]
 pub(crate) struct Request {
     /// The message that asked for it.
     pub parent: JupyterMessage,
@@ -67,9 +67,21 @@ pub(crate) struct IoPub {
 /// Where output stands in the notebook, and what is being gathered for it.
 #[derive(Default)]
 struct Place {
-    request: Option<Request>,
+    request: Option<Arc<Request>>,
     text: Option<Text>,
     content: Option<(Map<String, Value>, Instant)>,
+}
+
+impl Place {
+    /// When its text has to be sent.
+    fn text_due(&self) -> Option<Instant> {
+        Some(self.text.as_ref()?.since + GATHER)
+    }
+
+    /// When its content has to be sent.
+    fn content_due(&self) -> Option<Instant> {
+        Some(self.content.as_ref()?.1 + CONTENT)
+    }
 }
 
 /// Text that is being gathered.
@@ -140,7 +152,7 @@ impl IoPub {
                 let place = std::mem::take(&mut self.place);
                 self.flush().await;
                 self.last_words.clear();
-                self.here().request = Some(*request);
+                self.here().request = Some(request.into());
                 self.place = place;
             }
             Event::Engine(event) => self.told(event).await,
@@ -266,28 +278,32 @@ impl IoPub {
 
     /// When something that was gathered has to be sent.
     fn due(&self) -> Option<Instant> {
-        let places = self.places.values();
-        let text = places.clone().filter_map(|place| Some(place.text.as_ref()?.since + GATHER));
-        let content = places.filter_map(|place| Some(place.content.as_ref()?.1 + CONTENT));
+        let gathered =
+            self.places.values().flat_map(|place| [place.text_due(), place.content_due()]);
         let displays = self
             .displays
             .values()
             .filter(|display| display.waiting.is_some())
             .map(|display| display.sent + UPDATE);
-        text.chain(content).chain(displays).min()
+        gathered.flatten().chain(displays).min()
     }
 
     async fn send_due(&mut self, now: Instant) {
         let here = self.place;
-        for place in self.places.keys().copied().collect::<Vec<_>>() {
+        let is_due = |due: Option<Instant>| due.is_some_and(|due| due <= now);
+        // This is asked after each event, and there may be many places: those with nothing cost nothing.
+        let due: Vec<_> = self
+            .places
+            .iter()
+            .map(|(&place, of)| (place, is_due(of.text_due()), is_due(of.content_due())))
+            .filter(|(_, text, content)| *text || *content)
+            .collect();
+        for (place, text, content) in due {
             self.place = place;
-            let Place { text, content, .. } = self.here();
-            let is_text_due = text.as_ref().is_some_and(|text| text.since + GATHER <= now);
-            let is_content_due = content.as_ref().is_some_and(|(_, since)| *since + CONTENT <= now);
-            if is_text_due {
+            if text {
                 self.flush_text(false).await;
             }
-            if is_content_due {
+            if content {
                 self.flush_content().await;
             }
         }
@@ -344,10 +360,11 @@ impl IoPub {
 
     /// The process has ended: nobody is there any more to speak to, and nobody writes to its places.
     async fn gone(&mut self) {
-        let parent = self.here().request.as_ref().map(|request| request.parent.clone());
+        let request = self.here().request.clone();
+        let parent = request.as_deref().map(|request| &request.parent);
         for close in self.comms.close_all() {
             // The server has ended, and this task is about to.
-            let _ = self.iopub.send(JupyterMessage::new(close, parent.as_ref())).await;
+            let _ = self.iopub.send(JupyterMessage::new(close, parent)).await;
         }
         for place in self.places.keys().copied().collect::<Vec<_>>() {
             self.place = place;
