@@ -8,21 +8,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
-from browser import Notebook, chromium, window, write_settings  # noqa: E402
+from browser import SLIDER, Notebook, chromium, window, write_settings  # noqa: E402
 from front_end import FrontEnd  # noqa: E402
 from lab import running_lab  # noqa: E402
 
 CHANGES = 100
 LESSON = ROOT / "notebooks" / "01-bottleneck-arithmetic.ipynb"
-# The cells before it that it needs, and the cell with the knobs.
-CELLS = (
-    "load",
-    "predict-macs",
-    "counted",
-    "times-fewer",
-    "break-even-line",
-    "break-even-knobs",
-)
 
 # Remembers when the mouse moved last, and how long after it the picture was another.
 WATCH = """cell => {
@@ -48,7 +39,7 @@ def sources(notebook):
 def in_messages(kernel, cells):
     """Seconds from each change of lesson 1's slider to the message with its picture."""
     page = FrontEnd(kernel)
-    for name in CELLS:
+    for name in SLIDER:
         page.run(cells[name], timeout=600)
     slider = page.find(description="channels in between")
     took = []
@@ -72,10 +63,10 @@ def in_jupyterlab():
         write_settings(folder / "settings", theme="JupyterLab Light")
         with running_lab(ROOT, folder) as lab, window(program, lab) as page:
             notebook = Notebook(page, LESSON)
-            for name in CELLS:
+            for name in SLIDER:
                 notebook.run(name)
-            notebook.wait(CELLS[-1], seconds=300)
-            knobs = notebook.cell(CELLS[-1])
+            notebook.wait(SLIDER[-1], seconds=300)
+            knobs = notebook.cell(SLIDER[-1])
             knobs.locator(".noUi-handle").first.scroll_into_view_if_needed()
             page.wait_for_timeout(1000)
             knobs.evaluate(WATCH)

@@ -13,6 +13,9 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 DONE = re.compile(r"^\[\d+\]:")
 SIZE = {"width": 1280, "height": 960}
 
+# The cells of lesson 1 that its slider needs, and the slider's.
+SLIDER = ("load", "predict-macs", "counted", "times-fewer", "break-even-line", "break-even-knobs")
+
 # A quiet JupyterLab: committed notebooks are not saved over, no news, and every cell in the page,
 # also where it is scrolled out of sight.
 SETTINGS = {

@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
-from browser import Notebook, chromium, window, write_settings
+from browser import SLIDER, Notebook, chromium, window, write_settings
 from lab import running_lab
 from playwright.sync_api import TimeoutError as PatienceIsOver
 
@@ -85,11 +85,7 @@ def test_lesson_1_runs_by_clicking(root, page, picture):
 
 
 def test_training_is_watched_stopped_looked_at_and_continued(root, page, picture):
-    notebook = Notebook(page, root / "notebooks" / LESSON_5)
-    for name in ("load", "device", "data", "ours", "fit-1"):
-        notebook.run(name)
-    notebook.wait("ours", seconds=120)
-
+    notebook = training(root, page)
     # The plot grows while the cell runs.
     assert moves(notebook, "fit-1", times=2, seconds=120)
     assert notebook.is_running("fit-1")
@@ -121,7 +117,7 @@ def test_training_is_watched_stopped_looked_at_and_continued(root, page, picture
     assert done(notebook.wait("fit-1", seconds=20)) > stopped_at
 
 
-KNOBS = "break-even-knobs"
+KNOBS = SLIDER[-1]
 
 
 @pytest.fixture
@@ -137,7 +133,7 @@ def test_a_slider_moves_the_chart_of_lesson_1_also_in_a_page_that_is_loaded_anew
     own_copy, lab, page, picture
 ):
     notebook = Notebook(page, own_copy)
-    for name in ("load", "predict-macs", "counted", "times-fewer", "break-even-line", KNOBS):
+    for name in SLIDER:
         notebook.run(name)
     notebook.wait(KNOBS, seconds=150)
     assert says(notebook, "16 channels in between: 21.43 times fewer", seconds=5)
@@ -163,10 +159,7 @@ def test_a_slider_moves_the_chart_of_lesson_1_also_in_a_page_that_is_loaded_anew
 
 
 def test_a_training_listens_to_its_knobs(root, page, picture):
-    notebook = Notebook(page, root / "notebooks" / LESSON_5)
-    for name in ("load", "device", "data", "ours", "fit-1"):
-        notebook.run(name)
-    notebook.wait("ours", seconds=120)
+    notebook = training(root, page)
     assert moves(notebook, "fit-1", times=1, seconds=120)
     notebook.drag("fit-1", by=-30)
     # What was turned is marked where it took effect.
@@ -227,6 +220,15 @@ def test_tab_shows_what_may_stand_there(root, page, picture):
             break
     picture("completion")
     assert {"iter", "iter_mut"} <= {text.splitlines()[1] for text in shown.all_inner_texts()}
+
+
+def training(root, page):
+    """Lesson 5 as its first training begins."""
+    notebook = Notebook(page, root / "notebooks" / LESSON_5)
+    for name in ("load", "device", "data", "ours", "fit-1"):
+        notebook.run(name)
+    notebook.wait("ours", seconds=120)
+    return notebook
 
 
 def done(output):
