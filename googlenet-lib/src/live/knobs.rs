@@ -2,14 +2,12 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use notebook::{Button, DisplayHandle, LogSlider, Row, Show, display};
+use notebook::{Button, DisplayHandle, LogSlider, Row, display, widgets};
 
 use crate::train::{Control, History, Turn};
 
 /// In the environment, 0 for no knobs.
 const KNOBS: &str = "GOOGLENET_KNOBS";
-/// What is shown as a widget.
-const VIEW: &str = "application/vnd.jupyter.widget-view+json";
 
 /// The control, for the closures of the widgets. It is taken away at the end of the fit: a click that
 /// comes late, or on a row that still stands on some page, does nothing to a later fit.
@@ -54,7 +52,8 @@ impl Knobs {
     /// Shows them for the fit of a run that is about to begin. `None` where they are not wanted, and
     /// where there are no widgets: nothing is shown then.
     pub(super) fn show(control: &Control, history: &History) -> Option<Knobs> {
-        if std::env::var_os(KNOBS).is_some_and(|value| value == "0") {
+        let is_wanted = std::env::var_os(KNOBS).is_none_or(|value| value != "0");
+        if !is_wanted || !widgets::are_here() {
             return None;
         }
         let held = Held::new(control);
@@ -82,11 +81,7 @@ impl Knobs {
             button.on_click(move || on.act(act));
         }
         go_on.enable(false);
-        let row = Content::of(&Row::new((&factor, &pause, &go_on, &stop)));
-        if !row.is_widget() {
-            return None;
-        }
-        let shown = display(&row);
+        let shown = display(&Row::new((&factor, &pause, &go_on, &stop)));
         Some(Knobs { held, pause, go_on, shown, turns: history.turns.len() })
     }
 
@@ -126,25 +121,6 @@ fn told(turns: &[Turn]) -> String {
     }
     let turns: Vec<String> = turns.iter().map(ToString::to_string).collect();
     format!("While it trained: {}", turns.join("; "))
-}
-
-/// What a widget is shown as: asked for once, since each time makes it a new place.
-struct Content(Vec<(&'static str, String)>);
-
-impl Content {
-    fn of(shown: &impl Show) -> Content {
-        Content(shown.content())
-    }
-
-    fn is_widget(&self) -> bool {
-        self.0.iter().any(|(kind, _)| *kind == VIEW)
-    }
-}
-
-impl Show for Content {
-    fn content(&self) -> Vec<(&'static str, String)> {
-        self.0.clone()
-    }
 }
 
 #[cfg(test)]

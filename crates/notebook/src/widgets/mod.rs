@@ -61,6 +61,11 @@ pub use interact::{Knobs, interact};
 pub use shown::{Html, Image, Label};
 pub use slider::{IntSlider, LogSlider, Play, Slider};
 
+/// Whether widgets can be shown where this program runs.
+pub fn are_here() -> bool {
+    comm::Hub::here().is_some()
+}
+
 /// Locks. What the locks of widgets guard is whole between any two statements, also after a panic.
 fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)

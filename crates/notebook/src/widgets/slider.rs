@@ -36,6 +36,55 @@ fn slider_in_words(state: &Attributes, low: f64, high: f64) -> Words {
     }
 }
 
+/// What the sliders for numbers that need not be whole have in common; how far a step and what a format is, is
+/// said for each.
+macro_rules! slider {
+    ($slider:ident, $step:literal, $format:literal) => {
+        knob!($slider, f64, "value");
+
+        impl $slider {
+            /// With this value: the nearest one that the slider can have.
+            #[must_use]
+            pub fn value(self, value: f64) -> $slider {
+                self.set(value);
+                self
+            }
+
+            #[doc = $step]
+            #[must_use]
+            pub fn step(self, step: f64) -> $slider {
+                set_step(&self.model, step);
+                self
+            }
+
+            #[doc = $format]
+            #[must_use]
+            pub fn format(self, format: &str) -> $slider {
+                self.model.set(Snapshot::of([("readout_format", json!(format))]));
+                self
+            }
+
+            /// Whether it changes while it is moved, as it does by itself, or only when it is let go.
+            #[must_use]
+            pub fn continuous(self, continuous: bool) -> $slider {
+                self.model.set(Snapshot::of([("continuous_update", json!(continuous))]));
+                self
+            }
+
+            /// Moves it to the nearest value that it can have. What is not a number moves nothing.
+            pub fn set(&self, value: f64) {
+                set_number(&self.model, value, self.low, self.high);
+            }
+
+            fn read(&self) -> impl Fn(&Value) -> f64 + Send + 'static {
+                let (low, high) = (self.low, self.high);
+                // Front ends compute that of a logarithm, which may end a little outside.
+                move |value| value.as_f64().unwrap_or(low).clamp(low, high)
+            }
+        }
+    };
+}
+
 /// A slider for a number.
 ///
 /// ```
@@ -54,7 +103,11 @@ pub struct Slider {
     high: f64,
 }
 
-knob!(Slider, f64, "value");
+slider!(
+    Slider,
+    "Moves by this much. Without it there are a hundred steps.",
+    "Writes its value in this format, one of d3's: `.2f`, `.0%`. Without it, three digits."
+);
 
 impl Slider {
     /// A slider, at its low end. Bounds may come in either order.
@@ -78,44 +131,6 @@ impl Slider {
         );
         Ok(Slider { model, low, high })
     }
-
-    /// With this value: the nearest one that the slider can have.
-    #[must_use]
-    pub fn value(self, value: f64) -> Slider {
-        self.set(value);
-        self
-    }
-
-    /// Moves by this much. Without it there are a hundred steps.
-    #[must_use]
-    pub fn step(self, step: f64) -> Slider {
-        set_step(&self.model, step);
-        self
-    }
-
-    /// Writes its value in this format, one of d3's: `.2f`, `.0%`. Without it, three digits.
-    #[must_use]
-    pub fn format(self, format: &str) -> Slider {
-        self.model.set(Snapshot::of([("readout_format", json!(format))]));
-        self
-    }
-
-    /// Whether it changes while it is moved, as it does by itself, or only when it is let go.
-    #[must_use]
-    pub fn continuous(self, continuous: bool) -> Slider {
-        self.model.set(Snapshot::of([("continuous_update", json!(continuous))]));
-        self
-    }
-
-    /// Moves it to the nearest value that it can have. What is not a number moves nothing.
-    pub fn set(&self, value: f64) {
-        set_number(&self.model, value, self.low, self.high);
-    }
-
-    fn read(&self) -> impl Fn(&Value) -> f64 + Send + 'static {
-        let (low, high) = (self.low, self.high);
-        move |value| value.as_f64().unwrap_or(low).clamp(low, high)
-    }
 }
 
 /// A slider for a number of which the magnitude counts: a learning rate.
@@ -135,7 +150,11 @@ pub struct LogSlider {
     high: f64,
 }
 
-knob!(LogSlider, f64, "value");
+slider!(
+    LogSlider,
+    "Moves by this many powers of ten. Without it by 0.05.",
+    "Writes its value in this format, one of d3's: `.1e`. Without it, three digits."
+);
 
 impl LogSlider {
     /// A slider, at its low end. Bounds may come in either order.
@@ -160,45 +179,6 @@ impl LogSlider {
             ],
         );
         Ok(LogSlider { model, low, high })
-    }
-
-    /// With this value: the nearest one that the slider can have.
-    #[must_use]
-    pub fn value(self, value: f64) -> LogSlider {
-        self.set(value);
-        self
-    }
-
-    /// Moves by this many powers of ten. Without it by 0.05.
-    #[must_use]
-    pub fn step(self, step: f64) -> LogSlider {
-        set_step(&self.model, step);
-        self
-    }
-
-    /// Writes its value in this format, one of d3's: `.1e`. Without it, three digits.
-    #[must_use]
-    pub fn format(self, format: &str) -> LogSlider {
-        self.model.set(Snapshot::of([("readout_format", json!(format))]));
-        self
-    }
-
-    /// Whether it changes while it is moved, as it does by itself, or only when it is let go.
-    #[must_use]
-    pub fn continuous(self, continuous: bool) -> LogSlider {
-        self.model.set(Snapshot::of([("continuous_update", json!(continuous))]));
-        self
-    }
-
-    /// Moves it to the nearest value that it can have. What is not a number moves nothing.
-    pub fn set(&self, value: f64) {
-        set_number(&self.model, value, self.low, self.high);
-    }
-
-    fn read(&self) -> impl Fn(&Value) -> f64 + Send + 'static {
-        let (low, high) = (self.low, self.high);
-        // Front ends compute it from its logarithm, which may end a little outside.
-        move |value| value.as_f64().unwrap_or(low).clamp(low, high)
     }
 }
 
