@@ -355,10 +355,15 @@ impl Crates {
     }
 }
 
-/// Whether a variable has a say in what cargo does. Those that it sets for the programs that it starts
-/// have not.
+/// Whether a variable has a say in what cargo compiles. Those that it sets for the programs that it starts
+/// have not, nor have those that say how crates come here and what is written on a screen. Of its home, the
+/// text of the configuration counts, wherever that lies.
 fn is_of_cargo(name: &str) -> bool {
-    const SET_BY_CARGO: [&str; 6] = [
+    const OTHERS: [&str; 10] = [
+        "CARGO_HOME",
+        "CARGO_HTTP_",
+        "CARGO_NET_",
+        "CARGO_TERM_",
         "CARGO_PKG_",
         "CARGO_MANIFEST_",
         "CARGO_BIN_",
@@ -369,7 +374,7 @@ fn is_of_cargo(name: &str) -> bool {
     // Of rustup's, the one that chooses the compiler; a note counts elsewhere without the others.
     let read = ["CARGO_", "RUSTC"].iter().any(|start| name.starts_with(start));
     (read || matches!(name, "RUSTFLAGS" | "RUSTUP_TOOLCHAIN"))
-        && SET_BY_CARGO.iter().all(|start| !name.starts_with(start))
+        && OTHERS.iter().all(|start| !name.starts_with(start))
 }
 
 /// The manifests of local packages and of what lies above them, and where a build script would be.

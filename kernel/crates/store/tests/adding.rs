@@ -4,7 +4,7 @@ mod common;
 
 use std::fs;
 
-use cell_store::{Added, Error};
+use cell_store::{Added, Dependency, Error};
 use common::{World, git};
 
 #[test]
@@ -140,6 +140,29 @@ fn a_crate_comes_from_git_and_keeps_its_version() {
     second.crates.offline(false);
     assert!(!second.add(&line).unwrap().compiled);
     assert_eq!(second.run("b", "remote::value()"), 1);
+}
+
+#[test]
+fn how_crates_come_here_has_no_say_in_what_is_there() {
+    let world = World::new();
+    world.write("one", "", "pub fn value() -> i64 { 1 }");
+    let one = Dependency {
+        name: "one".into(),
+        spec: "path = 'one'".parse::<toml::Table>().unwrap().into(),
+    };
+    let session = |name: &str, variables: &[(&str, &str)]| {
+        let mut session = world.session(name);
+        let home = world.path(&format!("home of {name}"));
+        fs::create_dir_all(&home).unwrap();
+        session.crates.set_env("CARGO_HOME", home.to_str().unwrap());
+        variables.iter().for_each(|(name, value)| session.crates.set_env(name, value));
+        session.crates
+    };
+    let one = std::slice::from_ref(&one);
+    assert!(session("first", &[]).add(one, &|_| ()).unwrap().compiled);
+    let others = [("CARGO_NET_OFFLINE", "true"), ("CARGO_TERM_COLOR", "never")];
+    assert!(session("second", &others).has(one).unwrap());
+    assert!(!session("third", &[("CARGO_PROFILE_DEV_OPT_LEVEL", "3")]).has(one).unwrap());
 }
 
 #[test]
