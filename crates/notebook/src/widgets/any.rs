@@ -65,8 +65,12 @@ impl AnyWidget {
 
     /// With these values, which both halves have and may change.
     #[must_use]
-    pub fn state<N: Into<String>>(self, values: impl IntoIterator<Item = (N, Value)>) -> AnyWidget {
-        let attributes = values.into_iter().map(|(name, value)| (name.into(), value)).collect();
+    pub fn state<N: Into<String>, V: Into<Value>>(
+        self,
+        values: impl IntoIterator<Item = (N, V)>,
+    ) -> AnyWidget {
+        let values = values.into_iter();
+        let attributes = values.map(|(name, value)| (name.into(), value.into())).collect();
         self.model.set(Snapshot { attributes, ..Snapshot::default() });
         self
     }

@@ -106,6 +106,27 @@ impl<T: Clone + Send + Sync + 'static> Choice<T> {
         self.model.set(Snapshot::of([("index", json!(index))]));
     }
 
+    /// Chooses the first option that is this value.
+    ///
+    /// # Errors
+    /// None of the options is.
+    pub fn set(&self, value: T) -> Result<()>
+    where
+        T: PartialEq,
+    {
+        let Some(index) = self.options.iter().position(|option| *option == value) else {
+            let state = self.model.snapshot().attributes;
+            return Err(Error::Control {
+                control: text(&state, "description").to_owned(),
+                what: "list of options",
+                value: labels(&state).collect::<Vec<_>>().join(", "),
+                remedy: "set one of them",
+            });
+        };
+        self.select(index);
+        Ok(())
+    }
+
     /// Which option is chosen, counted from 0.
     pub fn index(&self) -> usize {
         position(&self.model.attribute("index")).unwrap_or(0).min(self.options.len() - 1)

@@ -403,6 +403,12 @@ fn impossible_controls_are_errors_that_name_them() {
     assert_eq!(error, "range of 'width' is 0..=NaN: give two finite numbers");
     let error = LogSlider::new("rate", 0.0..=1.0).unwrap_err().to_string();
     assert_eq!(error, "range of 'rate' is 0..=1: give two finite numbers above zero");
+    let block = Choice::new("block", ["3a", "3b"]).unwrap();
+    block.set("3b").unwrap();
+    assert_eq!(block.get(), "3b");
+    let error = block.set("4a").unwrap_err().to_string();
+    assert_eq!(error, "list of options of 'block' is 3a, 3b: set one of them");
+    assert_eq!(block.get(), "3b");
     let error = Choice::<i32>::new("block", []).unwrap_err().to_string();
     assert_eq!(error, "list of options of 'block' is empty: give at least one");
     #[expect(clippy::reversed_empty_ranges, reason = "that is what is tested")]
