@@ -1,4 +1,4 @@
-//! The lab's commands: `cargo xtask setup`, `lab`, `run`, `grade`, `doctor`, `bench` and `test`.
+//! The lab's commands: `cargo xtask setup`, `lab`, `run`, `grade`, `doctor`, `bench`, `wheel` and `test`.
 
 mod bench;
 mod doctor;
@@ -13,6 +13,7 @@ mod run;
 mod setup;
 mod summary;
 mod test;
+mod wheel;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -26,6 +27,7 @@ use crate::lab::LabOptions;
 use crate::run::RunOptions;
 use crate::setup::SetupOptions;
 use crate::test::TestOptions;
+use crate::wheel::WheelOptions;
 
 /// Sets up, starts and tests the GoogLeNet lab.
 #[derive(Debug, Parser)]
@@ -41,7 +43,7 @@ enum Action {
     Setup(SetupOptions),
     /// What `lab` leaves of a setup, beside JupyterLab, which has the terminal
     #[command(hide = true)]
-    Beside,
+    Beside(SetupOptions),
     /// Set up, then start JupyterLab on notebooks/
     Lab(LabOptions),
     /// Set up, then run a lesson without a browser
@@ -53,6 +55,8 @@ enum Action {
     /// Set up, then measure and write down what was measured
     #[command(subcommand)]
     Bench(Bench),
+    /// Build the kernel as a wheel, which `pip install` puts into any Python environment
+    Wheel(WheelOptions),
     /// Set up, then run every check and test
     Test(TestOptions),
 }
@@ -70,13 +74,14 @@ fn main() -> ExitCode {
 fn act(action: Action) -> Result<ExitCode> {
     let root = root();
     match action {
-        Action::Setup(options) => setup::setup(&root, &options).map(|_| ExitCode::SUCCESS),
-        Action::Beside => setup::beside(&root).map(|()| ExitCode::SUCCESS),
+        Action::Setup(options) => setup::ready(&root, &options).map(|()| ExitCode::SUCCESS),
+        Action::Beside(options) => setup::beside(&root, &options).map(|()| ExitCode::SUCCESS),
         Action::Lab(options) => lab::lab(&root, &options),
         Action::Run(options) => run::run(&root, &options),
         Action::Grade(options) => grade::grade(&root, &options),
         Action::Doctor => doctor::doctor(&root),
         Action::Bench(what) => bench::bench(&root, &what),
+        Action::Wheel(options) => wheel::wheel(&root, &options).map(|()| ExitCode::SUCCESS),
         Action::Test(options) => test::test(&root, &options),
     }
 }

@@ -1,4 +1,5 @@
-//! The Python packages of the lab: requirements.in names them, requirements.txt pins all of them.
+//! The Python packages of the lab: requirements.in names them, requirements.txt pins all of them. Those that wheels are
+//! built with are not among them: kernel/pyproject.toml pins them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -59,6 +60,16 @@ impl Pins {
         let public = version.split('+').next().unwrap_or_default();
         self.versions.get(package).is_some_and(|pinned| pinned.contains(public))
     }
+}
+
+/// `NAME==VERSION` of a package that wheels are built with.
+pub(crate) fn of_the_wheel(root: &Path, package: &str) -> Result<String> {
+    let file = root.join("kernel/pyproject.toml");
+    let text =
+        fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    let named = format!("{package}==");
+    let pin = text.split('"').find(|text| text.starts_with(&named));
+    pin.map(str::to_owned).with_context(|| format!("{} pins no {package}", file.display()))
 }
 
 /// The name Python's packaging tools compare by.
@@ -149,5 +160,9 @@ mod tests {
             pins.version(name).unwrap();
         }
         assert!(requirements(&pins.text).all(|(_, version)| version.is_some()));
+        for name in ["maturin", "ziglang"] {
+            assert!(of_the_wheel(root, name).unwrap().starts_with(&format!("{name}==")));
+        }
+        assert!(of_the_wheel(root, "torch").unwrap_err().to_string().contains("pins no torch"));
     }
 }

@@ -1,9 +1,10 @@
 //! `cargo xtask setup`: environment, link to libtorch, kernels, kernelspecs, the library in the store.
 //! Done again, it changes nothing; interrupted, it goes on.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
@@ -14,6 +15,7 @@ use crate::files::{self, Linked};
 use crate::pins::Pins;
 use crate::prerequisites;
 use crate::process::{Beside, cargo, output, run};
+use crate::wheel::KernelWheel;
 
 /// The programs; the first is the lab's own kernel.
 pub(crate) const KERNELS: [&str; 2] = ["rust-live", "evcxr_jupyter"];
@@ -33,6 +35,20 @@ pub(crate) struct SetupOptions {
     /// https://download.pytorch.org/whl/cpu for the smaller build without CUDA
     #[arg(long, value_name = "URL", value_parser = index_url)]
     torch_index: Option<String>,
+    /// Take the lab's kernel out of this wheel, which `cargo xtask wheel` has written, in place of building it: all is
+    /// ready as soon as PyTorch is, and the rest goes on beside. A later set-up without it builds the kernel
+    #[arg(long, value_name = "FILE")]
+    kernel_wheel: Option<PathBuf>,
+}
+
+/// What `cargo xtask setup` does: all of it, or with a kernel at hand, what JupyterLab needs, and the rest beside.
+pub(crate) fn ready(root: &Path, options: &SetupOptions) -> Result<()> {
+    if options.kernel_wheel.is_none() {
+        return setup(root, options).map(|_| ());
+    }
+    let environment = begin(root, options)?;
+    println!("JupyterLab can be opened, from {}", environment.prefix.display());
+    Ok(())
 }
 
 /// Prepares everything and returns the environment.
@@ -59,13 +75,15 @@ pub(crate) fn begin(root: &Path, options: &SetupOptions) -> Result<Environment> 
         );
     }
     let this = std::env::current_exe().context("this program cannot be found")?;
-    let rest = Command::new(this).arg("beside").spawn();
+    let wheel = options.kernel_wheel.iter();
+    let wheel = wheel.flat_map(|file| [OsStr::new("--kernel-wheel"), file.as_os_str()]);
+    let rest = Command::new(this).arg("beside").args(wheel).spawn();
     rest.context("the rest of the set-up cannot be started")?;
     Ok(environment)
 }
 
 /// The rest of a setup. Its words go to a file, and to the terminal that it has failed.
-pub(crate) fn beside(root: &Path) -> Result<()> {
+pub(crate) fn beside(root: &Path, options: &SetupOptions) -> Result<()> {
     let mut terminal = File::from(rustix::io::dup(io::stderr()).context("no standard error")?);
     let path = root.join(LOG);
     let log = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
@@ -73,7 +91,7 @@ pub(crate) fn beside(root: &Path) -> Result<()> {
     rustix::stdio::dup2_stderr(&log)?;
     // The reader's own cells go first.
     rustix::process::nice(10)?;
-    let done = setup(root, &SetupOptions::default());
+    let done = setup(root, options);
     if let Err(error) = &done {
         let words = format!("{LOG} says more, and `cargo xtask setup` tries again");
         // JupyterLab may have closed it.
@@ -84,6 +102,7 @@ pub(crate) fn beside(root: &Path) -> Result<()> {
 
 /// The environment with some kernels.
 fn kernels(root: &Path, options: &SetupOptions, programs: &[&str]) -> Result<Environment> {
+    let wheel = options.kernel_wheel.as_deref().map(KernelWheel::find).transpose()?;
     let pins = Pins::read(root)?;
     let choice = Choice::find(root, &pins)?;
     let exists = !matches!(choice, Choice::ToMake(_));
@@ -91,15 +110,21 @@ fn kernels(root: &Path, options: &SetupOptions, programs: &[&str]) -> Result<Env
     let python = prerequisites::check(root, exists, complete)?;
 
     // Long, both: pip waits for the network, the compiler for the processor.
-    let kernels = build_kernels(root, programs)?;
-    if !complete {
+    let to_build: Vec<&str> =
+        programs.iter().copied().filter(|name| wheel.is_none() || *name != KERNELS[0]).collect();
+    let kernels = build_kernels(root, &to_build)?;
+    if !complete && kernels.is_some() {
         println!("The kernels are compiled meanwhile; what cargo says of it follows later");
     }
     let environment = choice.complete(root, &pins, &python, options.torch_index.as_deref())?;
     link_libtorch(root, &environment)?;
     add_source_of_the_standard_library()?;
-    kernels.finish()?;
-    install_kernels(root, &environment, programs)?;
+    kernels.map_or(Ok(()), Beside::finish)?;
+    if let Some(wheel) = &wheel {
+        install_from(wheel, root, &environment)?;
+    }
+    install_built(&environment, &to_build)?;
+    write_kernelspecs(root, &environment, programs)?;
     keep_widgets(&environment)?;
     Ok(environment)
 }
@@ -164,22 +189,40 @@ fn add_source_of_the_standard_library() -> Result<()> {
 /// `cargo test` shares the build. It does so only if both choose the whole workspace: cargo unites
 /// the features of the packages that are chosen, and other features are another build. Of its
 /// programs the kernels alone are built: those of `bench` need libtorch, and minutes.
-fn build_kernels(root: &Path, programs: &[&str]) -> Result<Beside> {
+fn build_kernels(root: &Path, programs: &[&str]) -> Result<Option<Beside>> {
+    if programs.is_empty() {
+        return Ok(None);
+    }
     let kernels = programs.iter().flat_map(|kernel| ["--bin", kernel]);
-    Beside::start(cargo(root).args(["build", "--workspace"]).args(kernels))
+    Beside::start(cargo(root).args(["build", "--workspace"]).args(kernels)).map(Some)
 }
 
 /// The kernels are copied, so that `cargo clean` does not take them from Jupyter.
-fn install_kernels(root: &Path, environment: &Environment, programs: &[&str]) -> Result<()> {
+fn install_built(environment: &Environment, programs: &[&str]) -> Result<()> {
     let this = std::env::current_exe().context("this program cannot be found")?;
     let built = this.parent().context("this program lies in no folder")?;
-    let bin = environment.prefix.join("bin");
     for kernel in programs {
-        if files::copy(&built.join(kernel), &bin.join(kernel))? {
-            println!("kernel {kernel} copied to {}", bin.display());
-        }
+        install(&built.join(kernel), kernel, environment)?;
     }
-    let kernel = bin.join(KERNELS[0]);
+    Ok(())
+}
+
+fn install_from(wheel: &KernelWheel, root: &Path, environment: &Environment) -> Result<()> {
+    let folder = tempfile::tempdir_in(root.join("target")).context("no temporary folder")?;
+    let program = wheel.unpack(&environment.python, folder.path())?;
+    install(&program, KERNELS[0], environment)
+}
+
+fn install(program: &Path, kernel: &str, environment: &Environment) -> Result<()> {
+    let bin = environment.prefix.join("bin");
+    if files::copy(program, &bin.join(kernel))? {
+        println!("kernel {kernel} copied to {}", bin.display());
+    }
+    Ok(())
+}
+
+fn write_kernelspecs(root: &Path, environment: &Environment, programs: &[&str]) -> Result<()> {
+    let kernel = environment.prefix.join("bin").join(KERNELS[0]);
     let [libtorch, library_path] = libtorch_environment(environment.torch())?;
     let upstream = programs.contains(&KERNELS[1]).then_some("--with-evcxr");
     run(Command::new(&kernel)

@@ -10,6 +10,8 @@ use crate::home::{Home, Toolchain};
 const RUST: &str = env!("CARGO_PKG_RUST_VERSION");
 const INSTALL_RUST: &str =
     concat!("install Rust ", env!("CARGO_PKG_RUST_VERSION"), " or newer from https://rustup.rs");
+const INSTALL_LINKER: &str = "install a C++ compiler, such as g++, which links every cell (on Debian and Ubuntu, \
+                              apt install g++; on macOS, xcode-select --install)";
 
 /// A line of the report: what was looked at, and what was found or what to do.
 struct Finding {
@@ -26,7 +28,7 @@ pub(super) fn examine(name: Option<&str>) -> ExitCode {
     let findings = [
         finding("rustc", program("rustc", INSTALL_RUST).and_then(new_enough).and_then(with_source)),
         finding("cargo", program("cargo", INSTALL_RUST)),
-        finding("linker", program("cc", "install a C++ compiler, such as g++")),
+        finding("linker", program("cc", INSTALL_LINKER)),
         finding("ports", ports()),
         finding("kernelspec", kernelspec(installed.as_ref())),
         finding("library", library(installed.as_ref())),
@@ -83,7 +85,11 @@ fn with_source(line: String) -> Result<String, String> {
     if library.join("std/src/lib.rs").is_file() {
         return Ok(line);
     }
-    Err(format!("{line} has no {}: run rustup component add rust-src", library.display()))
+    Err(format!(
+        "{line} has no {}: run rustup component add rust-src, or, where Rust did not come by rustup, install the \
+         package rust-src of where it came from",
+        library.display()
+    ))
 }
 
 /// Jupyter talks to a kernel through five ports of this machine.

@@ -307,7 +307,12 @@ impl Installed {
     }
 
     fn read(file: PathBuf) -> Option<Installed> {
-        let spec = serde_json::from_str(&fs::read_to_string(&file).ok()?).ok()?;
+        let mut spec: KernelSpec = serde_json::from_str(&fs::read_to_string(&file).ok()?).ok()?;
+        // As Jupyter does: a wheel does not know where it will be installed.
+        let folder = file.parent()?.to_str()?;
+        for word in &mut spec.argv {
+            *word = word.replace("{resource_dir}", folder);
+        }
         Some(Installed { file, spec })
     }
 
@@ -336,6 +341,8 @@ impl Installed {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsString;
+
     use clap::Parser as _;
 
     use super::*;
@@ -426,6 +433,42 @@ mod tests {
         let mut files: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
         files.sort();
         assert_eq!(files, ["kernel.json", "logo-32x32.png", "logo-64x64.png", "logo-svg.svg"]);
+    }
+
+    /// What a wheel has in the place of what `install` writes: it does not know where it will lie.
+    fn of_a_wheel() -> KernelSpec {
+        let mut spec = KernelSpec::ours(Path::new("/bin/k"), None, &choices(&[])).unwrap();
+        spec.argv[0] = "{resource_dir}/../../../../bin/rust-live".into();
+        spec
+    }
+
+    /// By name: what lies in a folder, links followed.
+    fn content(folder: &Path) -> BTreeMap<OsString, Vec<u8>> {
+        let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
+        entries.map(|entry| (entry.file_name(), fs::read(entry.path()).unwrap())).collect()
+    }
+
+    #[test]
+    fn a_wheel_s_kernelspec_is_what_install_writes_but_for_the_place_of_the_program() {
+        let kernels = tempfile::tempdir().unwrap();
+        let spec = of_a_wheel();
+        spec.write(kernels.path()).unwrap();
+        let share = "wheel/rust_live.data/data/share/jupyter/kernels";
+        let packed = Path::new(env!("CARGO_MANIFEST_DIR")).join(share).join(NAME);
+        assert_eq!(content(&packed), content(&kernels.path().join(NAME)));
+    }
+
+    #[test]
+    fn a_wheel_s_program_is_found_from_the_folder_of_its_kernelspec() {
+        let environment = tempfile::tempdir().unwrap();
+        let program = environment.path().join("bin/rust-live");
+        files::replace(&program, b"").unwrap();
+        let kernels = environment.path().join("share/jupyter/kernels");
+        let spec = of_a_wheel();
+        spec.write(&kernels).unwrap();
+        let installed = Installed::read(spec.file(&kernels)).unwrap();
+        assert!(installed.starts(&program));
+        assert!(!installed.starts(Path::new("/bin/sh")));
     }
 
     #[test]
