@@ -28,7 +28,7 @@ impl Precision {
     /// GPU has TF32.
     pub fn on(self, device: Device) -> Precision {
         match self {
-            Precision::Fastest if device.is_cuda() || cpu_has_bf16() => Precision::BFloat16,
+            Precision::Fastest if has_bf16(device) => Precision::BFloat16,
             Precision::Fastest => Precision::Float32,
             Precision::TensorFloat32 if !device.is_cuda() => Precision::Float32,
             other => other,
@@ -53,6 +53,11 @@ impl Precision {
             _ => Kind::Float,
         }
     }
+}
+
+/// What the CPU can do says nothing of a device that is neither it nor a GPU of NVIDIA's.
+fn has_bf16(device: Device) -> bool {
+    device.is_cuda() || (device == Device::Cpu && cpu_has_bf16())
 }
 
 #[cfg(target_arch = "x86_64")]

@@ -233,8 +233,10 @@ impl Trainer {
             }
             Ok(())
         })?;
-        let mean = |sum: &Tensor| -> Result<f64> { Ok(sum.f_double_value(&[0])? / images as f64) };
-        Ok(Evaluation { loss: mean(&loss)?, accuracy: mean(&correct)?, images })
+        // One copy: each waits for the device.
+        let sums = Tensor::f_cat(&[loss, correct], 0)?.f_to_device(Device::Cpu)?;
+        let mean = |sum: i64| -> Result<f64> { Ok(sums.f_double_value(&[sum])? / images as f64) };
+        Ok(Evaluation { loss: mean(0)?, accuracy: mean(1)?, images })
     }
 
     /// What the recipe computes in. Images are given to the network in this kind, and what is
