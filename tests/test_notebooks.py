@@ -435,3 +435,26 @@ def test_lesson_5_quotes_what_was_measured():
         for figure in figures:
             assert figure in measured, f"{name}: {figure}"
             assert figure.replace("--epochs 54", "54 epochs") in prose, figure
+
+
+def test_the_comparison_with_others_quotes_the_lessons():
+    """docs/lessons.md: what stands behind the id of a cell is in that cell or in what it shows."""
+    cells = [{cell.id: str(cell) for cell in read(name).cells} for name in NAMES]
+    number = re.compile(r"(?<![\w.,])\d[\d,]*(?:\.\d+)?(?!\w)")
+    _, *sections = (ROOT / "docs/lessons.md").read_text("utf-8").split("\n## ")
+    quoted = []
+    for lesson, section in zip(cells, sections[: len(NAMES)], strict=True):
+        for name, words in re.findall(r"`([\w-]+)`: ([^;|]*)", section):
+            quoted.append((name, words, lesson[name]))
+    for row in sections[-1].splitlines():
+        _, where, words, *_ = [*row.split("|")[1:], "", "", ""]
+        places = re.findall(r"(\d), ((?:`[\w-]+`(?:, )?)+)", where)
+        named = [(int(n) - 1, name) for n, ids in places for name in re.findall(r"`(.+?)`", ids)]
+        if named:
+            quoted.append((where, words, "".join(cells[lesson][name] for lesson, name in named)))
+    figures = 0
+    for where, words, there in quoted:
+        for figure in number.findall(words):
+            figures += 1
+            assert figure in there or figure.replace(",", "") in there, f"{where}: {figure}"
+    assert figures > 40

@@ -1,5 +1,6 @@
 //! The one call of rustc that compiles a cell, and the one that compiles what cells share.
 
+use std::env::consts::DLL_SUFFIX;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -90,8 +91,8 @@ impl Rustc {
             anyhow::bail!("the compiler was ended by signal {signal}");
         }
         let out = self.folder.join("out");
-        let (mir, library) =
-            (out.join(format!("cell-{suffix}.mir")), out.join(format!("libcell-{suffix}.so")));
+        let mir = out.join(format!("cell-{suffix}.mir"));
+        let library = out.join(format!("libcell-{suffix}{DLL_SUFFIX}"));
         let succeeded = output.status.success();
         let mir = if succeeded {
             fs::read_to_string(&mir).with_context(|| format!("{} cannot be read", mir.display()))?
@@ -101,6 +102,10 @@ impl Rustc {
         Ok(Output { succeeded, messages, mir, library })
     }
 }
+
+/// Tells the linker by which name a library is found.
+const OWN_NAME: &str =
+    if cfg!(target_os = "macos") { "-Wl,-install_name,@rpath/" } else { "-Wl,-soname," };
 
 /// The files of the library that cells share.
 const SUPPORT: [(&str, &str); 7] = [
@@ -123,7 +128,8 @@ pub fn build_support(rustc: &Path, version: &str, folder: &Path) -> Result<PathB
     let mut hasher = DefaultHasher::new();
     (SUPPORT, version).hash(&mut hasher);
     let place = folder.join(format!("support-{:016x}", hasher.finish()));
-    let library = place.join("librust_live.so");
+    let name = format!("librust_live{DLL_SUFFIX}");
+    let library = place.join(&name);
     if library.is_file() {
         return Ok(library);
     }
@@ -140,8 +146,8 @@ pub fn build_support(rustc: &Path, version: &str, folder: &Path) -> Result<PathB
     let output = Command::new(rustc)
         .current_dir(&work)
         .args(["--crate-name", "rust_live", "--crate-type", "dylib", "--edition", "2024", "-O"])
-        .args(["-C", "prefer-dynamic", "-C", "rpath", "-C", "link-arg=-Wl,-soname,librust_live.so"])
-        .args(["-o", "librust_live.so", "rust_live/lib.rs"])
+        .args(["-C", "prefer-dynamic", "-C", "rpath", "-C", &format!("link-arg={OWN_NAME}{name}")])
+        .args(["-o", &name, "rust_live/lib.rs"])
         .output()
         .with_context(|| format!("{} does not start", rustc.display()))?;
     ensure!(
