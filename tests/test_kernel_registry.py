@@ -23,29 +23,29 @@ def crates(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def prepared(rust_live, tmp_path_factory, own_state):
-    """A kernel that prepares a small library when it starts; gives its name and environment."""
+    """The name of a kernel that prepares a small library when it starts."""
     folder = tmp_path_factory.mktemp("registry")
     library = folder / "small"
     (library / "src").mkdir(parents=True)
     (library / "Cargo.toml").write_text('[package]\nname = "small"\nedition = "2024"\n')
     (library / "src/lib.rs").write_text("pub fn value() -> i32 { 7 }\n")
-    cache = {"XDG_CACHE_HOME": str(folder / "cache")}
     install = ["install", "--prefix", folder, "--name", "prepared", "--library", library]
     subprocess.run([rust_live, *install], check=True, timeout=60)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JUPYTER_PATH", str(folder / "share/jupyter"))
-        yield "prepared", cache
+        yield "prepared"
 
 
 @pytest.fixture
 def kernel(prepared, crates, tmp_path):
-    """That kernel, with a home of cargo's in which there is nothing but the registry's address."""
-    name, cache = prepared
+    """That kernel, with a home of cargo's in which there is nothing but the registry's address, and a store in
+    which there is nothing at all."""
     configuration, _ = crates
     home = tmp_path / "cargo"
     home.mkdir()
     (home / "config.toml").write_text(configuration)
-    with running(name, env={**cache, "CARGO_HOME": str(home)}) as kernel:
+    places = {"XDG_CACHE_HOME": str(tmp_path / "cache"), "CARGO_HOME": str(home)}
+    with running(prepared, env=places) as kernel:
         yield kernel
 
 
@@ -100,3 +100,14 @@ def test_a_reader_who_goes_offline_and_online_again(kernel):
     assert kernel.run("1 + 1").result == "2"
     assert kernel.run(":offline 0").status == "ok"
     add(kernel, NAMES[0])
+
+
+def test_what_was_compiled_is_there_offline_whatever_cargo_has(prepared, kernel, crates, tmp_path):
+    add(kernel, NAMES[0])
+    home = tmp_path / "another home of cargo's"
+    home.mkdir()
+    (home / "config.toml").write_text(crates[0])
+    places = {"XDG_CACHE_HOME": str(tmp_path / "cache"), "CARGO_HOME": str(home)}
+    with running(prepared, env=places) as other:
+        assert other.run(":offline 1").status == "ok"
+        add(other, NAMES[0])
