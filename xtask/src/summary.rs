@@ -41,12 +41,21 @@ impl Tests {
     pub(crate) fn of_pytest(output: &str) -> Self {
         const RESULTS: [&str; 6] = [" PASSED", " FAILED", " SKIPPED", " ERROR", " XFAIL", " XPASS"];
         let mut tests = Self::default();
-        for line in output.lines().filter(|line| line.contains("::") && line.trim().ends_with("%]"))
-        {
-            let result =
-                RESULTS.iter().filter_map(|result| Some((line.find(result)?, result))).min();
-            if let Some((at, result)) = result {
-                tests.count(line[..at].trim(), result.trim());
+        // A program that writes past pytest may part a name from its result.
+        let mut begun = "";
+        for line in output.lines() {
+            let place = |result: &str| match line.starts_with(result.trim()) {
+                true => Some(0),
+                false => line.find(result),
+            };
+            let found = RESULTS.iter().filter_map(|result| Some((place(result)?, result)));
+            let found = found.min().filter(|_| line.trim_end().ends_with("%]"));
+            let (before, result) =
+                found.map_or((line, ""), |(at, result)| (&line[..at], result.trim()));
+            begun = name_of(before).unwrap_or(begun);
+            if !result.is_empty() && !begun.is_empty() {
+                tests.count(begun, result);
+                begun = "";
             }
         }
         tests.slowest = output.lines().filter_map(duration).collect();
@@ -61,6 +70,18 @@ impl Tests {
             _ => {}
         }
     }
+}
+
+/// The name of a test with which a line begins. What stands in brackets may hold blanks.
+fn name_of(line: &str) -> Option<&str> {
+    let (file, _) = line.split_once("::")?;
+    let is_file = !file.is_empty() && !file.contains(char::is_whitespace);
+    let bare = line.find(char::is_whitespace).unwrap_or(line.len());
+    let end = match line[..bare].contains('[') {
+        true => line.find("] ").map_or(line.trim_end().len(), |at| at + 1),
+        false => bare,
+    };
+    is_file.then(|| &line[..end])
 }
 
 /// How long a part of a test took: setting up counts, too.
@@ -156,7 +177,9 @@ test result: FAILED. 2 passed; 1 failed; 1 ignored; 0 measured; 0 filtered out; 
 tests/test_a.py::test_one PASSED                                         [ 25%]
 tests/test_a.py::test_two[a] PASSED                                      [ 50%]
 tests/test_b.py::test_three SKIPPED (no chromium)                        [ 75%]
-tests/test_b.py::test_four ERROR                                         [100%]
+tests/test_b.py::test_four ERROR                                         [ 80%]
+tests/test_b.py::test_five[a b] What a program says
+FAILED                                                                   [100%]
 FAILED tests/test_b.py::test_four - AssertionError
 ============================= slowest 2 durations ==============================
 12.50s call     tests/test_a.py::test_two[a b]
@@ -178,7 +201,7 @@ FAILED tests/test_b.py::test_four - AssertionError
     fn pytests_tests_are_counted_and_named_once() {
         let tests = Tests::of_pytest(PYTEST);
         assert_eq!(tests.passed, 2);
-        assert_eq!(tests.failed, ["tests/test_b.py::test_four"]);
+        assert_eq!(tests.failed, ["tests/test_b.py::test_four", "tests/test_b.py::test_five[a b]"]);
         assert_eq!(tests.skipped, ["tests/test_b.py::test_three"]);
         let slowest =
             [(12.5, "tests/test_a.py::test_two[a b]"), (3.0, "tests/test_a.py::test_one (setup)")];
