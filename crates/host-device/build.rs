@@ -6,6 +6,9 @@ use std::path::Path;
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=cpp");
+    // How an error of libtorch's comes out of C++, in native.h.
+    let shared = "../fused-ops/cpp";
+    println!("cargo::rerun-if-changed={shared}/native.h");
     let libtorch = env::var_os("DEP_TCH_LIBTORCH_LIB").expect("torch-sys says where libtorch is");
     let include = Path::new(&libtorch).with_file_name("include");
     // The computing is libtorch's: to optimise this would gain nothing.
@@ -14,6 +17,7 @@ fn main() {
     build
         .include(&include)
         .include(include.join("torch/csrc/api/include"))
+        .include(shared)
         .file("cpp/host_device.cpp")
         .compile("host_device");
     println!("cargo::rustc-link-arg=-Wl,-rpath,{}", libtorch.display());

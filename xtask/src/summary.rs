@@ -44,9 +44,8 @@ impl Tests {
         // A program that writes past pytest may part a name from its result.
         let mut begun = "";
         for line in output.lines() {
-            let place = |result: &str| match line.starts_with(result.trim()) {
-                true => Some(0),
-                false => line.find(result),
+            let place = |result: &str| {
+                if line.starts_with(result.trim()) { Some(0) } else { line.find(result) }
             };
             let found = RESULTS.iter().filter_map(|result| Some((place(result)?, result)));
             let found = found.min().filter(|_| line.trim_end().ends_with("%]"));
@@ -77,9 +76,10 @@ fn name_of(line: &str) -> Option<&str> {
     let (file, _) = line.split_once("::")?;
     let is_file = !file.is_empty() && !file.contains(char::is_whitespace);
     let bare = line.find(char::is_whitespace).unwrap_or(line.len());
-    let end = match line[..bare].contains('[') {
-        true => line.find("] ").map_or(line.trim_end().len(), |at| at + 1),
-        false => bare,
+    let end = if line[..bare].contains('[') {
+        line.find("] ").map_or(line.trim_end().len(), |at| at + 1)
+    } else {
+        bare
     };
     is_file.then(|| &line[..end])
 }

@@ -1,4 +1,4 @@
-// What the C++ of this crate shares: see native.rs.
+// What the C++ of this crate shares, and that of host-device: see native.rs.
 
 #pragma once
 

@@ -11,7 +11,6 @@
 // there, so that code which reads them as a CPU tensor's ends at once.
 
 #include <cstring>
-#include <exception>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -24,6 +23,8 @@
 #include <c10/core/CPUAllocator.h>
 #include <c10/core/impl/DeviceGuardImplInterface.h>
 #include <torch/library.h>
+
+#include "native.h"
 
 namespace {
 
@@ -270,16 +271,7 @@ void register_all() {
 extern "C" {
 
 // To be called once, before any other use of the device. Returns null, or what went wrong, to be freed.
-char *host_device_register() {
-  try {
-    register_all();
-    return nullptr;
-  } catch (const c10::Error &error) {
-    return strdup(error.what_without_backtrace());
-  } catch (const std::exception &error) {
-    return strdup(error.what());
-  }
-}
+char *host_device_register() { return native::problem_of(register_all); }
 
 // The names of what has waited since the last call, a line each, to be freed.
 char *host_device_take_waits() {
