@@ -20,10 +20,14 @@ from pathlib import Path
 import pytest
 
 
+# In the order in which a reader misses them.
+PROGRAMS = ("rust-live", "rust-live-analysis", "evcxr_jupyter")
+
+
 def state(root, prefix):
     """Every file that setup may write, with its identity and age."""
     files = [root / ".libtorch", prefix / "share/googlenet-lab/requirements.txt"]
-    files += [prefix / "bin" / name for name in ("rust-live", "evcxr_jupyter")]
+    files += [prefix / "bin" / name for name in PROGRAMS]
     files += (prefix / "share/jupyter/kernels").rglob("*")
     files += [prefix / "bin", *prefix.glob("lib/python*/site-packages")]
     return {file: (file.lstat().st_ino, file.lstat().st_mtime_ns) for file in files}
@@ -344,11 +348,12 @@ def test_after_an_index_without_pytorch_setup_goes_on_where_it_stopped(lab_with_
     assert "torch-2.11.0+cpu" in installed(lab)
 
 
-# In place of JupyterLab: says whether upstream's kernel is there, and waits for a word in the log.
+# In place of JupyterLab: says which programs are there, and waits for a word in the log.
 JUPYTERLAB = """
 import time
 from pathlib import Path
-print("it opens, with upstream's kernel:", Path("../.venv/bin/evcxr_jupyter").exists(), flush=True)
+there = [file.name for file in Path("../.venv/bin").iterdir()]
+print("it opens, with", [name for name in PROGRAMS if name in there], flush=True)
 log = Path("../target/setup.log")
 end = time.monotonic() + 60
 while not (log.exists() and any(word in log.read_text() for word in ("set up in", "error: "))):
@@ -360,13 +365,14 @@ time.sleep(0.5)
 
 @pytest.fixture
 def lab_without_the_rest(lab_with_index):
-    """Its library is not compiled, and upstream's kernel is not there."""
+    """Its library is not compiled, and the kernel's program is the only one."""
     lab = lab_with_index
     succeed(lab.setup())
-    (lab.prefix / "bin/evcxr_jupyter").unlink()
+    for name in PROGRAMS[1:]:
+        (lab.prefix / "bin" / name).unlink()
     shutil.rmtree(lab.root / "cache")
     (lab.packages / "jupyterlab").mkdir()
-    (lab.packages / "jupyterlab/__main__.py").write_text(JUPYTERLAB)
+    (lab.packages / "jupyterlab/__main__.py").write_text(f"PROGRAMS = {PROGRAMS}{JUPYTERLAB}")
     return lab
 
 
@@ -374,11 +380,13 @@ def test_jupyterlab_opens_before_the_library_is_compiled(lab_without_the_rest):
     lab = lab_without_the_rest
     said = succeed(lab.xtask("lab", "--no-browser"))
     assert "A cell that needs the library waits for it" in said
-    assert "it opens, with upstream's kernel: False" in said
+    assert "it opens, with ['rust-live']" in said
     log = (lab.root / "target/setup.log").read_text()
     assert f"The lab is set up in {lab.prefix}" in log
-    assert (lab.prefix / "bin/evcxr_jupyter").is_file()
     assert any((lab.root / "cache/rust-live/store").rglob("libgooglenet_lib*"))
+    words = ["is compiled for all sessions", *(f"{name} copied to" for name in PROGRAMS[1:])]
+    places = [log.index(word) for word in words]
+    assert places == sorted(places)
 
 
 def test_what_fails_beside_jupyterlab_is_told(lab_without_the_rest):
@@ -426,7 +434,7 @@ DAMAGES = {
     damage_libtorch: "repairing torch",
     damage_package: "Completing .venv",
     damage_by_interruption: "repairing lab-tool-part",
-    damage_kernels: "kernel evcxr_jupyter copied",
+    damage_kernels: "evcxr_jupyter copied to",
 }
 
 

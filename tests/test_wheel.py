@@ -176,7 +176,8 @@ def test_set_up_takes_the_kernel_of_a_wheel_and_builds_upstream_s_beside(
     assert f"The lab is set up in {lab.prefix}" in (lab.root / "target/setup.log").read_text()
     assert calls.read_text() == "build --workspace --bin evcxr_jupyter\n"
     assert (lab.prefix / "bin/rust-live").read_bytes() == ours
-    assert os.access(lab.prefix / "bin/rust-live", os.X_OK)
+    for name in ("rust-live", "rust-live-analysis"):
+        assert os.access(lab.prefix / "bin" / name, os.X_OK)
     assert (lab.prefix / "bin/evcxr_jupyter").is_file()
     kernels = [file.parent.name for file in lab.prefix.glob("share/jupyter/kernels/*/kernel.json")]
     assert sorted(kernels) == ["evcxr", "googlenet"]
@@ -198,5 +199,5 @@ def test_a_wheel_that_does_not_serve_is_named_with_the_remedy(lab_with_index, wi
     broken.write_bytes(wheel.read_bytes()[:-1000])
     done = lab.setup("--kernel-wheel", broken)
     assert done.returncode == 1
-    assert f"{broken} holds no program rust-live, or not all of it: copy it again" in done.stdout
+    assert f"{broken} does not hold rust-live and rust-live-analysis, or not all of them: copy it" in done.stdout
     assert not (lab.prefix / "bin/rust-live").exists()

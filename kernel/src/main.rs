@@ -14,10 +14,6 @@ mod session;
 
 use std::process::ExitCode;
 
-/// rust-analyzer allocates millions of small things: a fifth of its time with the C library's own.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     // Other programs live in this one, each of which ends in its call: the linker of crates, and the
     // process that runs the cells.

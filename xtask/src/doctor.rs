@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 use crate::environment::{Choice, Environment};
 use crate::pins::Pins;
 use crate::process::output;
-use crate::setup::{KERNEL_NAME, KERNELS};
+use crate::setup::{KERNEL, KERNEL_NAME};
 
 /// What was found, or what to do.
 type Finding = Result<String, String>;
@@ -51,7 +51,7 @@ pub(crate) fn doctor(root: &Path) -> Result<ExitCode> {
             return Ok(report([("environment", Err(format!("{reason}: {SETUP}")))]));
         }
     };
-    let kernel = environment.prefix.join("bin").join(KERNELS[0]);
+    let kernel = environment.prefix.join("bin").join(KERNEL);
     if !kernel.is_file() {
         let missing = format!("there is no {}: {SETUP}", kernel.display());
         return Ok(report([("kernel", Err(missing))]));

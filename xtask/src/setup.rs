@@ -17,8 +17,12 @@ use crate::prerequisites;
 use crate::process::{Beside, cargo, output, run};
 use crate::wheel::KernelWheel;
 
-/// The programs; the first is the lab's own kernel.
-pub(crate) const KERNELS: [&str; 2] = ["rust-live", "evcxr_jupyter"];
+/// The lab's own kernel.
+pub(crate) const KERNEL: &str = "rust-live";
+/// What that has beside it to answer questions about code. It takes twice as long to compile, and cells run without it.
+pub(crate) const ANALYSIS: &str = "rust-live-analysis";
+/// Upstream's kernel.
+pub(crate) const UPSTREAM: &str = "evcxr_jupyter";
 /// What is said of the part of a setup that goes on beside JupyterLab.
 const LOG: &str = "target/setup.log";
 /// The name under which Jupyter knows the lab's kernel: notebooks of readers name it.
@@ -54,24 +58,28 @@ pub(crate) fn ready(root: &Path, options: &SetupOptions) -> Result<()> {
 /// Prepares everything and returns the environment.
 pub(crate) fn setup(root: &Path, options: &SetupOptions) -> Result<Environment> {
     let _lock = lock(root)?;
-    let environment = kernels(root, options, &KERNELS)?;
-    // Into the store, so that no session has to compile the library.
-    let kernel = environment.prefix.join("bin").join(KERNELS[0]);
-    run(Command::new(kernel).args(["prepare", "--name", KERNEL_NAME]))?;
+    let environment = programs(root, options, &[KERNEL, ANALYSIS, UPSTREAM])?;
+    prepare_library(&environment)?;
     println!("The lab is set up in {}", environment.prefix.display());
     Ok(environment)
+}
+
+/// Compiles the library into the store, so that no session has to.
+fn prepare_library(environment: &Environment) -> Result<()> {
+    let kernel = environment.prefix.join("bin").join(KERNEL);
+    run(Command::new(kernel).args(["prepare", "--name", KERNEL_NAME]))
 }
 
 /// Prepares what JupyterLab needs and returns the environment; the rest goes on beside it.
 pub(crate) fn begin(root: &Path, options: &SetupOptions) -> Result<Environment> {
     let environment = {
         let _lock = lock(root)?;
-        kernels(root, options, &KERNELS[..1])?
+        programs(root, options, &[KERNEL])?
     };
-    if !environment.prefix.join("bin").join(KERNELS[1]).exists() {
+    if !environment.prefix.join("bin").join(UPSTREAM).exists() {
         println!(
-            "While you look around, upstream's kernel is built and the library compiled for all notebooks: {LOG} says \
-             how far that is. A cell that needs the library waits for it, up to four minutes on two cores"
+            "While you look around, the library is compiled for all notebooks, then rust-analyzer for completion and \
+             help, then upstream's kernel: {LOG} says how far that is. A cell that needs the library waits for it"
         );
     }
     let this = std::env::current_exe().context("this program cannot be found")?;
@@ -91,7 +99,12 @@ pub(crate) fn beside(root: &Path, options: &SetupOptions) -> Result<()> {
     rustix::stdio::dup2_stderr(&log)?;
     // The reader's own cells go first.
     rustix::process::nice(10)?;
-    let done = setup(root, options);
+    // In the order in which they are missed.
+    let library = || {
+        let _lock = lock(root)?;
+        prepare_library(&programs(root, options, &[KERNEL])?)
+    };
+    let done = library().and_then(|()| setup(root, options));
     if let Err(error) = &done {
         let words = format!("{LOG} says more, and `cargo xtask setup` tries again");
         // JupyterLab may have closed it.
@@ -100,8 +113,8 @@ pub(crate) fn beside(root: &Path, options: &SetupOptions) -> Result<()> {
     done.map(|_| ())
 }
 
-/// The environment with some kernels.
-fn kernels(root: &Path, options: &SetupOptions, programs: &[&str]) -> Result<Environment> {
+/// The environment with some programs.
+fn programs(root: &Path, options: &SetupOptions, programs: &[&str]) -> Result<Environment> {
     let wheel = options.kernel_wheel.as_deref().map(KernelWheel::find).transpose()?;
     let pins = Pins::read(root)?;
     let choice = Choice::find(root, &pins)?;
@@ -111,15 +124,15 @@ fn kernels(root: &Path, options: &SetupOptions, programs: &[&str]) -> Result<Env
 
     // Long, both: pip waits for the network, the compiler for the processor.
     let to_build: Vec<&str> =
-        programs.iter().copied().filter(|name| wheel.is_none() || *name != KERNELS[0]).collect();
-    let kernels = build_kernels(root, &to_build)?;
-    if !complete && kernels.is_some() {
-        println!("The kernels are compiled meanwhile; what cargo says of it follows later");
+        programs.iter().copied().filter(|name| wheel.is_none() || *name == UPSTREAM).collect();
+    let built = build(root, &to_build)?;
+    if !complete && built.is_some() {
+        println!("The kernel is compiled meanwhile; what cargo says of it follows later");
     }
     let environment = choice.complete(root, &pins, &python, options.torch_index.as_deref())?;
     link_libtorch(root, &environment)?;
     add_source_of_the_standard_library()?;
-    kernels.map_or(Ok(()), Beside::finish)?;
+    built.map_or(Ok(()), Beside::finish)?;
     if let Some(wheel) = &wheel {
         install_from(wheel, root, &environment)?;
     }
@@ -185,46 +198,44 @@ fn add_source_of_the_standard_library() -> Result<()> {
     })
 }
 
-/// The kernels are built by the dev profile, on purpose: dependencies are optimised in it, and
+/// They are built by the dev profile, on purpose: dependencies are optimised in it, and
 /// `cargo test` shares the build. It does so only if both choose the whole workspace: cargo unites
-/// the features of the packages that are chosen, and other features are another build. Of its
-/// programs the kernels alone are built: those of `bench` need libtorch, and minutes.
-fn build_kernels(root: &Path, programs: &[&str]) -> Result<Option<Beside>> {
+/// the features of the packages that are chosen, and other features are another build. No others of its
+/// programs are built: those of `bench` need libtorch, and minutes.
+fn build(root: &Path, programs: &[&str]) -> Result<Option<Beside>> {
     if programs.is_empty() {
         return Ok(None);
     }
-    let kernels = programs.iter().flat_map(|kernel| ["--bin", kernel]);
-    Beside::start(cargo(root).args(["build", "--workspace"]).args(kernels)).map(Some)
+    let programs = programs.iter().flat_map(|program| ["--bin", program]);
+    Beside::start(cargo(root).args(["build", "--workspace"]).args(programs)).map(Some)
 }
 
-/// The kernels are copied, so that `cargo clean` does not take them from Jupyter.
+/// They are copied, so that `cargo clean` does not take them from Jupyter.
 fn install_built(environment: &Environment, programs: &[&str]) -> Result<()> {
     let this = std::env::current_exe().context("this program cannot be found")?;
     let built = this.parent().context("this program lies in no folder")?;
-    for kernel in programs {
-        install(&built.join(kernel), kernel, environment)?;
-    }
-    Ok(())
+    programs.iter().try_for_each(|program| install(&built.join(program), environment))
 }
 
 fn install_from(wheel: &KernelWheel, root: &Path, environment: &Environment) -> Result<()> {
     let folder = tempfile::tempdir_in(root.join("target")).context("no temporary folder")?;
-    let program = wheel.unpack(&environment.python, folder.path())?;
-    install(&program, KERNELS[0], environment)
+    let unpacked = wheel.unpack(&environment.python, folder.path())?;
+    unpacked.iter().try_for_each(|program| install(program, environment))
 }
 
-fn install(program: &Path, kernel: &str, environment: &Environment) -> Result<()> {
+fn install(program: &Path, environment: &Environment) -> Result<()> {
+    let name = program.file_name().context("a program without a name")?;
     let bin = environment.prefix.join("bin");
-    if files::copy(program, &bin.join(kernel))? {
-        println!("kernel {kernel} copied to {}", bin.display());
+    if files::copy(program, &bin.join(name))? {
+        println!("{} copied to {}", name.display(), bin.display());
     }
     Ok(())
 }
 
 fn write_kernelspecs(root: &Path, environment: &Environment, programs: &[&str]) -> Result<()> {
-    let kernel = environment.prefix.join("bin").join(KERNELS[0]);
+    let kernel = environment.prefix.join("bin").join(KERNEL);
     let [libtorch, library_path] = libtorch_environment(environment.torch())?;
-    let upstream = programs.contains(&KERNELS[1]).then_some("--with-evcxr");
+    let upstream = programs.contains(&UPSTREAM).then_some("--with-evcxr");
     run(Command::new(&kernel)
         .args(["install", "--name", KERNEL_NAME, "--display-name", "Rust (GoogLeNet lab)"])
         .args(upstream)

@@ -11,13 +11,14 @@ use clap::Args;
 
 use crate::pins;
 use crate::process::{find, output, run};
+use crate::setup::{ANALYSIS, KERNEL};
 
 /// The profile that is for other machines than this one.
 const FOR_ALL: &str = "wheel";
 /// Of Linux machines, those with glibc 2.17 or newer.
 const OLDEST_LINUX: &str = "manylinux2014";
-/// The name of the program, and of the wheel.
-const PROGRAM: &str = "rust-live";
+/// Where maturin finds the program that lies beside the kernel: kernel/wheel leads to it.
+const SCRIPTS: &str = "target/wheel-scripts";
 
 /// In the place of cargo. maturin chooses the kernel's package; chosen so, crates have fewer features than in a build
 /// of the whole workspace, and each of them would be compiled a second time.
@@ -29,13 +30,14 @@ fi
 exec "$LAB_CARGO" "$@"
 "#;
 
-/// Writes the program of a wheel to a file.
+/// Writes programs of a wheel into a folder.
 const UNPACK: &str = r#"
-import sys, zipfile
-with zipfile.ZipFile(sys.argv[1]) as wheel:
-    (name,) = [name for name in wheel.namelist() if name.endswith(".data/scripts/" + sys.argv[3])]
-    with open(sys.argv[2], "wb") as program:
-        program.write(wheel.read(name))
+import pathlib, sys, zipfile
+file, folder, *programs = sys.argv[1:]
+with zipfile.ZipFile(file) as wheel:
+    for program in programs:
+        (name,) = [name for name in wheel.namelist() if name.endswith(".data/scripts/" + program)]
+        pathlib.Path(folder, program).write_bytes(wheel.read(name))
 "#;
 
 /// What a person may choose.
@@ -58,12 +60,36 @@ pub(crate) fn wheel(root: &Path, options: &WheelOptions) -> Result<()> {
     let is_for_all = options.profile == FOR_ALL;
     let zig = (is_for_all && cfg!(target_os = "linux")).then_some("ziglang");
     let tools = Tools::prepare(root, ["maturin"].into_iter().chain(zig))?;
-    let mut maturin = tools.maturin(root)?;
-    maturin.args(["build", "--locked", "--profile", &options.profile]);
-    if zig.is_some() {
-        maturin.args(["--zig", "--compatibility", OLDEST_LINUX]);
-    }
-    run(maturin.arg("--manifest-path").arg(root.join("kernel/Cargo.toml")).arg("--out").arg(&out))
+    let build = |package: &str, out: &Path| {
+        let mut maturin = tools.maturin(root)?;
+        maturin.args(["build", "--locked", "--profile", &options.profile]);
+        if zig.is_some() {
+            maturin.args(["--zig", "--compatibility", OLDEST_LINUX]);
+        }
+        let manifest = root.join(package).join("Cargo.toml");
+        run(maturin.arg("--manifest-path").arg(manifest).arg("--out").arg(out))
+    };
+    // maturin packs the programs of one package, and whatever lies beside: so there is a wheel for each, and what is in
+    // the first is put beside the second.
+    let first = tempfile::tempdir_in(root.join("target")).context("no temporary folder")?;
+    build("kernel/crates/analysis", first.path())?;
+    let mut files = fs::read_dir(first.path())?;
+    let file = files.next().context("maturin has written nothing")??.path();
+    let scripts = root.join(SCRIPTS);
+    fs::create_dir_all(&scripts)
+        .with_context(|| format!("cannot make {}", scripts.display()))?;
+    unpack(&file, &tools.python_file(), &scripts, &[ANALYSIS])?;
+    build("kernel", &out)
+}
+
+/// Puts programs into a folder, by a Python; returns where they are.
+fn unpack(wheel: &Path, python: &Path, folder: &Path, programs: &[&str]) -> Result<Vec<PathBuf>> {
+    let mut unpack = Command::new(python);
+    unpack.args(["-I", "-c", UNPACK]).arg(wheel).arg(folder).args(programs);
+    output(&mut unpack).with_context(|| format!("{} cannot be unpacked", wheel.display()))?;
+    let unpacked: Vec<_> = programs.iter().map(|program| folder.join(program)).collect();
+    unpacked.iter().try_for_each(|program| executable(program))?;
+    Ok(unpacked)
 }
 
 /// The Python environment that wheels are built with.
@@ -95,8 +121,12 @@ impl Tools {
         Ok(tools)
     }
 
+    fn python_file(&self) -> PathBuf {
+        self.prefix.join("bin/python")
+    }
+
     fn python(&self) -> Command {
-        Command::new(self.prefix.join("bin/python"))
+        Command::new(self.python_file())
     }
 
     /// maturin, whose cargo builds with the features of the whole workspace.
@@ -141,16 +171,16 @@ impl KernelWheel {
         let name = file.file_name().unwrap_or_default().to_string_lossy();
         let parts: Vec<&str> = name.strip_suffix(".whl").unwrap_or_default().split('-').collect();
         let [package, version, .., platforms] = parts[..] else {
-            bail!("{shown} is no wheel of {PROGRAM}: {REMEDY}");
+            bail!("{shown} is no wheel of {KERNEL}: {REMEDY}");
         };
         ensure!(
-            pins::normal_name(package) == PROGRAM,
-            "{shown} is no wheel of {PROGRAM}, but of {package}: {REMEDY}"
+            pins::normal_name(package) == KERNEL,
+            "{shown} is no wheel of {KERNEL}, but of {package}: {REMEDY}"
         );
         let own = env!("CARGO_PKG_VERSION");
         ensure!(
             version == own,
-            "{shown} holds {PROGRAM} {version}, and this lab is {own}: {REMEDY}"
+            "{shown} holds {KERNEL} {version}, and this lab is {own}: {REMEDY}"
         );
         let (os, machine) = (std::env::consts::OS, std::env::consts::ARCH);
         ensure!(
@@ -160,22 +190,19 @@ impl KernelWheel {
         Ok(KernelWheel { file: file.to_path_buf() })
     }
 
-    /// Puts the program into a folder, by the Python of an environment, and tries whether it runs here.
-    pub(crate) fn unpack(&self, python: &Path, folder: &Path) -> Result<PathBuf> {
+    /// Puts the programs into a folder, by the Python of an environment, and tries whether they run here.
+    pub(crate) fn unpack(&self, python: &Path, folder: &Path) -> Result<Vec<PathBuf>> {
         let shown = self.file.display();
-        let program = folder.join(PROGRAM);
-        let mut unpack = Command::new(python);
-        unpack.args(["-I", "-c", UNPACK]).arg(&self.file).arg(&program).arg(PROGRAM);
-        output(&mut unpack).with_context(|| {
+        let unpacked = unpack(&self.file, python, folder, &[KERNEL, ANALYSIS]);
+        let unpacked = unpacked.with_context(|| {
             format!(
-                "{shown} holds no program {PROGRAM}, or not all of it: copy it again, or build it \
-                 by `cargo xtask wheel`"
+                "{shown} does not hold {KERNEL} and {ANALYSIS}, or not all of them: copy it again, or build it by \
+                 `cargo xtask wheel`"
             )
         })?;
-        executable(&program)?;
-        let said = Command::new(&program).arg("--version").output();
+        let said = Command::new(folder.join(KERNEL)).arg("--version").output();
         let fault = match &said {
-            Ok(said) if said.status.success() => return Ok(program),
+            Ok(said) if said.status.success() => return Ok(unpacked),
             Ok(said) => String::from_utf8_lossy(&said.stderr).trim().to_owned(),
             Err(error) => error.to_string(),
         };

@@ -5,7 +5,7 @@ use std::process::{Command, ExitCode};
 
 use super::kernelspec::Installed;
 use super::store;
-use crate::home::{Home, Toolchain};
+use crate::home::{self, Home, Toolchain};
 
 const RUST: &str = env!("CARGO_PKG_RUST_VERSION");
 const INSTALL_RUST: &str =
@@ -30,6 +30,7 @@ pub(super) fn examine(name: Option<&str>) -> ExitCode {
         finding("cargo", program("cargo", INSTALL_RUST)),
         finding("linker", program("cc", INSTALL_LINKER)),
         finding("ports", ports()),
+        finding("completion", completion()),
         finding("kernelspec", kernelspec(installed.as_ref())),
         finding("library", library(installed.as_ref())),
     ];
@@ -62,6 +63,17 @@ fn program(name: &str, remedy: &str) -> Result<String, String> {
         return Err(format!("{name} fails ({}): {remedy}", first_line(&output.stderr)));
     }
     Ok(first_line(&output.stdout))
+}
+
+/// Cells run without it.
+fn completion() -> Result<String, String> {
+    match home::program_beside(cell_questions::NAME) {
+        Ok(file) => Ok(file.display().to_string()),
+        Err(error) => Err(format!(
+            "{error:#}, without which there is no completion and no help: install the kernel again; a set-up may be \
+             compiling it just now"
+        )),
+    }
 }
 
 /// A line such as `rustc 1.95.0 (…)` of a compiler that is new enough.

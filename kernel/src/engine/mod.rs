@@ -3,6 +3,7 @@
 
 mod state;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -212,7 +213,7 @@ pub(crate) struct Completion {
     /// What is inserted.
     pub code: String,
     /// What it is: a function, a type.
-    pub kind: &'static str,
+    pub kind: Cow<'static, str>,
     /// Its signature.
     pub signature: String,
 }

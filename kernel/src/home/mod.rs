@@ -5,7 +5,7 @@ mod toolchain;
 
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 
 pub(crate) use folder::{SessionFolder, remove_session};
 pub(crate) use toolchain::Toolchain;
@@ -17,6 +17,17 @@ pub(crate) use toolchain::Toolchain;
 pub(crate) fn this_program() -> std::io::Result<PathBuf> {
     let running = PathBuf::from("/proc/self/exe");
     if running.exists() { Ok(running) } else { std::env::current_exe() }
+}
+
+/// A program that was installed beside this one.
+///
+/// # Errors
+/// There is none.
+pub(crate) fn program_beside(name: &str) -> Result<PathBuf> {
+    let this = std::env::current_exe().context("this program cannot be found")?;
+    let file = this.with_file_name(name);
+    ensure!(file.is_file(), "there is no {}", file.display());
+    Ok(file)
 }
 
 /// The directories of this kernel.

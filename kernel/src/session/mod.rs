@@ -49,8 +49,8 @@ struct Shared {
     current: Current,
     /// What ends the compilation of crates.
     crates: Mutex<Option<cell_store::Interrupter>>,
-    /// What breaks off an analysis that nobody waits for.
-    analysis: Mutex<Option<cell_analysis::Canceller>>,
+    /// The program that answers questions: its number, and what breaks off an answer that nobody waits for.
+    analysis: Mutex<Option<(u32, cell_questions::Canceller)>>,
     /// Where in the readers' texts a panic is.
     places: Mutex<places::Places>,
     /// The program as the last cell has left it.
@@ -98,7 +98,7 @@ impl Engine for Session {
         let queue = match &request {
             EngineRequest::Execute { .. } => {
                 // What is read ahead of questions must not slow a cell down.
-                if let Some(analysis) = &*lock(&self.shared.analysis) {
+                if let Some((_, analysis)) = &*lock(&self.shared.analysis) {
                     analysis.cancel();
                 }
                 &self.cells
@@ -110,15 +110,18 @@ impl Engine for Session {
     }
 
     fn signal(&self, signal: Signal) {
-        let Shared { current, crates, shutting_down, .. } = &*self.shared;
-        let stop_compiling = || {
+        let Shared { current, crates, analysis, shutting_down, .. } = &*self.shared;
+        let stop_compiling = |spared: Vec<i32>| {
             if let Some(crates) = &*lock(crates) {
                 crates.interrupt();
             }
-            processes::kill_compilers(current.numbers());
+            processes::kill_compilers(spared);
         };
         match signal {
-            Signal::StopCompiling => stop_compiling(),
+            Signal::StopCompiling => {
+                let analysis = lock(analysis).as_ref().map(|(number, _)| *number as i32);
+                stop_compiling(current.numbers().into_iter().chain(analysis).collect());
+            }
             Signal::Interrupt => current.interrupt(),
             Signal::SayHowToKill => {
                 let output = Arc::clone(&self.output);
@@ -130,7 +133,7 @@ impl Engine for Session {
             Signal::End => {
                 shutting_down.store(true, Ordering::SeqCst);
                 current.kill();
-                stop_compiling();
+                stop_compiling(current.numbers());
             }
         }
     }

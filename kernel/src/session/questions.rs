@@ -1,4 +1,4 @@
-//! What may stand at a place of a cell, and what is known of a name: rust-analyzer answers.
+//! What may stand at a place of a cell, and what is known of a name: rust-analyzer answers, in a program of its own.
 
 use std::fs;
 use std::sync::Arc;
@@ -6,47 +6,39 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use anyhow::Result;
-use cell_analysis::Analysis;
+use anyhow::{Result, bail};
+use cell_questions::{Answer, Failure, Program, Question};
 
 use super::{Shared, commands, lock};
 use crate::engine::{Completion, Completions, Documentation, EngineRequest, Phase};
-use crate::home::{SessionFolder, Toolchain};
+use crate::home::{self, SessionFolder, Toolchain};
 
 /// A reader who has asked nothing for this long is taken to be reading. JupyterLab waits a second for what may
 /// stand at a place, and shows nothing where that comes later: what has to be read for it is read early.
 const READING: Duration = Duration::from_secs(1);
 
-/// Answers questions as they come and, while there are none, reads what the first needs.
+/// Answers questions as they come and, while there are none, has read what the first needs.
 pub(super) fn answer(folder: &SessionFolder, shared: &Shared, asked: &Receiver<EngineRequest>) {
-    let mut analysis = None;
-    let mut ready = false;
+    let mut analyst = Analyst { folder, shared, program: None };
+    // Not tried again before somebody asks.
+    let mut has_failed = false;
     loop {
-        let request = match asked.recv_timeout(READING) {
-            Ok(request) => request,
+        let done = match asked.recv_timeout(READING) {
+            Ok(request) => of_commands(request).map_or(Ok(()), |request| analyst.respond(request)),
             Err(RecvTimeoutError::Disconnected) => return,
             Err(RecvTimeoutError::Timeout) => {
-                if !ready && shared.state.phase() == Phase::Idle {
-                    let loaded = begun(&mut analysis, folder, shared).and_then(Analysis::load);
-                    ready = match loaded {
-                        Ok(()) => analysis.as_ref().is_some_and(Analysis::is_loaded),
-                        // What is read is asked of programs, which end with the session.
-                        Err(_) if shared.shutting_down.load(Ordering::SeqCst) => return,
-                        Err(error) => {
-                            log::warn!("questions cannot be answered: {error:#}");
-                            true
-                        }
-                    };
-                } else {
-                    ready = analysis.as_ref().is_some_and(Analysis::is_loaded);
+                if has_failed || shared.state.phase() != Phase::Idle || !analyst.is_there() {
+                    continue;
                 }
-                continue;
+                analyst.ask(&Question::Load).map(|_| ())
             }
         };
-        let Some(request) = of_commands(request) else { continue };
-        let found = begun(&mut analysis, folder, shared)
-            .and_then(|analysis| respond(analysis, shared, request));
-        if let Err(error) = found {
+        // What is read is asked of programs, which end with the session.
+        if shared.shutting_down.load(Ordering::SeqCst) {
+            return;
+        }
+        has_failed = done.is_err();
+        if let Err(error) = done {
             log::warn!("a question was not answered: {error:#}");
         }
     }
@@ -58,64 +50,120 @@ fn of_commands(request: EngineRequest) -> Option<EngineRequest> {
     let Some((start, found)) = commands::complete(&code[..position]) else {
         return Some(EngineRequest::Complete { code, position, done });
     };
-    let items =
-        found.into_iter().map(|(code, signature)| Completion { code, kind: "keyword", signature });
+    let items = found.into_iter().map(|(code, signature)| Completion {
+        code,
+        kind: "keyword".into(),
+        signature,
+    });
     // Nobody waits for the answer of a request whose session has ended.
     let _ = done.send(Some(Completions { replaced: start..position, items: items.collect() }));
     None
 }
 
-fn begun<'a>(
-    analysis: &'a mut Option<Analysis>,
-    folder: &SessionFolder,
-    shared: &Shared,
-) -> Result<&'a mut Analysis> {
-    let made = match analysis.take() {
-        Some(made) => made,
-        None => {
-            let toolchain = Toolchain::find(None)?;
-            let package = folder.path().join("cells");
-            if !package.join("Cargo.toml").exists() {
-                fs::create_dir_all(package.join("src"))?;
-                fs::write(package.join("src/lib.rs"), "")?;
-                fs::write(
-                    package.join("Cargo.toml"),
-                    "[package]\nname = \"cells\"\nversion = \"0.0.0\"\nedition = \"2024\"\n[workspace]\n",
-                )?;
-            }
-            let made = Analysis::new(toolchain.rustc, toolchain.cargo, &package)?;
-            *lock(&shared.analysis) = Some(made.canceller());
-            made
-        }
-    };
-    Ok(analysis.insert(made))
+/// The session's end of the program.
+struct Analyst<'a> {
+    folder: &'a SessionFolder,
+    shared: &'a Shared,
+    program: Option<Program>,
 }
 
-/// Answers one question. Nobody waits for the answer of a request whose session has ended.
-fn respond(analysis: &mut Analysis, shared: &Shared, request: EngineRequest) -> Result<()> {
-    let program = Arc::clone(&lock(&shared.program));
-    match request {
-        EngineRequest::Complete { code, position, done } => {
-            let (source, start) = program.for_analysis(&code);
-            let found = analysis.complete(&source, start + position)?;
-            let place = found.first().map(|first| first.range.clone());
-            let replaced = place.map_or(position..position, |range| {
-                range.start.saturating_sub(start)..range.end.saturating_sub(start)
-            });
-            let items = found.into_iter().map(|item| Completion {
-                signature: item.signature.unwrap_or(item.label),
-                code: item.text,
-                kind: item.kind,
-            });
-            let _ = done.send(Some(Completions { replaced, items: items.collect() }));
-        }
-        EngineRequest::Inspect { code, position, done } => {
-            let (source, start) = program.for_analysis(&code);
-            let found = analysis.inspect(&source, start + position)?;
-            let found = found.map(|found| Documentation { plain: found.plain, html: found.html });
-            let _ = done.send(found);
-        }
-        EngineRequest::Execute { .. } => {}
+impl Analyst<'_> {
+    /// A set-up may still be at work on it.
+    fn is_there(&self) -> bool {
+        self.program.is_some() || home::program_beside(cell_questions::NAME).is_ok()
     }
-    Ok(())
+
+    /// Asks it, and starts it where it does not run. One that has ended since the last question is started again.
+    fn ask(&mut self, question: &Question) -> Result<Answer> {
+        if let Some(mut program) = self.program.take() {
+            match program.ask(question) {
+                Err(Failure::Ended(error)) => log::warn!("{error:#}: it is started again"),
+                answered => return self.keep(program, answered),
+            }
+        }
+        let mut program = self.start()?;
+        let answered = program.ask(question);
+        self.keep(program, answered)
+    }
+
+    fn keep(&mut self, program: Program, answered: Result<Answer, Failure>) -> Result<Answer> {
+        let (kept, answered) = match answered {
+            Ok(answer) => (Some(program), Ok(answer)),
+            Err(Failure::Said(error)) => (Some(program), Err(error)),
+            Err(Failure::Ended(error)) => (None, Err(error)),
+        };
+        self.program = kept;
+        answered
+    }
+
+    fn start(&self) -> Result<Program> {
+        let toolchain = Toolchain::find(None)?;
+        let package = self.folder.path().join("cells");
+        if !package.join("Cargo.toml").exists() {
+            fs::create_dir_all(package.join("src"))?;
+            fs::write(package.join("src/lib.rs"), "")?;
+            fs::write(
+                package.join("Cargo.toml"),
+                "[package]\nname = \"cells\"\nversion = \"0.0.0\"\nedition = \"2024\"\n[workspace]\n",
+            )?;
+        }
+        let file = home::program_beside(cell_questions::NAME)?;
+        let program = Program::start(&file, &toolchain.rustc, &toolchain.cargo, &package)?;
+        *lock(&self.shared.analysis) = Some((program.id(), program.canceller()));
+        Ok(program)
+    }
+
+    /// Answers one question. Nobody waits for the answer of a request whose session has ended.
+    fn respond(&mut self, request: EngineRequest) -> Result<()> {
+        if !self.is_there() {
+            if let EngineRequest::Inspect { done, .. } = request {
+                let _ = done.send(Some(not_there()));
+            }
+            return Ok(());
+        }
+        let program = Arc::clone(&lock(&self.shared.program));
+        match request {
+            EngineRequest::Complete { code, position, done } => {
+                let (source, start) = program.for_analysis(&code);
+                let offset = start + position;
+                let Answer::Completions(found) = self.ask(&Question::Complete { source, offset })?
+                else {
+                    bail!("{} has answered another question", cell_questions::NAME)
+                };
+                let place = found.first().map(|first| first.range.clone());
+                let replaced = place.map_or(position..position, |range| {
+                    range.start.saturating_sub(start)..range.end.saturating_sub(start)
+                });
+                let items = found.into_iter().map(|item| Completion {
+                    signature: item.signature.unwrap_or(item.label),
+                    code: item.text,
+                    kind: item.kind,
+                });
+                let _ = done.send(Some(Completions { replaced, items: items.collect() }));
+            }
+            EngineRequest::Inspect { code, position, done } => {
+                let (source, start) = program.for_analysis(&code);
+                let offset = start + position;
+                let Answer::Documentation(found) = self.ask(&Question::Inspect { source, offset })?
+                else {
+                    bail!("{} has answered another question", cell_questions::NAME)
+                };
+                let found =
+                    found.map(|found| Documentation { plain: found.plain, html: found.html });
+                let _ = done.send(found);
+            }
+            EngineRequest::Execute { .. } => {}
+        }
+        Ok(())
+    }
+}
+
+/// What a reader is told who asks for help before there can be any.
+fn not_there() -> Documentation {
+    let plain = format!(
+        "There is no help yet, and no completion: {} is not beside rust-live. A set-up may still be compiling it.",
+        cell_questions::NAME
+    );
+    let html = format!("<p>{plain}</p>");
+    Documentation { plain, html }
 }

@@ -5,6 +5,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
+use cell_questions::Completion;
 use ra_ap_hir::PrefixKind;
 use ra_ap_ide::{
     CompletionConfig, CompletionFieldsToResolve, CompletionItem, CompletionItemKind,
@@ -15,23 +16,6 @@ use ra_ap_ide_db::SymbolKind;
 use ra_ap_ide_db::imports::insert_use::{ImportGranularity, InsertUseConfig};
 
 use crate::markdown;
-
-/// One of the texts that may stand at a place.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Completion {
-    /// What stands there afterwards; a macro has its `!`, a function no parentheses.
-    pub text: String,
-    /// What it is called in a list.
-    pub label: String,
-    /// `function`, `class`, `module`, `instance` or `keyword`.
-    pub kind: &'static str,
-    /// Of a function its parameters, of a variable its type.
-    pub signature: Option<String>,
-    /// What its documentation says, as plain text.
-    pub documentation: Option<String>,
-    /// The bytes of the source that it replaces; the same for all of an answer.
-    pub range: Range<usize>,
-}
 
 /// Names and nothing else: no snippets, no edits elsewhere, nothing to be imported.
 pub(crate) fn config() -> CompletionConfig<'static> {
@@ -177,7 +161,7 @@ fn completion(range: &Range<usize>, item: &CompletionItem) -> Option<Completion>
     Some(Completion {
         text,
         label,
-        kind: kind(item.kind),
+        kind: kind(item.kind).into(),
         signature: item.detail.clone().filter(|detail| !detail.is_empty()),
         documentation: documentation.map(|text| markdown::plain(text.as_str())),
         range: range.clone(),

@@ -2,21 +2,13 @@
 
 use std::fmt::Write as _;
 
+use cell_questions::Documentation;
 use ra_ap_ide::{
     HoverConfig, HoverDocFormat, HoverResult, RaFixtureConfig, SignatureHelp, SubstTyLen, TextSize,
 };
 use ra_ap_syntax::{Edition, SourceFile, SyntaxKind, T};
 
 use crate::markdown;
-
-/// What is known: first the signature, then what its documentation says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Documentation {
-    /// As plain text.
-    pub plain: String,
-    /// As simple HTML.
-    pub html: String,
-}
 
 pub(crate) fn config() -> HoverConfig<'static> {
     HoverConfig {

@@ -20,14 +20,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context as _, Result, anyhow, ensure};
+use cell_questions::{Completion, Documentation};
 use ra_ap_base_db::SourceDatabase as _;
 use ra_ap_base_db::salsa::{CancellationToken, Cancelled, Database as _, Durability};
 use ra_ap_hir::attach_db_allow_change;
 use ra_ap_ide::{AnalysisHost, FilePosition, FileRange, TextRange, TextSize};
 use ra_ap_ide_db::RootDatabase;
-
-pub use crate::completions::Completion;
-pub use crate::documentation::Documentation;
 
 use crate::dependencies::{Metadata, Package};
 use crate::sources::Sources;

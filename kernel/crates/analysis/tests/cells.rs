@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use cell_analysis::{Analysis, Completion, Documentation};
+use cell_analysis::Analysis;
+use cell_questions::{Completion, Documentation};
 
 const LIBRARY: &str = r#"
 //! Small animals.
@@ -110,7 +111,7 @@ fn a_method_is_its_name_its_signature_and_its_documentation() {
     let (source, offset) = source("let mut s = String::new(); s.push_s^");
     let found = shared().complete(&source, offset).unwrap();
     let [push_str] = &found[..] else { panic!("{found:?}") };
-    assert_eq!((&*push_str.text, push_str.kind), ("push_str", "function"));
+    assert_eq!((&*push_str.text, &*push_str.kind), ("push_str", "function"));
     assert_eq!(push_str.signature.as_deref(), Some("pub fn push_str(&mut self, string: &str)"));
     let documentation = push_str.documentation.as_deref().unwrap();
     assert!(documentation.starts_with("Appends a given string slice"), "{documentation}");
@@ -131,7 +132,7 @@ fn elements_have_their_fields_and_methods() {
     let cat = "struct Dog { also_barks: bool }";
     assert_eq!(texts(&format!("{cat} fn f(v: Vec<Dog>) {{ v[0].al^ }}")), ["also_barks"]);
     let found = complete(&format!("{cat} fn f(v: Vec<Dog>) {{ v[0].also^ }}"));
-    assert_eq!((found[0].kind, found[0].signature.as_deref()), ("instance", Some("bool")));
+    assert_eq!((&*found[0].kind, found[0].signature.as_deref()), ("instance", Some("bool")));
     assert_eq!(texts("let v = vec![String::new()]; v[0].is_em^"), ["is_empty"]);
 }
 
@@ -148,7 +149,7 @@ fn what_is_in_a_map_is_known() {
 #[test]
 fn paths_are_completed_and_so_is_half_of_one() {
     let found = complete("let a = std::collec^;");
-    assert_eq!((&*found[0].text, found[0].kind), ("collections", "module"));
+    assert_eq!((&*found[0].text, &*found[0].kind), ("collections", "module"));
     let found = texts("let a = std::^");
     assert!(found.iter().any(|text| text == "collections"), "{found:?}");
     assert!(!found.iter().any(|text| text == "fn" || text == "let"), "{found:?}");
@@ -162,7 +163,7 @@ fn macros_have_their_mark_and_keywords_match() {
     assert_eq!(texts("printl^")[0], "println!");
     assert_eq!(texts("let a = a_new^")[0], "a_new_cat!");
     let found = complete("whil^");
-    assert_eq!((&*found[0].text, found[0].kind), ("while", "keyword"));
+    assert_eq!((&*found[0].text, &*found[0].kind), ("while", "keyword"));
     assert!(complete("^").iter().all(|completion| completion.kind != "keyword"));
     assert!(complete("^").iter().all(|completion| !completion.text.contains('$')));
     assert_eq!(texts("#[deriv^] struct S;"), ["derive"]);
