@@ -19,7 +19,6 @@ from pathlib import Path
 
 import pytest
 
-
 # In the order in which a reader misses them.
 PROGRAMS = ("rust-live", "rust-live-analysis", "evcxr_jupyter")
 
@@ -243,7 +242,9 @@ def wheel(index, name, version, files=None, requires=()):
     folder.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(folder / f"{module}-{version}-py3-none-any.whl", "w") as archive:
         for path, text in content.items():
-            archive.writestr(path, text)
+            entry = zipfile.ZipInfo(path)
+            entry.external_attr = (0o755 if "/scripts/" in path else 0o644) << 16
+            archive.writestr(entry, text)
 
 
 def digest(text):
@@ -318,6 +319,57 @@ def test_setup_from_nothing_twice(lab_with_index):
     before = state(lab.root, lab.prefix)
     assert succeed(lab.setup()).strip() == f"The lab is set up in {lab.prefix}"
     assert state(lab.root, lab.prefix) == before
+
+
+# In place of uv: notes how it is called, and has pip do it.
+UV = """#!/bin/sh
+echo "$UV_DEFAULT_INDEX $*" >>calls
+[ "$1 $2 $3" = "pip install --python" ] || exit 2
+python=$4
+shift 4
+exec "$python" -m pip install "$@"
+"""
+
+
+@pytest.fixture
+def lab_that_pins_uv(lab_with_index, tmp_path):
+    lab = lab_with_index
+
+    def pin(script):
+        wheel(tmp_path / "index/pypi", "uv", "1.0", {"uv-1.0.data/scripts/uv": script})
+        for name, line in (("requirements.in", "uv\n"), ("requirements.txt", "uv==1.0\n")):
+            with (lab.root / name).open("a") as file:
+                file.write(line)
+        # A machine that has one of its own would use that.
+        lab.environment["PATH"] = os.pathsep.join(
+            folder
+            for folder in lab.environment["PATH"].split(os.pathsep)
+            if not (Path(folder) / "uv").exists()
+        )
+        return lab
+
+    return pin
+
+
+def test_uv_installs_from_the_index_that_pip_was_told(lab_that_pins_uv, index):
+    lab = lab_that_pins_uv(UV.replace("calls", "$CALLS"))
+    calls = lab.root / "calls"
+    del lab.environment["UV_DEFAULT_INDEX"]
+    succeed(lab.setup(CALLS=str(calls)))
+    (call,) = calls.read_text().splitlines()
+    files = [str(lab.root / f"requirements.{ending}") for ending in ("in", "txt")]
+    python = lab.prefix / "bin/python"
+    assert call == f"{index.address}/pypi pip install --python {python} -r {files[0]} -c {files[1]}"
+    assert {"torch-2.11.0", "lab_tool-1.0", "uv-1.0"} <= installed(lab)
+
+
+@pytest.mark.parametrize("tries", [True, False], ids=["it failed", "of a setting it lacks"])
+def test_pip_installs_where_uv_cannot(tries, lab_that_pins_uv):
+    lab = lab_that_pins_uv("#!/bin/sh\nexit 3\n")
+    more = {} if tries else {"PIP_EXTRA_INDEX_URL": lab.environment["PIP_INDEX_URL"]}
+    said = succeed(lab.setup(**more))
+    assert ("uv has failed" in said and "pip has its turn" in said) == tries
+    assert {"torch-2.11.0", "lab_tool-1.0", "lab_tool_part-1.0"} <= installed(lab)
 
 
 def test_pytorch_alone_comes_from_the_index_that_was_named(lab_with_index, index):

@@ -199,5 +199,8 @@ def test_a_wheel_that_does_not_serve_is_named_with_the_remedy(lab_with_index, wi
     broken.write_bytes(wheel.read_bytes()[:-1000])
     done = lab.setup("--kernel-wheel", broken)
     assert done.returncode == 1
-    assert f"{broken} does not hold rust-live and rust-live-analysis, or not all of them: copy it" in done.stdout
+    assert (
+        f"{broken} does not hold rust-live and rust-live-analysis, or not all of them: copy it"
+        in done.stdout
+    )
     assert not (lab.prefix / "bin/rust-live").exists()

@@ -203,19 +203,23 @@ impl Environment {
         files::remove_if_there(&self.stamp())?;
         if let Some(index) = torch_index.filter(|_| !self.has_torch(pins)) {
             println!("Installing PyTorch from {index}");
-            run(self
-                .installer()?
-                .args(["--no-deps", "--index-url", index])
-                .arg(format!("torch=={}", pins.version("torch")?))
-                .arg(format!("torchvision=={}", pins.version("torchvision")?)))
-            .with_context(|| {
+            let torch = ["torch", "torchvision"]
+                .map(|name| pins.version(name).map(|version| format!("{name}=={version}")));
+            let torch = torch.into_iter().collect::<Result<Vec<_>>>()?;
+            let from_index = |command: &mut Command| {
+                command.args(["--no-deps", "--index-url", index]).args(&torch);
+            };
+            self.run_installer(pins, from_index).with_context(|| {
                 format!(
                     "PyTorch could not be installed from {index}: is it a pip index that has it?"
                 )
             })?;
         }
         println!("Installing the Python packages of requirements.txt (PyTorch alone is 2.5 GB)");
-        run(self.installer()?.arg("-r").arg(&pins.named).arg("-c").arg(&pins.complete)).context(
+        let all = |command: &mut Command| {
+            command.arg("-r").arg(&pins.named).arg("-c").arg(&pins.complete);
+        };
+        self.run_installer(pins, all).context(
             "the Python packages could not be installed: see above; once that is put right, run \
              this again, it goes on where it stopped",
         )?;
@@ -240,18 +244,100 @@ impl Environment {
         missing
     }
 
-    fn installer(&self) -> Result<Command> {
-        if let Some(uv) = find("uv") {
-            let mut command = Command::new(uv);
-            command.args(["pip", "install", "--python"]).arg(&self.python);
-            return Ok(command);
+    /// Installs by uv where the machine has it, or pip fetches it; else by pip.
+    fn run_installer(&self, pins: &Pins, arguments: impl Fn(&mut Command)) -> Result<()> {
+        let of_pip = match find("uv") {
+            Some(uv) => {
+                let mut command = self.uv(&uv);
+                arguments(&mut command);
+                return run(&mut command);
+            }
+            None => {
+                self.add_pip()?;
+                PipSettings::read(&self.python)
+            }
+        };
+        if let Some(uv) = of_pip.uv_understands.then(|| self.fetch_uv(pins)).flatten() {
+            let mut command = self.uv(&uv);
+            arguments(&mut command);
+            match run(command.envs(of_pip.for_uv)) {
+                Ok(()) => return Ok(()),
+                Err(error) => println!("uv has failed ({error:#}): pip has its turn"),
+            }
         }
-        if output(Command::new(&self.python).args(["-m", "pip", "--version"])).is_none() {
-            run(Command::new(&self.python).args(["-m", "ensurepip"]))?;
+        let mut command = self.pip();
+        arguments(&mut command);
+        run(&mut command)
+    }
+
+    /// uv in the version that requirements.txt pins, if it does. Where it cannot be had, pip will do.
+    fn fetch_uv(&self, pins: &Pins) -> Option<PathBuf> {
+        let pin = format!("uv=={}", pins.version("uv").ok()?);
+        let uv = self.prefix.join("bin/uv");
+        match run(self.pip().args(["--quiet", &pin])) {
+            Ok(()) if uv.is_file() => return Some(uv),
+            Ok(()) => println!("{pin} holds no program uv: pip installs the rest"),
+            Err(error) => {
+                println!("{pin} could not be installed ({error:#}): pip installs the rest")
+            }
         }
+        None
+    }
+
+    fn uv(&self, uv: &Path) -> Command {
+        let mut command = Command::new(uv);
+        command.args(["pip", "install", "--python"]).arg(&self.python);
+        command
+    }
+
+    fn pip(&self) -> Command {
         let mut command = Command::new(&self.python);
         command.args(["-m", "pip", "install", "--disable-pip-version-check"]);
-        Ok(command)
+        command
+    }
+
+    fn add_pip(&self) -> Result<()> {
+        if output(Command::new(&self.python).args(["-m", "pip", "--version"])).is_some() {
+            return Ok(());
+        }
+        run(Command::new(&self.python).args(["-m", "ensurepip"]))
+    }
+}
+
+/// What a person has told pip about where packages come from: a mirror, say, which is the only one that they reach.
+#[derive(Debug, PartialEq, Eq)]
+struct PipSettings {
+    uv_understands: bool,
+    /// The same for uv, which does not read pip's.
+    for_uv: Vec<(&'static str, String)>,
+}
+
+impl PipSettings {
+    fn read(python: &Path) -> PipSettings {
+        let said = output(Command::new(python).args(["-m", "pip", "config", "list"]));
+        said.map_or(PipSettings { uv_understands: false, for_uv: Vec::new() }, |said| {
+            PipSettings::parse(&said)
+        })
+    }
+
+    /// Of lines such as `global.index-url='https://example.org/simple'`; the environment's come first.
+    fn parse(said: &str) -> PipSettings {
+        let mut settings = PipSettings { uv_understands: true, for_uv: Vec::new() };
+        for (key, value) in said.lines().filter_map(|line| line.split_once('=')) {
+            let name = match key.rsplit('.').next() {
+                Some("index-url") => "UV_DEFAULT_INDEX",
+                Some("cert") => "SSL_CERT_FILE",
+                Some("extra-index-url" | "no-index" | "proxy" | "trusted-host" | "client-cert") => {
+                    settings.uv_understands = false;
+                    continue;
+                }
+                _ => continue,
+            };
+            if std::env::var_os(name).is_none() && settings.for_uv.iter().all(|(n, _)| *n != name) {
+                settings.for_uv.push((name, value.trim_matches('\'').to_owned()));
+            }
+        }
+        settings
     }
 }
 
@@ -283,5 +369,26 @@ fn same(a: &Path, b: &Path) -> bool {
     match (a.canonicalize(), b.canonicalize()) {
         (Ok(a), Ok(b)) => a == b,
         _ => a == b,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pip_s_settings_are_handed_to_uv_or_keep_it_away() {
+        let of = |said: &str| PipSettings::parse(said);
+        let plain = PipSettings { uv_understands: true, for_uv: Vec::new() };
+        assert_eq!(of(""), plain);
+        assert_eq!(of(":env:.disable-pip-version-check='1'\nglobal.timeout='60'\n"), plain);
+        let mirror = of("global.index-url='https://example.org/a=b'\nglobal.timeout='60'\n");
+        let index = ("UV_DEFAULT_INDEX", "https://example.org/a=b".to_owned());
+        assert_eq!(mirror, PipSettings { uv_understands: true, for_uv: vec![index] });
+        let both = of(":env:.index-url='https://one'\nglobal.index-url='https://two'\n");
+        assert_eq!(both.for_uv, [("UV_DEFAULT_INDEX", "https://one".to_owned())]);
+        for key in ["global.extra-index-url", ":env:.no-index", "install.proxy"] {
+            assert!(!of(&format!("{key}='1'")).uv_understands, "{key}");
+        }
     }
 }

@@ -76,8 +76,7 @@ pub(crate) fn wheel(root: &Path, options: &WheelOptions) -> Result<()> {
     let mut files = fs::read_dir(first.path())?;
     let file = files.next().context("maturin has written nothing")??.path();
     let scripts = root.join(SCRIPTS);
-    fs::create_dir_all(&scripts)
-        .with_context(|| format!("cannot make {}", scripts.display()))?;
+    fs::create_dir_all(&scripts).with_context(|| format!("cannot make {}", scripts.display()))?;
     unpack(&file, &tools.python_file(), &scripts, &[ANALYSIS])?;
     build("kernel", &out)
 }

@@ -126,7 +126,8 @@ impl Analyst<'_> {
             EngineRequest::Complete { code, position, done } => {
                 let (source, start) = program.for_analysis(&code);
                 let offset = start + position;
-                let Answer::Completions(found) = self.ask(&Question::Complete { source, offset })?
+                let Answer::Completions(found) =
+                    self.ask(&Question::Complete { source, offset })?
                 else {
                     bail!("{} has answered another question", cell_questions::NAME)
                 };
@@ -144,7 +145,8 @@ impl Analyst<'_> {
             EngineRequest::Inspect { code, position, done } => {
                 let (source, start) = program.for_analysis(&code);
                 let offset = start + position;
-                let Answer::Documentation(found) = self.ask(&Question::Inspect { source, offset })?
+                let Answer::Documentation(found) =
+                    self.ask(&Question::Inspect { source, offset })?
                 else {
                     bail!("{} has answered another question", cell_questions::NAME)
                 };
