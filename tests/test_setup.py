@@ -243,7 +243,7 @@ def wheel(index, name, version, files=None, requires=()):
     with zipfile.ZipFile(folder / f"{module}-{version}-py3-none-any.whl", "w") as archive:
         for path, text in content.items():
             entry = zipfile.ZipInfo(path)
-            entry.external_attr = (0o755 if "/scripts/" in path else 0o644) << 16
+            entry.external_attr = (0o100755 if "/scripts/" in path else 0o100644) << 16
             archive.writestr(entry, text)
 
 
