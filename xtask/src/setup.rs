@@ -59,15 +59,16 @@ pub(crate) fn ready(root: &Path, options: &SetupOptions) -> Result<()> {
 pub(crate) fn setup(root: &Path, options: &SetupOptions) -> Result<Environment> {
     let _lock = lock(root)?;
     let environment = programs(root, options, &[KERNEL, ANALYSIS, UPSTREAM])?;
-    prepare_library(&environment)?;
+    run(&mut prepare_library(&environment))?;
     println!("The lab is set up in {}", environment.prefix.display());
     Ok(environment)
 }
 
 /// Compiles the library into the store, so that no session has to.
-fn prepare_library(environment: &Environment) -> Result<()> {
-    let kernel = environment.prefix.join("bin").join(KERNEL);
-    run(Command::new(kernel).args(["prepare", "--name", KERNEL_NAME]))
+fn prepare_library(environment: &Environment) -> Command {
+    let mut kernel = Command::new(environment.prefix.join("bin").join(KERNEL));
+    kernel.args(["prepare", "--name", KERNEL_NAME]);
+    kernel
 }
 
 /// Prepares what JupyterLab needs and returns the environment; the rest goes on beside it.
@@ -99,18 +100,30 @@ pub(crate) fn beside(root: &Path, options: &SetupOptions) -> Result<()> {
     rustix::stdio::dup2_stderr(&log)?;
     // The reader's own cells go first.
     rustix::process::nice(10)?;
-    // In the order in which they are missed.
-    let library = || {
-        let _lock = lock(root)?;
-        prepare_library(&programs(root, options, &[KERNEL])?)
-    };
-    let done = library().and_then(|()| setup(root, options));
+    let done = compile_beside(root, options).and_then(|()| setup(root, options));
     if let Err(error) = &done {
         let words = format!("{LOG} says more, and `cargo xtask setup` tries again");
         // JupyterLab may have closed it.
         let _ = writeln!(terminal, "error: the rest of the set-up has failed: {error:#}. {words}");
     }
     done.map(|_| ())
+}
+
+/// The library, which a lesson waits for; what that leaves of the processors compiles the rest of the programs.
+fn compile_beside(root: &Path, options: &SetupOptions) -> Result<()> {
+    let _lock = lock(root)?;
+    let environment = programs(root, options, &[KERNEL])?;
+    let library = Beside::start(&mut prepare_library(&environment))?;
+    rustix::process::nice(9)?;
+    let rest = build(root, &to_build(options, &[ANALYSIS, UPSTREAM]))?;
+    library.finish()?;
+    rest.map_or(Ok(()), Beside::finish)
+}
+
+/// Those of some programs that do not come out of a wheel.
+fn to_build<'a>(options: &SetupOptions, programs: &[&'a str]) -> Vec<&'a str> {
+    let is_built = |name: &&str| options.kernel_wheel.is_none() || *name == UPSTREAM;
+    programs.iter().copied().filter(is_built).collect()
 }
 
 /// The environment with some programs.
@@ -123,8 +136,7 @@ fn programs(root: &Path, options: &SetupOptions, programs: &[&str]) -> Result<En
     let python = prerequisites::check(root, exists, complete)?;
 
     // Long, both: pip waits for the network, the compiler for the processor.
-    let to_build: Vec<&str> =
-        programs.iter().copied().filter(|name| wheel.is_none() || *name == UPSTREAM).collect();
+    let to_build = to_build(options, programs);
     let built = build(root, &to_build)?;
     if !complete && built.is_some() {
         println!("The kernel is compiled meanwhile; what cargo says of it follows later");
