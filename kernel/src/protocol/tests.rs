@@ -145,7 +145,7 @@ fn answer(question: EngineRequest) {
         EngineRequest::Execute { .. } => {}
         EngineRequest::Complete { code, position, done } => {
             let (kind, signature) = ("keyword", "print".into());
-            let completion = Completion { code: "print".into(), kind, signature };
+            let completion = Completion { code: "print".into(), kind: kind.into(), signature };
             let found = Completions { replaced: 0..position, items: vec![completion] };
             let _ = done.send((!code.is_empty()).then_some(found));
         }
