@@ -8,8 +8,9 @@ use std::env;
 use std::path::{Path, PathBuf};
 
 /// `kernels.cpp` is compiled once for each kind of vector unit.
-const FILES: [&str; 8] = [
+const FILES: [&str; 9] = [
     "dispatch.cpp",
+    "errors.cpp",
     "fused.cpp",
     "gpu/fused.cpp",
     "gpu/gpu.cpp",

@@ -74,7 +74,7 @@ pub enum Error {
     #[error(transparent)]
     Table(#[from] notebook::Error),
     /// libtorch reported an error.
-    #[error("libtorch: {0}")]
+    #[error("libtorch: {}", fused_ops::explained(.0))]
     Torch(#[from] tch::TchError),
     /// JSON could not be written or read.
     #[error("{}: {source}", path.display())]

@@ -39,6 +39,7 @@ mod at_load {
 
     /// Everything else of libtorch has been loaded when this is called; nothing of it has run.
     extern "C" fn load() {
+        fused_ops::leave_frames_out();
         HALF.get_or_init(load_half);
     }
 

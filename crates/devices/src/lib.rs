@@ -10,6 +10,7 @@ mod error;
 mod precision;
 
 use std::env;
+use std::sync::Once;
 
 use notebook::number::counted;
 use tch::{Cuda, Device};
@@ -50,13 +51,27 @@ pub fn try_best_device() -> Result<Device> {
 }
 
 fn first_gpu() -> Option<Device> {
-    if Cuda::device_count() > 0 {
+    let gpus = Cuda::device_count();
+    if gpus > 0 {
+        static SAID: Once = Once::new();
+        if let Some(words) = one_of(gpus, &describe(Device::Cuda(0))) {
+            SAID.call_once(|| eprintln!("{words}"));
+        }
         return Some(Device::Cuda(0));
     }
     if driver::has_card() || cuda::failed() {
         cuda::say_obstacle_once();
     }
     None
+}
+
+/// What is said of the first of several GPUs: a training runs on one.
+fn one_of(gpus: i64, first: &str) -> Option<String> {
+    (gpus > 1).then(|| {
+        format!(
+            "cuda:0 of {gpus} GPUs is used, {first}. {DEVICE_VARIABLE}=cuda:1, set before the start, takes the second."
+        )
+    })
 }
 
 /// The device of this name: `cpu`, `cuda` (the first GPU), `cuda:N` (CUDA's numbering, from 0), `mps`.
@@ -115,6 +130,7 @@ pub fn describe(device: Device) -> String {
             let name = driver::card_name(index);
             format!("GPU ({})", name.unwrap_or_else(|| format!("CUDA device {index}")))
         }
+        Device::Mps => "GPU (Apple's, by Metal)".into(),
         other => format!("{other:?}"),
     }
 }
@@ -150,6 +166,15 @@ mod tests {
         for name in ["", "gpu", "CUDA", "cuda:", "cuda:-1", "cuda:x", "cpu:0"] {
             assert_eq!(parse(name), None, "{name}");
         }
+    }
+
+    #[test]
+    fn of_several_gpus_it_is_said_which_is_used() {
+        assert_eq!(one_of(1, "GPU (A)"), None);
+        let words = one_of(4, "GPU (A)").unwrap();
+        assert!(words.starts_with("cuda:0 of 4 GPUs is used, GPU (A)."), "{words}");
+        assert!(words.contains("GOOGLENET_DEVICE=cuda:1"), "{words}");
+        assert_eq!(describe(Device::Mps), "GPU (Apple's, by Metal)");
     }
 
     #[test]

@@ -29,7 +29,7 @@ mod native;
 mod optimizer;
 mod tune;
 
-pub use error::{Error, Result};
+pub use error::{Error, Result, explained, leave_frames_out};
 pub use fused::{BatchNorm, MAX_KERNEL, Piece, Window, fused, is_supported, max_pool};
 pub use graph::Repeated;
 pub use optimizer::{Optimizer, Rule};
