@@ -8,13 +8,21 @@ from pathlib import Path
 import psutil
 
 # Of what a processor can do, what timings depend on most: as Linux calls it, and in words.
-FEATURES = {"avx2": "AVX2", "avx512f": "AVX-512", "avx512_bf16": "bfloat16", "asimd": "NEON"}
+FEATURES = {
+    "avx2": "AVX2",
+    "avx512f": "AVX-512",
+    "avx512_bf16": "bfloat16",
+    "asimd": "NEON",
+    "sve": "SVE",
+    "bf16": "bfloat16",
+}
 
 
 def machine():
     text = Path("/proc/cpuinfo").read_text()
     model = re.search(r"model name\s*:\s*(.+)", text)
-    name = model[1] if model else platform.processor()
+    # Linux names no model on aarch64.
+    name = model[1] if model else platform.processor() or platform.machine()
     flags = re.search(r"(?:flags|Features)\s*:\s*(.+)", text)
     known = flags[1].split() if flags else []
     features = " ".join(words for flag, words in FEATURES.items() if flag in known)

@@ -53,7 +53,8 @@ fn build() -> cc::Build {
     build
 }
 
-/// The kinds of vector unit that `dispatch.cpp` chooses from, and how to compile for them.
+/// The kinds of vector unit that `dispatch.cpp` chooses from, and how to compile for them. On aarch64 the
+/// baseline has NEON.
 fn levels() -> Vec<(&'static str, &'static [&'static str])> {
     let mut levels: Vec<(&str, &[&str])> = vec![("baseline", &[])];
     if env::var("CARGO_CFG_TARGET_ARCH").as_deref() == Ok("x86_64") {
