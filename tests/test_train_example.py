@@ -79,6 +79,8 @@ def test_it_goes_on_where_it_was_killed(train, drawn_cifar10, tmp_path, target):
         (["--data", "/missing"], "/missing"),
         (["--epochs", "0"], "epochs of recipe fast is 0"),
         (["--batch", "0"], "batch of recipe fast is 0"),
+        (["--cutout", "33"], "cutout is 33: give 0 to 32: the images are 32x32"),
+        (["--cutout", "-1"], "cutout of recipe fast is -1: it must be at least 0"),
         (["--train-images", "60000"], "60000"),
         (["--spec", "paper", "--recipe", "fast"], "takes 224x224 only"),
         (["--resume"], "there is no such folder"),

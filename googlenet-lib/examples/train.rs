@@ -37,6 +37,10 @@ struct Args {
     /// Highest learning rate, if not the recipe's own.
     #[arg(long)]
     learning_rate: Option<f64>,
+    /// Side of the square that is cut out of each training image, in pixels, if not the recipe's own;
+    /// 0 cuts none.
+    #[arg(long, value_name = "PIXELS", allow_negative_numbers = true)]
+    cutout: Option<i64>,
     /// Seed of the weights, of the order of the images and of their augmentation; 0 without it.
     #[arg(long)]
     seed: Option<u64>,
@@ -65,7 +69,7 @@ struct Args {
     /// Go on from the last checkpoint in --out, with its network and recipe.
     #[arg(
         long,
-        conflicts_with_all = ["spec", "recipe", "epochs", "batch", "learning_rate", "seed"]
+        conflicts_with_all = ["spec", "recipe", "epochs", "batch", "learning_rate", "cutout", "seed"]
     )]
     resume: bool,
 }
@@ -75,6 +79,7 @@ enum RecipeName {
     Seed,
     Steady,
     Fast,
+    Long,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -177,10 +182,12 @@ fn begin(args: &Args, data: &Dataset, device: Device) -> anyhow::Result<Trainer>
         RecipeName::Seed => Recipe::seed(),
         RecipeName::Steady => Recipe::steady(),
         RecipeName::Fast => Recipe::fast(),
+        RecipeName::Long => Recipe::long(),
     };
     recipe.epochs = args.epochs.unwrap_or(recipe.epochs);
     recipe.batch = args.batch.unwrap_or(recipe.batch);
     recipe.learning_rate = args.learning_rate.unwrap_or(recipe.learning_rate);
+    recipe.augment.cutout = args.cutout.unwrap_or(recipe.augment.cutout);
     recipe.seed = args.seed.unwrap_or(0);
     recipe.precision = args.precision.map_or(recipe.precision, Computed::precision);
     manual_seed(recipe.seed as i64);
