@@ -15,6 +15,7 @@ import tempfile
 from collections import defaultdict
 from pathlib import Path
 
+from bench_report import write
 from bench_train import Case, write_inputs
 
 # Steps in what is recorded. An evaluation of one image follows them.
@@ -41,8 +42,9 @@ def record(ours, network, batch, out):
     for row in rows:
         value = float(row["Metric Value"].replace(",", ""))
         kernels.append((row["Kernel Name"], value * SECONDS[row["Metric Unit"]]))
-    with (out / f"profile-{network}-{batch}.csv").open("w") as file:
-        csv.writer(file).writerows([("kernel", "seconds"), *kernels])
+    lines = io.StringIO()
+    csv.writer(lines).writerows([("kernel", "seconds"), *kernels])
+    write(out / f"profile-{network}-{batch}.csv", lines.getvalue())
     return kernels
 
 

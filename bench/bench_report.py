@@ -18,6 +18,13 @@ TITLES = {
 PHASES = {"train": "training step", "evaluate": "evaluation"}
 
 
+def write(path, text):
+    """Beside its place, then renamed: what bears the name is whole."""
+    part = path.with_name(f"{path.name}.part")
+    part.write_text(text)
+    part.replace(path)
+
+
 def number(value):
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
 
@@ -87,7 +94,9 @@ def trials(found):
 def where(found):
     if found["device"] == "cuda":
         return f"{torch.cuda.get_device_name()}, {machine()}"
-    threads = found["cases"][0]["sides"]["ours"]["threads"]
+    # A side that was lost has said nothing.
+    rows = (row for case in found["cases"] for row in case["sides"].values())
+    threads = next((row["threads"] for row in rows if "threads" in row), "unknown")
     return f"{machine()}, {threads} threads on every side"
 
 
@@ -110,6 +119,16 @@ def command(found):
     return " ".join(words)
 
 
+def runs(found):
+    """In how many runs it was measured: one that was cut may have been gone on with."""
+    if found.get("runs", 1) == 1:
+        return "all sides in one run"
+    return (
+        f"in {found['runs']} runs from {found['begun']} on, all sides of a case in one of them, "
+        "ceilings and load in the first"
+    )
+
+
 def text(found, chart):
     ceilings, device = found["ceilings"], found["device"]
     memory = {
@@ -121,7 +140,7 @@ def text(found, chart):
         heading + (", short form: its figures mean nothing" if found["short"] else ""),
         "",
         f"Measured on {found['date']} by `{command(found)}`, the script behind "
-        f"`cargo xtask bench train`, in {found['minutes']:.0f} minutes; all sides in one run. Load "
+        f"`cargo xtask bench train`, in {found['minutes']:.0f} minutes; {runs(found)}. Load "
         f"average before it: {found['load']:.2f}.",
         "",
         f"- Machine: {where(found)}",
@@ -132,8 +151,7 @@ def text(found, chart):
         *unfinished(found),
         *skipped(found),
         "",
-        f"![Images a second beside PyTorch eager]({chart})",
-        "",
+        *([f"![Images a second beside PyTorch eager]({chart})", ""] if chart else []),
         "| network | batch | | side | precision | images/s | lowest to highest | to the post's | "
         "to eager | memory, MiB | share of the ceiling: product, copy |",
         "| --- | ---: | --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
@@ -216,9 +234,12 @@ def chart(found):
 def report(found, ours, out):
     """Writes train-DEVICE.json, .png and .md; the last is there only where all went well."""
     stem = f"train-{found['device']}"
-    (out / f"{stem}.json").write_text(json.dumps(found, indent=1) + "\n")
-    with tempfile.TemporaryDirectory() as folder:
-        handed = Path(folder) / "chart.json"
-        handed.write_text(json.dumps(chart(found)))
-        subprocess.run([ours, "chart", handed, out / f"{stem}.png"], check=True)
-    (out / f"{stem}.md").write_text(text(found, f"{stem}.png"))
+    write(out / f"{stem}.json", json.dumps(found, indent=1) + "\n")
+    drawn = chart(found)
+    # Where memory reached for no side there is nothing to draw.
+    if drawn["series"]:
+        with tempfile.TemporaryDirectory() as folder:
+            handed = Path(folder) / "chart.json"
+            handed.write_text(json.dumps(drawn))
+            subprocess.run([ours, "chart", handed, out / f"{stem}.png"], check=True)
+    write(out / f"{stem}.md", text(found, f"{stem}.png" if drawn["series"] else None))

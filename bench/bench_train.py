@@ -4,6 +4,7 @@ Writes docs/results/train-DEVICE.md and .png. Nothing else should run meanwhile.
 """
 
 import argparse
+import hashlib
 import json
 import math
 import os
@@ -13,14 +14,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict, dataclass, fields
 from datetime import date
 from pathlib import Path
 
 import torch
 from bench_ceiling import ceilings, work
 from bench_report import report
+from machine import machine
 from safetensors.torch import save_file
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -62,6 +64,10 @@ class Case:
     def names(self):
         """Its name on the command line, without and with its phase."""
         return f"{self.network}:{self.batch}", f"{self.network}:{self.batch}:{self.phase}"
+
+
+# The names of what makes a case.
+CASE = [field.name for field in fields(Case)]
 
 
 def cases(device, short):
@@ -132,6 +138,7 @@ class Side:
             list(map(str, command)), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         self.device = device
+        self.ended = False
         self.found = self.next()
         self.skipped = self.found.get("skipped")
         self.memory = None
@@ -143,14 +150,16 @@ class Side:
     def next(self):
         line = self.process.stdout.readline()
         if not line:
+            self.ended = True
             status = self.process.wait()
             raise Ended(f"{self.name} ended with status {status}: what it said stands above")
         return json.loads(line)
 
     def go(self, times):
         """Seconds for going through the images so often."""
-        self.process.stdin.write(f"{times}\n")
-        self.process.stdin.flush()
+        with suppress(BrokenPipeError):  # It has ended: there is no answer.
+            self.process.stdin.write(f"{times}\n")
+            self.process.stdin.flush()
         return self.next()["seconds"]
 
     def peak(self, free):
@@ -162,8 +171,17 @@ class Side:
         return int(re.search(r"VmHWM:\s*(\d+) kB", status)[1]) * 1024
 
     def close(self):
-        self.process.stdin.close()
-        status = self.process.wait(timeout=60)
+        """Waits for its end; does nothing where it has ended."""
+        if self.ended:
+            return
+        self.ended = True
+        with suppress(BrokenPipeError):
+            self.process.stdin.close()
+        try:
+            status = self.process.wait(timeout=60)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            status = self.process.wait()
         if status != 0:
             raise Ended(f"{self.name} ended with status {status}")
 
@@ -217,7 +235,7 @@ def measure(case, device, programs, rounds, least):
             try:
                 side = stack.enter_context(started(program, name, case, device, folder, precision))
             except Ended as problem:
-                rows[name] = {"skipped": str(problem), "failed": True}
+                rows[name] = lost(problem)
                 continue
             if name == "eager":
                 precision = side.found["precision"]
@@ -229,25 +247,50 @@ def measure(case, device, programs, rounds, least):
         if "post" in found:
             same_losses(case, device, found)
         if "post" in found and "ours" in found and precision != "float32":
-            with started(programs["ours"], "ours", case, device, folder) as exact:
-                same_losses(case, device, {**found, "ours": exact.found})
+            try:
+                with started(programs["ours"], "ours", case, device, folder) as exact:
+                    same_losses(case, device, {**found, "ours": exact.found})
+            except Ended as problem:
+                # What is not known to be the same work is not timed.
+                rows["ours"] = lost(f"compared in float32, {problem}")
+                del sides["ours"]
         rows |= take_turns(case, sides, rounds, least)
+        for name, side in sides.items():
+            try:
+                side.close()
+            except Ended as problem:
+                rows[name] = lost(problem)
     return {name: rows[name] for name in programs}
 
 
+def lost(problem):
+    """The row of a side that ended before its time."""
+    return {"skipped": str(problem), "failed": True}
+
+
 def take_turns(case, sides, rounds, least):
-    """Images a second of these sides, a round each in turn."""
-    if not sides:
-        return {}
-    pace = sides.get("ours") or next(iter(sides.values()))
-    times = max(1, round(least / pace.go(1)))
-    images = times * case.batch * case.steps
-    rates = {name: [] for name in sides}
+    """Images a second of these sides, a round each in turn, or why one was lost on the way."""
+    rows, rates, times = {}, {name: [] for name in sides}, None
+
+    def seconds(name, times):
+        try:
+            return sides[name].go(times)
+        except Ended as problem:
+            rows[name] = lost(problem)
+            return None
+
+    for name in sorted(sides, key=lambda name: name != "ours"):
+        taken = seconds(name, 1)
+        if taken is not None:
+            times = max(1, round(least / taken))
+            break
     for _ in range(rounds):
-        for name, side in sides.items():
-            rates[name].append(images / side.go(times))
-    rows = {}
+        for name in sides:
+            if name not in rows and (taken := seconds(name, times)) is not None:
+                rates[name].append(times * case.batch * case.steps / taken)
     for name, side in sides.items():
+        if name in rows:
+            continue
         rows[name] = {
             "rate": statistics.median(rates[name]),
             "lowest": min(rates[name]),
@@ -277,6 +320,12 @@ def build():
     return debug / "bench-train", debug / "examples" / "train"
 
 
+def place(device):
+    """The machine in words, with its GPU."""
+    gpu = f"{torch.cuda.get_device_name()}, " if device == "cuda" else ""
+    return gpu + machine()
+
+
 def programs_of(ours, short, without=None):
     """How each side is started, or why it is not."""
     python = [sys.executable, ROOT / "bench" / "bench_sides.py"]
@@ -286,6 +335,25 @@ def programs_of(ours, short, without=None):
     if without:
         programs[without] = f"left out by --without {without}"
     return programs
+
+
+# What must be the same where a run goes on with what another has measured.
+CONDITIONS = ("device", "short", "rounds", "round", "without", "mode", "machine", "program")
+
+
+def begun(path, found):
+    """What was measured into this file before, under the same conditions; None if nothing was."""
+    if not path.exists():
+        return None
+    before = json.loads(path.read_text())
+    for name in CONDITIONS:
+        if before.get(name) != found[name]:
+            raise SystemExit(
+                f"bench_train.py: {path} was measured with {name} {before.get(name)}, and not "
+                f"{found[name]}: go on with the same, or give another --out; --again without "
+                "--case measures all anew"
+            )
+    return before
 
 
 def failures(found):
@@ -309,11 +377,14 @@ def run(
     rounds=5,
     least=ROUND,
     mode=None,
+    go_on=False,
+    again=False,
 ):
     """Measures everything and writes the report; returns what was measured.
 
-    No case begins that would not end within so many minutes, if it takes as long as the longest so
-    far.
+    Where it is to go on, what is in the report already stays; again, all but the cases that are
+    measured now. No case begins that would not end within so many minutes, if it takes as long as
+    the longest so far.
     """
     rounds, least = (1, 0.0) if short else (rounds, least)
     began, load = time.monotonic(), os.getloadavg()[0]
@@ -323,39 +394,61 @@ def run(
         "without": without,
         "mode": mode or MODES[device],
         "named": list(named),
+        "machine": place(device),
+        "program": hashlib.sha256(ours.read_bytes()).hexdigest(),
         "device": device,
         "short": short,
         "date": str(date.today()),
+        "begun": str(date.today()),
+        "runs": 1,
         "rounds": rounds,
         "round": least,
         "load": load,
-        "ceilings": ceilings(device, short),
+        "cases": [],
         "work": {f"{n} {p}": work(n, p) for n in networks for p in PHASES},
     }
+    path, spent = out / f"train-{device}.json", 0.0
+    # All of it anew is a new report, whatever the old one was measured with.
+    before = begun(path, found) if go_on and (named or not again) else None
+    if before:
+        kept = {Case(*map(case.get, CASE)): case for case in before["cases"]}
+        for case in planned:
+            if again:
+                kept.pop(case, None)
+            elif case in kept:
+                print(f"{case.title()} is measured already: --again does it anew")
+        planned = [case for case in planned if case not in kept]
+        if named:
+            found["named"] = [case.names()[1] for case in [*kept, *planned]]
+        found |= {name: before[name] for name in ("begun", "load", "ceilings")}
+        found["cases"] = list(kept.values())
+        found["work"] = before["work"] | found["work"]
+        found["runs"] = before["runs"] + bool(planned)
+        found["minutes"] = spent = before["minutes"]
+    elif again:
+        path.unlink(missing_ok=True)
+    if "ceilings" not in found:
+        found["ceilings"] = ceilings(device, short)
     if device == "cuda":
         torch.cuda.empty_cache()
     programs = programs_of(ours, short, without)
     if mode and not isinstance(programs["compiled"], str):
         programs["compiled"] = [*programs["compiled"], "--mode", mode]
-    found["planned"] = len(planned)
-    found["cases"] = []
+    found["planned"] = len(found["cases"]) + len(planned)
     out.mkdir(parents=True, exist_ok=True)
+    if not planned:
+        # The run before may have been cut within its report.
+        report(found, ours, out)
     longest, last = 0.0, time.monotonic()
     for case in planned:
         if last - began + longest > 60 * minutes:
             print(f"{minutes:g} minutes do not reach for {case.title()} and what follows it")
             break
         found["cases"].append(
-            {
-                "network": case.network,
-                "batch": case.batch,
-                "steps": case.steps,
-                "phase": case.phase,
-                "sides": measure(case, device, programs, rounds, least),
-            }
+            {**asdict(case), "sides": measure(case, device, programs, rounds, least)}
         )
         longest, last = max(longest, time.monotonic() - last), time.monotonic()
-        found["minutes"] = (last - began) / 60
+        found["minutes"] = spent + (last - began) / 60
         # Where a later case fails, what was measured is kept; the report says how many there are.
         report(found, ours, out)
     return found
@@ -385,6 +478,12 @@ def main():
         "--mode", help="torch.compile's; reduce-overhead has CUDA graphs without a long search"
     )
     parser.add_argument("--out", type=Path, help="folder of the report")
+    parser.add_argument(
+        "--go-on", action="store_true", help="keep what the report in --out has measured already"
+    )
+    parser.add_argument(
+        "--again", action="store_true", help="with --go-on: but for the cases that are named now"
+    )
     options = parser.parse_args()
     if options.device == "cuda" and not torch.cuda.is_available():
         parser.error("PyTorch finds no GPU: measure with --device cpu")
@@ -401,6 +500,8 @@ def main():
         rounds=options.rounds,
         least=options.seconds,
         mode=options.mode,
+        go_on=options.go_on,
+        again=options.again,
     )
     print((out / f"train-{options.device}.md").read_text())
     for failure in failures(found):

@@ -4,8 +4,11 @@ What it measures means nothing: it runs beside other tests.
 """
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 import torch
@@ -60,15 +63,112 @@ def test_a_bundle_runs_tests_and_trains(bundle, run, drawn_cifar10, tmp_path):
     out = ["--out", tmp_path, "--data", drawn_cifar10, "--spec", "compact"]
     done = run("tests", "train", "--device", "cpu", *out, *some)
     assert done.returncode == 0, done.stdout + done.stderr
-    said = (tmp_path / "tests.txt").read_text()
-    assert said.count("test result: ok") == 2
-    assert "a_second_device_sees_the_same_epoch" in said
+    said = {file.name: file.read_text() for file in (tmp_path / "tests").iterdir()}
+    assert set(said) == {"spec.txt", "data_batches.txt"}
+    assert all("test result: ok" in text for text in said.values())
+    assert "a_second_device_sees_the_same_epoch" in said["data_batches.txt"]
     assert len(json.loads((tmp_path / "compact" / "history.json").read_text())["epochs"]) == 1
 
     (tests / "broken").write_text("#!/bin/sh\nkill -9 $$\n")
     (tests / "broken").chmod(0o755)
-    done = run("tests", "--out", tmp_path)
-    assert done.returncode == 1 and "FAILED: broken" in done.stdout
+    for _ in range(2):
+        done = run("tests", "--out", tmp_path)
+        assert done.returncode == 1 and "FAILED: broken" in done.stdout
+        assert "spec.txt is there already: --again does it anew" in done.stdout
+
+
+def cut(command, until):
+    """Starts this, and kills it with all that it started once `until` is true."""
+    with subprocess.Popen(
+        list(map(str, command)), stdout=subprocess.DEVNULL, start_new_session=True
+    ) as process:
+        try:
+            for _ in range(3000):
+                if until():
+                    break
+                assert process.poll() is None, "it ended before it was cut"
+                time.sleep(0.1)
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+@pytest.mark.timeout(900)
+def test_a_bundle_goes_on_where_it_was_cut(bundle, run, drawn_cifar10, tmp_path):
+    """All of it in its short form, on images of our own."""
+    given = ["--device", "cpu", "--short", "--out", tmp_path, "--data", drawn_cifar10]
+    few = ["--test", "spec", "--case", "compact:8", "--spec", "compact"]
+    command = ["tests", "bench", "train", "accuracy", *given, *few]
+    command += ["--", "--checkpoint-every", 0]
+    measured, longest = tmp_path / "train-cpu.json", tmp_path / "accuracy-600"
+    cut([bundle / "run", *command], measured.exists)
+    assert len(json.loads(measured.read_text())["cases"]) == 1
+    assert not (tmp_path / "compact").exists()
+    cut([bundle / "run", *command], lambda: list(longest.glob("checkpoints/checkpoint-??????")))
+    assert not (longest / "model.safetensors").exists()
+
+    done = run(*command)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"{tmp_path}/tests/spec.txt is there already" in done.stdout
+    # Into compact, accuracy-20 and accuracy-60.
+    assert done.stdout.count("2 of 2 epochs are done already") == 3
+    assert "COMPACT, batch 8, train is measured already" in done.stdout
+    assert "COMPACT, batch 8, evaluate is measured already" in done.stdout
+    found = json.loads(measured.read_text())
+    assert [case["phase"] for case in found["cases"]] == ["train", "evaluate"]
+    assert found["runs"] == found["planned"] == 2
+    report = (tmp_path / "train-cpu.md").read_text()
+    assert f"in 2 runs from {found['begun']} on" in report and "Broken off" not in report
+    assert " of 2 epochs are done" in done.stdout
+    for seconds, network, recipe in [
+        (20, "COMPACT", "fast"),
+        (60, "CIFAR", "fast"),
+        (600, "CIFAR", "long"),
+    ]:
+        folder = tmp_path / f"accuracy-{seconds}"
+        history = json.loads((folder / "history.json").read_text())
+        assert (history["network"], history["recipe"]["name"]) == (network, recipe)
+        assert [epoch["epoch"] for epoch in history["epochs"]] == [1, 2]
+        assert (folder / "loss.png").read_bytes().startswith(b"\x89PNG")
+
+    done = run("accuracy", "--budget", 20, *given, "--", "--epochs", 1)
+    assert done.returncode == 1 and "begun with other options" in done.stderr
+    done = run("accuracy", "--budget", 20, "--again", *given, "--", "--epochs", 1)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(json.loads((tmp_path / "accuracy-20/history.json").read_text())["epochs"]) == 1
+    assert found == json.loads(measured.read_text())
+
+
+@pytest.mark.usefixtures("programs")
+def test_cases_are_kept_where_the_same_was_asked(bench, target, root, monkeypatch, tmp_path):
+    measured = json.loads((root / "docs" / "results" / "train-cpu.json").read_text())
+    monkeypatch.setattr(bench, "ceilings", lambda *_: measured["ceilings"])
+    monkeypatch.setattr(bench, "work", lambda *of: measured["work"][" ".join(of)])
+    did = []
+
+    def measure(case, *_):
+        did.append(case.names()[1])
+        return measured["cases"][0]["sides"]
+
+    monkeypatch.setattr(bench, "measure", measure)
+
+    def run(*named, short=True, **options):
+        did.clear()
+        program = target / "bench-train"
+        found = bench.run("cpu", short, program, tmp_path, named=named, go_on=True, **options)
+        return did, found
+
+    assert run("seed:2:train")[0] == ["seed:2:train"]
+    did_now, found = run("seed:2:train", "cifar:2:train")
+    assert did_now == ["cifar:2:train"]
+    assert found["named"] == ["seed:2:train", "cifar:2:train"] and found["planned"] == 2
+    did_now, found = run("cifar:2:train", again=True)
+    assert did_now == ["cifar:2:train"] and len(found["cases"]) == 2
+    did_now, found = run()
+    assert len(did_now) == 4 and len(found["cases"]) == found["planned"] == 6
+    assert found["runs"] == 4 and run()[0] == []
+    with pytest.raises(SystemExit, match=r"measured with short True, and not False: go on with"):
+        run(short=False)
+    assert len(run(again=True)[0]) == 6
 
 
 @pytest.mark.parametrize(
@@ -78,6 +178,8 @@ def test_a_bundle_runs_tests_and_trains(bundle, run, drawn_cifar10, tmp_path):
         (["--device", "tpu", "tests"], "tpu is no device: cpu or cuda"),
         (["--out"], "--out needs a value"),
         (["nothing"], "nothing is no part"),
+        (["accuracy"], "--data"),
+        (["accuracy", "--budget", "30"], "--budget is 30: give 20, 60 or 600"),
     ],
 )
 def test_a_bundle_says_what_is_wrong(run, arguments, said):
@@ -209,16 +311,79 @@ def test_a_different_optimizer_is_refused(bench):
 
 
 @pytest.mark.usefixtures("programs")
-def test_a_side_that_ends_loses_its_row_alone(bench, target, capfd):
+def test_a_side_that_ends_loses_its_row_alone(bench, target, root, capfd):
     case = bench.Case("compact", 4, 1, "train")
     programs = bench.programs_of(target / "bench-train", short=True)
-    programs["eager"] = [sys.executable, "-c", "raise SystemExit('out of memory')"]
-    rows = bench.measure(case, "cpu", programs, 1, 0.0)
+    # In its second round.
+    code = (
+        "import runpy, sys, torch\n"
+        "def lines(of):\n"
+        "    yield next(of)\n"
+        "    raise torch.OutOfMemoryError('CUDA out of memory')\n"
+        "sys.stdin = lines(sys.stdin)\n"
+        f"runpy.run_path({str(root / 'bench' / 'bench_sides.py')!r}, run_name='__main__')\n"
+    )
+    programs["eager"] = [sys.executable, "-c", code]
+    rows = bench.measure(case, "cpu", programs, 2, 0.0)
     assert rows["ours"]["rate"] > 0 and rows["post"]["rate"] > 0
     assert rows["eager"]["skipped"] == "eager ended with status 1: what it said stands above"
-    assert "out of memory" in capfd.readouterr().err
+    assert "CUDA out of memory" in capfd.readouterr().err
     found = {"cases": [{"network": "compact", "batch": 4, "phase": "train", "sides": rows}]}
     assert list(bench.failures(found)) == [f"compact, batch 4, train: {rows['eager']['skipped']}"]
+
+
+# Says what a side says, and runs out of memory after so many answers, or at once in a precision.
+FAKE = """
+import json, sys
+answers, fails_in, computes_in = int(sys.argv[1]), sys.argv[2], sys.argv[3]
+full = "torch.OutOfMemoryError: CUDA out of memory"
+if sys.argv[-1] == fails_in:
+    sys.exit(full)
+print(json.dumps({"losses": [2.0], "precision": computes_in, "threads": 1}), flush=True)
+for line in sys.stdin:
+    if answers == 0:
+        sys.exit(full)
+    answers -= 1
+    print(json.dumps({"seconds": 0.01 * int(line)}), flush=True)
+if answers == 99:
+    sys.exit(full)
+"""
+
+
+@pytest.mark.usefixtures("programs")
+@pytest.mark.parametrize(
+    ("answers", "fails_in", "computes_in", "failed"),
+    [
+        ({"ours": 0}, "none", "float32", {"ours"}),  # after its losses
+        ({"ours": 1}, "none", "float32", {"ours"}),  # at what the others go by
+        ({"post": 1, "eager": 1}, "none", "float32", {"post", "eager"}),  # in a round
+        ({"compiled": 101}, "none", "float32", {"compiled"}),  # at its end, after two answers
+        ({}, "float32", "bf16", {"ours"}),  # where it is compared in float32
+        (dict.fromkeys(("ours", "post", "eager", "compiled"), 1), "none", "float32", None),
+    ],
+)
+def test_no_memory_costs_a_row_and_not_the_run(
+    answers, fails_in, computes_in, failed, bench, target, root, monkeypatch, tmp_path
+):
+    measured = json.loads((root / "docs" / "results" / "train-cpu.json").read_text())
+    monkeypatch.setattr(bench, "ceilings", lambda *_: measured["ceilings"])
+    monkeypatch.setattr(bench, "work", lambda *of: measured["work"][" ".join(of)])
+    monkeypatch.setattr(bench, "write_inputs", lambda *_: None)
+    fakes = {
+        name: [sys.executable, "-c", FAKE, answers.get(name, 1000), fails_in, computes_in]
+        for name in bench.SIDES
+    }
+    monkeypatch.setattr(bench, "programs_of", lambda *_: fakes)
+    named = ["compact:8:train", "compact:8:evaluate"]
+    found = bench.run("cpu", True, target / "bench-train", tmp_path, named=named)
+    assert len(found["cases"]) == 2
+    for case in found["cases"]:
+        lost = {name for name, row in case["sides"].items() if row.get("failed")}
+        assert lost == (failed or set(bench.SIDES))
+        assert all(row["rate"] > 0 for name, row in case["sides"].items() if name not in lost)
+    assert len(list(bench.failures(found))) == 2 * len(lost)
+    said = (tmp_path / "train-cpu.md").read_text()
+    assert said.count("| skipped |") == 2 * len(lost) and "Broken off" not in said
 
 
 def test_cases_are_chosen_by_name(bench):

@@ -72,6 +72,26 @@ def test_it_goes_on_where_it_was_killed(train, drawn_cifar10, tmp_path, target):
     assert [epoch["epoch"] for epoch in history["epochs"]] == [1, 2, 3]
 
 
+@pytest.mark.timeout(300)
+def test_one_command_begins_and_goes_on(train, drawn_cifar10, tmp_path):
+    some = ("--train-images", 128, "--test-images", 64, "--batch", 64, "--go-on", "--out", tmp_path)
+    command = ("--data", drawn_cifar10, *some, "--recipe", "long", "--epochs", 9, "--epochs", 1)
+    done = train(*command)
+    assert "recipe long" in done.stdout and "epochs are done" not in done.stdout
+    recipe = json.loads((tmp_path / "history.json").read_text())["recipe"]
+    assert recipe["augment"] == {"pad": 4, "flip": True, "cutout": 16}
+    weights = (tmp_path / "model.safetensors").read_bytes()
+    (tmp_path / "model.safetensors").unlink()
+    assert "1 of 1 epochs are done" in train(*command).stdout
+    assert (tmp_path / "model.safetensors").read_bytes() == weights
+    assert "1 of 1 epochs are done already; results in " in train(*command).stdout
+    for other in [("--cutout", 8), ("--spec", "cifar"), ("--epochs", 2), ("--seed", 1)]:
+        with pytest.raises(subprocess.CalledProcessError) as error:
+            train(*command, *other)
+        said = error.value.stderr
+        assert "begun with other options (COMPACT, recipe long, --epochs 1): give those" in said
+
+
 @pytest.mark.parametrize(
     ("args", "expected"),
     [
@@ -79,6 +99,9 @@ def test_it_goes_on_where_it_was_killed(train, drawn_cifar10, tmp_path, target):
         (["--data", "/missing"], "/missing"),
         (["--epochs", "0"], "epochs of recipe fast is 0"),
         (["--batch", "0"], "batch of recipe fast is 0"),
+        (["--cutout", "33"], "cutout is 33: give 0 to 32: the images are 32x32"),
+        (["--cutout", "-1"], "cutout of recipe fast is -1: it must be at least 0"),
+        (["--resume", "--go-on"], "cannot be used with"),
         (["--train-images", "60000"], "60000"),
         (["--spec", "paper", "--recipe", "fast"], "takes 224x224 only"),
         (["--resume"], "there is no such folder"),

@@ -1,5 +1,6 @@
 //! Trains a network on CIFAR-10 and writes its history, loss plot and weights, and a checkpoint
-//! every 30 seconds and at the end. With `--resume` it goes on from the last one.
+//! every 30 seconds and at the end. With `--resume` it goes on from the last one, with `--go-on` it begins
+//! where there is none.
 //!
 //!     cargo run --example train -- \
 //!         --data DIR --spec compact --epochs 6 --out runs/x
@@ -16,8 +17,9 @@ use googlenet_lib::train::has_checkpoint;
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// Trains a network on CIFAR-10 and writes history.json, loss.png, loss.svg and model.safetensors,
-/// and a checkpoint every 30 seconds and at the end.
+/// and a checkpoint every 30 seconds and at the end. Of an option that is given twice the last counts.
 #[derive(Parser)]
+#[command(args_override_self = true)]
 struct Args {
     /// Directory with CIFAR-10's binary files; without it, CIFAR10_DIR, your cache, or a download.
     #[arg(long)]
@@ -37,6 +39,10 @@ struct Args {
     /// Highest learning rate, if not the recipe's own.
     #[arg(long)]
     learning_rate: Option<f64>,
+    /// Side of the square that is cut out of each training image, in pixels, if not the recipe's own;
+    /// 0 cuts none.
+    #[arg(long, value_name = "PIXELS", allow_negative_numbers = true)]
+    cutout: Option<i64>,
     /// Seed of the weights, of the order of the images and of their augmentation; 0 without it.
     #[arg(long)]
     seed: Option<u64>,
@@ -65,9 +71,13 @@ struct Args {
     /// Go on from the last checkpoint in --out, with its network and recipe.
     #[arg(
         long,
-        conflicts_with_all = ["spec", "recipe", "epochs", "batch", "learning_rate", "seed"]
+        conflicts_with_all = ["spec", "recipe", "epochs", "batch", "learning_rate", "cutout", "seed"]
     )]
     resume: bool,
+    /// Go on from the last checkpoint in --out where there is one, else begin: the same command begins a
+    /// run and goes on with it. The checkpoint must be of the same network and recipe.
+    #[arg(long, conflicts_with = "resume")]
+    go_on: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -75,6 +85,7 @@ enum RecipeName {
     Seed,
     Steady,
     Fast,
+    Long,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -104,7 +115,9 @@ fn main() -> anyhow::Result<()> {
         .with_context(|| format!("cannot make the folder {}", args.out.display()))?;
 
     let checkpoints = args.out.join("checkpoints");
-    if !args.resume && has_checkpoint(&checkpoints)? {
+    let begun = has_checkpoint(&checkpoints)?;
+    let resume = args.resume || args.go_on && begun;
+    if !resume && begun {
         bail!(
             "{} holds the checkpoint of another run: go on with --resume, or give another --out",
             checkpoints.display()
@@ -123,13 +136,33 @@ fn main() -> anyhow::Result<()> {
         None if args.cpu => Device::Cpu,
         None => try_best_device()?,
     };
-    let mut run = match (args.resume, args.precision) {
+    let mut run = match (resume, args.precision) {
         (true, Some(computed)) => {
             Trainer::resume_in(&checkpoints, &data, device, computed.precision())?
         }
         (true, None) => Trainer::resume(&checkpoints, &data, device)?,
-        (false, _) => begin(&args, &data, device)?,
+        (false, _) => {
+            let (spec, recipe) = wanted(&args, &data)?;
+            manual_seed(recipe.seed as i64);
+            Trainer::new(GoogLeNet::new(&spec, device)?, &data, recipe)?
+        }
     };
+    if args.go_on {
+        let (spec, recipe) = wanted(&args, &data)?;
+        let found = run.history();
+        // A run that goes on keeps the precision that it began in.
+        let recipe = Recipe { precision: found.recipe.precision, ..recipe };
+        if found.network != spec.name || found.recipe != recipe {
+            bail!(
+                "{} holds a run that was begun with other options ({}, recipe {}, --epochs {}): \
+                 give those, or another --out",
+                checkpoints.display(),
+                found.network,
+                found.recipe.name,
+                found.recipe.epochs,
+            );
+        }
+    }
     let History { network, parameters, recipe, epochs, steps, steps_per_epoch, .. } = run.history();
     println!(
         "{network} ({parameters} parameters) on {}, recipe {}, {}",
@@ -139,7 +172,13 @@ fn main() -> anyhow::Result<()> {
     );
     drop(data);
     let (done, last) = (epochs.len() as u32, recipe.epochs);
-    if args.resume {
+    let weights = args.out.join("model.safetensors");
+    // They are written last.
+    if args.go_on && resume && done == last && weights.exists() {
+        println!("{done} of {last} epochs are done already; results in {}", args.out.display());
+        return Ok(());
+    }
+    if resume {
         let begun = steps.len() - epochs.len() * steps_per_epoch;
         let next = format!(", and {begun} of {steps_per_epoch} steps of the next");
         println!("{done} of {last} epochs are done{}", if begun > 0 { &next } else { "" });
@@ -159,13 +198,13 @@ fn main() -> anyhow::Result<()> {
     plot.save(args.out.join("loss.png"))?;
     plot.save(args.out.join("loss.svg"))?;
     fit.history.save(args.out.join("history.json"))?;
-    run.net().save(args.out.join("model.safetensors"))?;
+    run.net().save(weights)?;
     println!("{:.0} s of training; results in {}", fit.history.seconds(), args.out.display());
     Ok(())
 }
 
-/// A run from its start.
-fn begin(args: &Args, data: &Dataset, device: Device) -> anyhow::Result<Trainer> {
+/// Network and recipe that the options name.
+fn wanted(args: &Args, data: &Dataset) -> anyhow::Result<(NetworkSpec, Recipe)> {
     let spec = spec::by_name(args.spec.as_deref().unwrap_or("compact"))?;
     let spec = spec.with_classes(data.classes.len() as i64)?;
     let name = args.recipe.unwrap_or(match spec.name.as_ref() {
@@ -177,14 +216,15 @@ fn begin(args: &Args, data: &Dataset, device: Device) -> anyhow::Result<Trainer>
         RecipeName::Seed => Recipe::seed(),
         RecipeName::Steady => Recipe::steady(),
         RecipeName::Fast => Recipe::fast(),
+        RecipeName::Long => Recipe::long(),
     };
     recipe.epochs = args.epochs.unwrap_or(recipe.epochs);
     recipe.batch = args.batch.unwrap_or(recipe.batch);
     recipe.learning_rate = args.learning_rate.unwrap_or(recipe.learning_rate);
+    recipe.augment.cutout = args.cutout.unwrap_or(recipe.augment.cutout);
     recipe.seed = args.seed.unwrap_or(0);
     recipe.precision = args.precision.map_or(recipe.precision, Computed::precision);
-    manual_seed(recipe.seed as i64);
-    Ok(Trainer::new(GoogLeNet::new(&spec, device)?, data, recipe)?)
+    Ok((spec, recipe))
 }
 
 /// A progress bar for the running epoch, and a line for each complete one. It stops the training when

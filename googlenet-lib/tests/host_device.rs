@@ -132,12 +132,14 @@ impl Callback for Waits {
 fn nothing_waits_but_the_looks_and_one_read_of_an_evaluation() {
     let turn = turn();
     let data = shapes(200, 40);
-    // SGD, augmented images; Adam, images as they are; images that grow.
+    // SGD, augmented images; Adam, images as they are; images that grow, and a square cut out of them.
     let few = |recipe: Recipe| Recipe { test_batch: 16, ..recipe.with_epochs(1).with_batch(8) };
     for (spec, recipe) in [
         (small(), few(Recipe::steady())),
         (small(), few(Recipe::seed())),
         (spec::COMPACT.clone(), few(Recipe::fast().with_precision(Precision::Float32))),
+        (small(), few(Recipe::long().with_precision(Precision::BFloat16))),
+        (spec::COMPACT.clone(), few(Recipe { augment: Recipe::long().augment, ..Recipe::fast() })),
     ] {
         let name = recipe.name.clone();
         let mut run = Trainer::new(network(&spec, turn.device), &data, recipe).unwrap();
@@ -195,7 +197,8 @@ fn an_evaluation_is_that_of_the_cpu() {
 fn augmented_batches_are_those_of_the_cpu() {
     let turn = turn();
     let set = shapes(24, 0).train;
-    for augment in [Augment::NONE, Augment { pad: 4, flip: true }] {
+    let moved = Augment { pad: 4, flip: true, ..Augment::NONE };
+    for augment in [Augment::NONE, moved, Augment { cutout: 16, ..moved }] {
         for size in [None, Some(16), Some(24), Some(48)] {
             let [expected, found] = [Device::Cpu, turn.device].map(|device| {
                 let set = set.to_device(device).unwrap();

@@ -271,6 +271,30 @@ fn the_posts_recipe_is_constant_adam() {
 }
 
 #[test]
+fn a_history_from_before_there_was_a_square_has_none() {
+    let text = include_str!("../../docs/results/cifar-bf16-cuda.json");
+    assert!(!text.contains("cutout"));
+    let measured = serde_json::from_str::<History>(text).unwrap().recipe;
+    let steady = Recipe::steady().with_epochs(54).with_precision(measured.precision);
+    assert_eq!(measured, steady);
+    let text = serde_json::to_string(&Recipe::long()).unwrap();
+    assert_eq!(serde_json::from_str::<Recipe>(&text).unwrap(), Recipe::long());
+    for recipe in [Recipe::seed(), Recipe::steady(), Recipe::fast()] {
+        assert_eq!(recipe.augment.cutout, 0, "{}", recipe.name);
+    }
+}
+
+#[test]
+fn it_learns_with_a_square_cut_out_of_growing_images() {
+    let sizes = vec![SizeStep { from: 0.0, size: 16 }, SizeStep { from: 0.5, size: 32 }];
+    let augment = Recipe::long().augment;
+    let mut run = run(Recipe { augment, sizes, ..recipe() }.with_precision(Precision::BFloat16));
+    run.fit(Epochs(2)).unwrap();
+    let [first, last] = &run.history().epochs[..] else { panic!("two epochs") };
+    assert!(last.train_loss < first.train_loss, "{first}, {last}");
+}
+
+#[test]
 fn images_grow_along_the_way() {
     let sizes = vec![SizeStep { from: 0.0, size: 16 }, SizeStep { from: 0.5, size: 32 }];
     let mut run = run(Recipe { sizes, ..recipe() });
@@ -326,11 +350,17 @@ fn bad_recipes_and_data_are_refused() {
     let sizes = |steps: &[(f64, i64)]| -> Vec<SizeStep> {
         steps.iter().map(|&(from, size)| SizeStep { from, size }).collect()
     };
+    let cut = |cutout| Augment { cutout, ..Augment::NONE };
     for (recipe, expected) in [
         (Recipe { epochs: 0, ..recipe() }, "epochs of recipe steady is 0"),
         (Recipe { batch: 0, ..recipe() }, "batch of recipe steady is 0"),
         (Recipe { batch: 641, ..recipe() }, "only 640 training images"),
         (Recipe { learning_rate: f64::NAN, ..recipe() }, "learning_rate of recipe steady is NaN"),
+        (Recipe { augment: cut(-1), ..recipe() }, "cutout of recipe steady is -1: it must be at"),
+        (
+            Recipe { augment: cut(33), ..recipe() },
+            "cutout is 33: give 0 to 32: the images are 32x32",
+        ),
         (Recipe { weight_decay: -1.0, ..recipe() }, "weight_decay of recipe steady is -1"),
         (Recipe { label_smoothing: 1.0, ..recipe() }, "label_smoothing of recipe steady is 1"),
         (Recipe { schedule: one_cycle(1.0), ..recipe() }, "warmup of recipe steady is 1"),

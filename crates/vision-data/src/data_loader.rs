@@ -1,5 +1,6 @@
 //! Batches of images for the network, cut on the device that holds them.
 
+use crate::augment::WHOLE;
 use crate::{Augment, EpochPlan, Error, ImageSet, Normalize, Result};
 use tch::{Kind, Tensor};
 
@@ -23,8 +24,8 @@ impl DataLoader {
     /// Prepares `set` on its own device. The images are shared, not copied.
     ///
     /// # Errors
-    /// [`Error::Invalid`] where the set is empty, a standard deviation is not above 0, or
-    /// `augment.pad` is not smaller than the image.
+    /// [`Error::Invalid`] where the set is empty, a standard deviation is not above 0, `augment.pad` is
+    /// not smaller than the image, or `augment.cutout` is larger than it.
     pub fn new(set: &ImageSet, normalize: &Normalize, augment: Augment) -> Result<Self> {
         if set.is_empty() {
             return Err(Error::invalid("the number of images", 0, "give one at least"));
@@ -47,6 +48,13 @@ impl DataLoader {
                 "pad",
                 augment.pad,
                 format!("give 0 to {}: the images are {height}x{width}", height.min(width) - 1),
+            ));
+        }
+        if !(0..=height.min(width)).contains(&augment.cutout) {
+            return Err(Error::invalid(
+                "cutout",
+                augment.cutout,
+                format!("give 0 to {}: the images are {height}x{width}", height.min(width)),
             ));
         }
         let scale = normalize.std.map(|std| (1.0 / (255.0 * std)) as f32);
@@ -102,7 +110,16 @@ impl DataLoader {
             Augment::NONE => self.set.images().f_index_select(0, &image)?,
             _ => self.crop(&image, &top, &left, &mirrored)?,
         };
-        Ok((self.finish(&bytes, size)?, self.set.labels().f_index_select(0, &image)?))
+        let mut images = self.finish(&bytes, size)?;
+        if self.augment.cutout > 0 {
+            let [top, left] = plan.centres(index)?;
+            let (height, width) = self.set.image_size();
+            let rows = self.hidden(&top, height, size.unwrap_or(height))?.f_unsqueeze(2)?;
+            let columns = self.hidden(&left, width, size.unwrap_or(width))?.f_unsqueeze(1)?;
+            let square = rows.f_logical_and(&columns)?.f_unsqueeze(1)?;
+            let _ = images.f_masked_fill_(&square, 0.0)?;
+        }
+        Ok((images, self.set.labels().f_index_select(0, &image)?))
     }
 
     /// `len` images from `start` on, in their order and without augmentation: images f32
@@ -165,6 +182,18 @@ impl DataLoader {
         let pixel = row.f_mul_scalar(width)?.f_unsqueeze(2)?.f_add(&column.f_unsqueeze(1)?)?;
         let pixels = self.set.images().f_view([-1, 3])?;
         Ok(pixels.f_index_select(0, &pixel.f_flatten(0, -1)?)?.f_view([-1, height, width, 3])?)
+    }
+
+    /// Which of `size` rows or columns lie in the squares that are cut out of images of `n`, where these
+    /// are their centres, (B), in parts of [`WHOLE`]: bool, (B, size).
+    fn hidden(&self, centre: &Tensor, n: i64, size: i64) -> Result<Tensor> {
+        let side = self.augment.cutout;
+        let centre = centre.f_mul_scalar(n)?.f_floor_divide_scalar(WHOLE)?.f_unsqueeze(1)?;
+        // The pixel of the image in which the middle of each row or column lies.
+        let all = (Kind::Int64, self.set.device());
+        let middle = Tensor::f_arange_start_step(n, 2 * n * size, 2 * n, all)?;
+        let away = middle.f_floor_divide_scalar(2 * size)?.f_sub(&centre)?;
+        Ok(away.f_ge(-(side / 2))?.f_logical_and(&away.f_lt(side - side / 2)?)?)
     }
 
     /// Bytes (B, H, W, 3) to what the network takes.

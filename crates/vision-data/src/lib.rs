@@ -13,7 +13,7 @@
 //! use vision_data::{Augment, DataLoader, EpochPlan, Normalize, Shapes10};
 //!
 //! let shapes = Shapes10::generate(256, 64, 1)?;
-//! let augment = Augment { pad: 4, flip: true };
+//! let augment = Augment { pad: 4, flip: true, ..Augment::NONE };
 //! let train = DataLoader::new(&shapes.train, &Normalize::of(&shapes.train)?, augment)?;
 //!
 //! let (seed, epoch) = (1, 0);

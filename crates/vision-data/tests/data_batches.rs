@@ -74,7 +74,7 @@ fn every_training_image_is_one_crop_of_its_own_image() {
     {
         let n = 40;
         let set = set(n, height, width);
-        let augment = Augment { pad: pad as i64, flip };
+        let augment = Augment { pad: pad as i64, flip, ..Augment::NONE };
         let loader = DataLoader::new(&set, &NORMALIZE, augment).unwrap();
         let plan = EpochPlan::new(n, 10, augment, 7, 0, Device::Cpu).unwrap();
         assert_eq!(plan.batches(), 4);
@@ -110,7 +110,8 @@ fn every_training_image_is_one_crop_of_its_own_image() {
 #[test]
 fn evaluation_gives_the_images_themselves_in_order() {
     let set = set(9, 6, 8);
-    let loader = DataLoader::new(&set, &NORMALIZE, Augment { pad: 3, flip: true }).unwrap();
+    let loader =
+        DataLoader::new(&set, &NORMALIZE, Augment { pad: 3, flip: true, ..Augment::NONE }).unwrap();
     let (images, labels) = loader.eval(4, 5, None).unwrap();
     assert_eq!(Vec::<i64>::try_from(&labels).unwrap(), [4, 5, 6, 7, 8]);
     for b in 0..5 {
@@ -122,7 +123,7 @@ fn evaluation_gives_the_images_themselves_in_order() {
 #[test]
 fn memory_is_channels_last_and_the_images_are_shared() {
     let set = set(16, 32, 32);
-    let augment = Augment { pad: 4, flip: true };
+    let augment = Augment { pad: 4, flip: true, ..Augment::NONE };
     let plan = EpochPlan::new(16, 8, augment, 7, 0, Device::Cpu).unwrap();
     let loader = DataLoader::new(&set, &NORMALIZE, augment).unwrap();
     for size in [None, Some(8), Some(16), Some(24), Some(32), Some(224)] {
@@ -179,7 +180,7 @@ fn other_sizes_keep_a_flat_image_flat_and_the_order_of_rows_and_columns() {
 #[test]
 fn the_seed_decides_the_epoch() {
     let set = set(64, 8, 8);
-    let augment = Augment { pad: 2, flip: true };
+    let augment = Augment { pad: 2, flip: true, ..Augment::NONE };
     let loader = DataLoader::new(&set, &NORMALIZE, augment).unwrap();
     let epoch = |seed: u64| {
         [0, 1].map(|number| {
@@ -195,10 +196,37 @@ fn the_seed_decides_the_epoch() {
     assert_eq!(epoch(1)[0].1[..8], KNOWN_ORDER);
 }
 
+/// Recipes `fast` and `steady` have these two: what they were measured with must not change.
+#[test]
+fn a_known_seed_gives_the_batches_that_it_always_gave() {
+    let bytes = Normalize { mean: [0.0; 3], std: [1.0 / 255.0; 3] };
+    let set = set(64, 32, 32);
+    for (pad, expected) in KNOWN_BATCHES {
+        let augment = Augment { pad, flip: true, ..Augment::NONE };
+        let loader = DataLoader::new(&set, &bytes, augment).unwrap();
+        let found = [0, 1].map(|epoch| {
+            let plan = EpochPlan::new(64, 32, augment, 5, epoch, Device::Cpu).unwrap();
+            let mut hash: u32 = 0x811c_9dc5;
+            for index in 0..plan.batches() {
+                for pixel in values(&loader.train(&plan, index, None).unwrap().0) {
+                    // FNV-1a of the bytes.
+                    hash = (hash ^ pixel.round() as u32).wrapping_mul(0x0100_0193);
+                }
+            }
+            hash
+        });
+        assert_eq!(found, expected, "pad {pad}");
+    }
+}
+
+/// Of epochs 0 and 1 from seed 5 over 64 images, before there was a square to cut out.
+const KNOWN_BATCHES: [(i64, [u32; 2]); 2] =
+    [(2, [1225762241, 1217067685]), (4, [841466677, 94146489])];
+
 #[test]
 fn an_image_is_mirrored_in_every_other_epoch() {
     let (n, height, width) = (200, 4, 4);
-    let augment = Augment { pad: 0, flip: true };
+    let augment = Augment { pad: 0, flip: true, ..Augment::NONE };
     let loader = DataLoader::new(&set(n, height, width), &NORMALIZE, augment).unwrap();
     // Whether each image is mirrored.
     let epoch = |seed: u64, number: u64| -> Vec<bool> {
@@ -241,10 +269,109 @@ fn batches_are_whole_but_a_small_set_is_one_smaller_batch() {
     assert_eq!(plan(5, 0).unwrap_err().to_string(), "the batch size is 0: give 1 or more");
 }
 
+/// Every pixel is above 0.
+const ABOVE: Normalize = Normalize { mean: [-1.0; 3], std: [1.0; 3] };
+
+/// The lines, of `side` in an image, that hold a 0: first and number. All between them must.
+fn zeros(lines: &[bool]) -> (usize, usize) {
+    let first = lines.iter().position(|&zero| zero).expect("a square is cut out");
+    let count = lines.iter().filter(|&&zero| zero).count();
+    assert!(lines[first..first + count].iter().all(|&zero| zero), "{lines:?}");
+    (first, count)
+}
+
+/// The rectangle of zeros of each image, as first row, rows, first column, columns. All else must be
+/// as in `plain`.
+fn rectangles(images: &Tensor, plain: &Tensor) -> Vec<[usize; 4]> {
+    let zero = images.eq(0.0);
+    assert!(images.where_self(&zero.logical_not(), plain) == *plain, "a pixel was changed");
+    let one = zero.select(1, 0);
+    assert!(zero == one.unsqueeze(1).expand_as(&zero), "the colours differ");
+    let [rows, columns] = [2, 1].map(|axis| one.amax([axis], false));
+    (0..images.size()[0])
+        .map(|b| {
+            let [(top, height), (left, width)] =
+                [&rows, &columns].map(|lines| zeros(&Vec::<bool>::try_from(lines.get(b)).unwrap()));
+            let found = one.get(b).sum(Kind::Int64).int64_value(&[]);
+            assert_eq!(found as usize, height * width, "image {b} has no rectangle");
+            [top, height, left, width]
+        })
+        .collect()
+}
+
+#[test]
+fn a_square_is_cut_out_that_may_stick_out_at_an_edge() {
+    let n = 2000;
+    let set = set(n, 32, 32);
+    let plain = Augment { pad: 4, flip: true, ..Augment::NONE };
+    for (side, size) in [(16, None), (16, Some(16)), (16, Some(24)), (16, Some(48)), (5, None)] {
+        let batch = |augment: Augment, epoch: u64| {
+            let loader = DataLoader::new(&set, &ABOVE, augment).unwrap();
+            let plan = EpochPlan::new(n, n as i64, augment, 3, epoch, Device::Cpu).unwrap();
+            let (images, labels) = loader.train(&plan, 0, size).unwrap();
+            let n = size.unwrap_or(32);
+            assert_eq!(images.stride(), [3 * n * n, 1, 3 * n, 3]);
+            (images, Vec::<i64>::try_from(labels).unwrap())
+        };
+        let augment = Augment { cutout: side, ..plain };
+        let (cut, labels) = batch(augment, 0);
+        let (whole, same) = batch(plain, 0);
+        assert_eq!(labels, same, "the order is that without a square");
+        let found = rectangles(&cut, &whole);
+        assert_eq!(found, rectangles(&batch(augment, 0).0, &whole), "the seed decides");
+        assert_ne!(found, rectangles(&batch(augment, 1).0, &batch(plain, 1).0));
+
+        let lines = size.unwrap_or(32);
+        let full = (side * lines / 32) as usize;
+        for [first, count] in found.iter().flat_map(|&[a, b, c, d]| [[a, b], [c, d]]) {
+            let at_an_edge = first == 0 || first + count == lines as usize;
+            assert!(count == full || at_an_edge && count < full, "{count} lines from {first}");
+        }
+        // By the definition: the centre is any of 32 pixels, and what lies outside is not seen.
+        let seen: i64 = (0..32)
+            .map(|centre| (centre + side - side / 2).min(32) - (centre - side / 2).max(0))
+            .sum();
+        let expected = (seen as f64 / (32.0 * 32.0)).powi(2);
+        let share = cut.eq(0.0).to_kind(Kind::Double).mean(Kind::Double).double_value(&[]);
+        assert!((share / expected - 1.0).abs() < 0.04, "{share} of the pixels, not {expected}");
+        // Every centre comes in both directions: a row that many lie over, none twice as often.
+        if size.is_none() {
+            for axis in [0, 2] {
+                let mut centres = [0; 32];
+                for rectangle in &found {
+                    let (first, count) = (rectangle[axis], rectangle[axis + 1]);
+                    let below = side / 2;
+                    let begin = if first == 0 { count as i64 - side } else { first as i64 };
+                    centres[(begin + below) as usize] += 1;
+                }
+                let (least, most) = (centres.iter().min(), centres.iter().max());
+                assert!(least > Some(&30) && most < Some(&100), "{centres:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_square_of_an_image_that_is_not_square() {
+    let set = set(300, 8, 12);
+    let augment = Augment { cutout: 8, ..Augment::NONE };
+    let loader = DataLoader::new(&set, &ABOVE, augment).unwrap();
+    let plan = EpochPlan::new(300, 300, augment, 3, 0, Device::Cpu).unwrap();
+    let (cut, labels) = loader.train(&plan, 0, None).unwrap();
+    let plain = DataLoader::new(&set, &ABOVE, Augment::NONE).unwrap().eval(0, 300, None).unwrap().0;
+    let found = rectangles(&cut, &plain.index_select(0, &labels));
+    assert_eq!(found.iter().map(|found| found[1]).max(), Some(8));
+    assert_eq!(found.iter().map(|found| found[3]).max(), Some(8));
+    assert_eq!(found.iter().map(|found| found[2] + found[3]).max(), Some(12));
+    // Evaluation shows images as they are.
+    let (images, _) = loader.eval(0, 300, None).unwrap();
+    assert_eq!(images, plain);
+}
+
 #[test]
 fn what_does_not_fit_is_an_error() {
     let set = set(10, 8, 8);
-    let augment = Augment { pad: 2, flip: true };
+    let augment = Augment { pad: 2, flip: true, ..Augment::NONE };
     let loader = DataLoader::new(&set, &NORMALIZE, augment).unwrap();
     let plan = EpochPlan::new(10, 5, augment, 1, 0, Device::Cpu).unwrap();
     let text = |result: vision_data::Result<(Tensor, Tensor)>| result.unwrap_err().to_string();
@@ -271,15 +398,30 @@ fn what_does_not_fit_is_an_error() {
     assert!(text(loader.train(&other, 0, None)).starts_with("the augmentation of the plan is"));
 
     let refused = |normalize: &Normalize, pad: i64| {
-        DataLoader::new(&set, normalize, Augment { pad, flip: false }).unwrap_err().to_string()
+        DataLoader::new(&set, normalize, Augment { pad, flip: false, ..Augment::NONE })
+            .unwrap_err()
+            .to_string()
     };
     assert_eq!(refused(&NORMALIZE, 8), "pad is 8: give 0 to 7: the images are 8x8");
     assert_eq!(refused(&NORMALIZE, -1), "pad is -1: give 0 to 7: the images are 8x8");
+    let cut = |cutout: i64| {
+        let augment = Augment { cutout, ..Augment::NONE };
+        DataLoader::new(&set, &NORMALIZE, augment).map(|_| ()).map_err(|error| error.to_string())
+    };
+    assert_eq!(cut(8), Ok(()));
+    assert_eq!(cut(9).unwrap_err(), "cutout is 9: give 0 to 8: the images are 8x8");
+    assert_eq!(cut(-1).unwrap_err(), "cutout is -1: give 0 to 8: the images are 8x8");
     let flat = Normalize { mean: MEAN, std: [0.2, 0.0, 0.2] };
     assert_eq!(refused(&flat, 0), "a standard deviation of Normalize is 0: give a number above 0");
     let empty = set.take(0).unwrap();
     assert!(DataLoader::new(&empty, &NORMALIZE, augment).is_err());
-    assert!(EpochPlan::new(10, 5, Augment { pad: -1, flip: false }, 1, 0, Device::Cpu).is_err());
+    for (augment, expected) in [
+        (Augment { pad: -1, ..Augment::NONE }, "pad is -1: give 0 or more"),
+        (Augment { cutout: -1, ..Augment::NONE }, "cutout is -1: give 0 or more"),
+    ] {
+        let error = EpochPlan::new(10, 5, augment, 1, 0, Device::Cpu).unwrap_err();
+        assert_eq!(error.to_string(), expected);
+    }
 }
 
 #[test]
@@ -293,7 +435,7 @@ fn a_second_device_sees_the_same_epoch() {
         return;
     }
     let cpu = set(256, 32, 32);
-    let augment = Augment { pad: 4, flip: true };
+    let augment = Augment { pad: 4, flip: true, cutout: 16 };
     let epoch = |device: Device| {
         let set = cpu.to_device(device).unwrap();
         let plan = EpochPlan::new(256, 64, augment, 5, 0, device).unwrap();
@@ -349,9 +491,11 @@ fn speed() {
     tch::no_grad(|| {
         for (augment, size) in [
             (Augment::NONE, None),
-            (Augment { pad: 4, flip: true }, None),
-            (Augment { pad: 4, flip: true }, Some(16)),
-            (Augment { pad: 4, flip: true }, Some(224)),
+            (Augment { pad: 4, flip: true, ..Augment::NONE }, None),
+            (Augment { pad: 4, flip: true, ..Augment::NONE }, Some(16)),
+            (Augment { pad: 4, flip: true, cutout: 16 }, None),
+            (Augment { pad: 4, flip: true, cutout: 16 }, Some(16)),
+            (Augment { pad: 4, flip: true, ..Augment::NONE }, Some(224)),
         ] {
             let loader = DataLoader::new(&set, &Normalize::CIFAR10, augment).unwrap();
             let start = std::time::Instant::now();
