@@ -23,7 +23,7 @@ pub(crate) fn judge(
     let before = choices.clone();
     let errors = || messages.iter().filter(|message| message.level == "error");
     for error in errors() {
-        about_variables(error, source, choices, &mut notes);
+        about_variables(error, cell, source, choices, &mut notes);
     }
     if *choices != before {
         return notes;
@@ -81,6 +81,7 @@ fn mentions(message: &Message, words: &str) -> bool {
 /// An error about a line that keeps a variable, that names its type, or that imports what an earlier cell did.
 fn about_variables(
     error: &Message,
+    cell: &Cell,
     source: &Source,
     choices: &mut Choices,
     notes: &mut Vec<String>,
@@ -135,7 +136,12 @@ fn about_variables(
         }
         Mark::PutBack(name) => {
             if BORROWS.contains(&number) || matches!(number, "E0382" | "E0381") {
-                choices.moved.insert(name.clone());
+                // What the cell assigns may be there again.
+                if choices.moved.insert(name.clone()) && cell.gives_back(name) {
+                    choices.given_back.insert(name.clone());
+                } else {
+                    choices.given_back.remove(name);
+                }
             }
         }
         Mark::Type(name) => {

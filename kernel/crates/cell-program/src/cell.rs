@@ -43,6 +43,8 @@ pub struct Cell {
     pub is_broken: bool,
     /// Names outside of items, each where it is first used.
     names: Vec<(String, usize)>,
+    /// Names that something is assigned to.
+    assigned: BTreeSet<String>,
     /// `return` without a value, outside of functions and closures.
     returns: Vec<Return>,
     edits: Vec<Edit>,
@@ -116,6 +118,7 @@ impl Cell {
             has_statements: false,
             is_broken: false,
             names: Vec::new(),
+            assigned: BTreeSet::new(),
             returns: Vec::new(),
             edits: Vec::new(),
             edits_of_statements: Vec::new(),
@@ -226,6 +229,13 @@ impl Cell {
                 || ast::TokenTree::cast(inner.clone()).is_some_and(|tree| awaits_in_macro(&tree));
             if awaits && is_outside() {
                 self.awaits = true;
+            }
+            if let Some(expression) = ast::BinExpr::cast(inner.clone())
+                && let Some(ast::BinaryOp::Assignment { op: None }) = expression.op_kind()
+                && let Some(left) = expression.lhs()
+            {
+                let names = crate::names::used(left.syntax()).into_iter();
+                self.assigned.extend(names.map(|(name, _)| name));
             }
             if let Some(expression) = ast::ReturnExpr::cast(inner.clone())
                 && expression.expr().is_none()
@@ -360,6 +370,12 @@ impl Cell {
     /// Whether a `return` may end it before its end.
     pub fn returns(&self) -> bool {
         !self.returns.is_empty()
+    }
+
+    /// Whether a variable that it moves may have a value again at its end.
+    pub fn gives_back(&self, name: &str) -> bool {
+        let is_new = self.bindings.iter().any(|binding| binding.name == name);
+        self.assigned.contains(name) && !is_new && !self.returns()
     }
 
     /// The crates that it names by `extern crate`, but for those of Rust's own.

@@ -62,6 +62,8 @@ pub struct Choices {
     pub undeclared: BTreeSet<String>,
     /// Variables of earlier cells that it moves.
     pub moved: BTreeSet<String>,
+    /// Those of them that may have a new value at its end: `v = add(v, 2)`.
+    pub given_back: BTreeSet<String>,
     /// Variables of earlier cells whose types cannot be named.
     pub unnamed: BTreeSet<String>,
     /// Variables of earlier cells whose types are named by the crates that define them.
@@ -430,7 +432,11 @@ impl Program {
     /// Takes in the variables that a cell has left: those in `kept`, of these types.
     pub fn leave(&mut self, cell: &Cell, choices: &Choices, kept: &[(String, String)]) {
         for name in &choices.moved {
-            self.lose(name, cell.number, |_| format!("was moved by cell {}", cell.number));
+            let is_back =
+                choices.given_back.contains(name) && kept.iter().any(|(kept, _)| kept == name);
+            if !is_back {
+                self.lose(name, cell.number, |_| format!("was moved by cell {}", cell.number));
+            }
         }
         for (name, kind) in kept {
             if kind == "rust_live::Gone" {

@@ -257,9 +257,14 @@ impl Program {
                 push(&mut text, &code, Some(Mark::Keep(binding.name.clone())));
             }
         }
-        push(&mut text, &format!("{ok} {end};"), None);
         let declared: BTreeSet<&str> =
             declared.iter().map(|binding| binding.name.as_str()).collect();
+        // Behind the closure that has moved it, the variable is gone, whatever its value is.
+        for name in loaded.iter().filter(|name| choices.given_back.contains(**name)) {
+            let code = format!("{allowed}::rust_live::keep({name:?}, {});", raw(name));
+            push(&mut text, &code, Some(Mark::PutBack((*name).to_owned())));
+        }
+        push(&mut text, &format!("{ok} {end};"), None);
         for name in loaded.iter().filter(|name| !choices.moved.contains(**name)) {
             let keep = format!("{allowed}::rust_live::keep({name:?}, {});", raw(name));
             // One that is declared anew is the old one still where the cell ends before, or the new one with it.
