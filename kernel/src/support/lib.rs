@@ -88,6 +88,19 @@ impl<E: Debug> From<E> for FailureByDebug {
     }
 }
 
+/// The type of what never returns, which has no name of its own yet: cells name it so.
+pub type Never = <fn() -> ! as Returns>::Returned;
+
+/// What a function returns.
+pub trait Returns {
+    /// Its type.
+    type Returned;
+}
+
+impl<T> Returns for fn() -> T {
+    type Returned = T;
+}
+
 /// What `main` and tests may return.
 pub trait MainResult {
     /// Whether it went well; else in words what did not.

@@ -177,6 +177,7 @@ cells! {
     constants_are_not_asked: "let a = [0_u8; { let mut i = 0; while i < 3 { i += 1; } i }];\nenum E { A = { let mut i = 0; while i < 5 { i += 1; } i } }\nassert_eq!(a.len() + E::A as usize, 8);";
     a_variable_that_is_moved_is_given_back: "fn add(mut v: Vec<i32>, x: i32) -> Vec<i32> { v.push(x); v }\nlet mut v = vec![1]; let mut s = String::from(\"a\"); let mut p = (s.clone(), 1);",
         "v = add(v, 2); let t = s; s = t + \"b\"; (p, v) = ((p.0 + \"c\", 2), v);", "for i in 0..2 { v = add(v, i); }", "assert_eq!((v.len(), &*s, &*p.0), (4, \"ab\", \"ac\"));";
+    what_never_returns_has_a_type: "let r = std::panic::catch_unwind(|| panic!(\"caught\")); let h = std::thread::spawn(|| panic!(\"joined\")); let f: Option<fn(u8) -> !> = None;", "assert!(r.is_err() && f.is_none());", "assert!(h.join().is_err() && r.is_err());";
     other_blanks_and_letters: "let\tgröße\t=\t\"ü\";\r\n\tlet 数 = /* a /* b */ */ 3;\r\nfor _ in 0..2 {\tassert_eq!(größe.len(), 2);\t}\r\n", "assert_eq!(größe.len() + 数, 5);\r\n";
 }
 

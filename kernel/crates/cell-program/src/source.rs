@@ -286,6 +286,8 @@ impl Program {
                     false => variable.kind.clone(),
                 };
                 by_crates.extend(types::named_by_crates(&kind).map(str::to_owned));
+                // MIR calls it so.
+                let kind = kind.replace('!', "::rust_live::Never");
                 let code =
                     format!("#[allow(non_camel_case_types)] type __RustLiveType_{name} = {kind};");
                 push(&mut text, &code, Some(Mark::Type((*name).to_owned())));
