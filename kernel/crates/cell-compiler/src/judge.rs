@@ -23,7 +23,7 @@ pub(crate) fn judge(
     let before = choices.clone();
     let errors = || messages.iter().filter(|message| message.level == "error");
     for error in errors() {
-        about_variables(error, cell, source, choices, &mut notes);
+        about_variables(error, program, cell, source, choices, &mut notes);
     }
     if *choices != before {
         return notes;
@@ -81,6 +81,7 @@ fn mentions(message: &Message, words: &str) -> bool {
 /// An error about a line that keeps a variable, that names its type, or that imports what an earlier cell did.
 fn about_variables(
     error: &Message,
+    program: &Program,
     cell: &Cell,
     source: &Source,
     choices: &mut Choices,
@@ -145,6 +146,12 @@ fn about_variables(
             }
         }
         Mark::Type(name) => {
+            if number == "E0603"
+                && let Some(place) = private(error, program, source)
+                && choices.opened.insert(place)
+            {
+                return;
+            }
             // There may be another way to it.
             if !choices.by_crates.insert(name.clone()) {
                 choices.unnamed.insert(name.clone());
@@ -159,6 +166,19 @@ fn about_variables(
             }
         }
     }
+}
+
+/// What is private, as a note of the error shows it: a module that passes its types on, for example.
+fn private(error: &Message, program: &Program, source: &Source) -> Option<(usize, usize)> {
+    let notes = error.children.iter().flat_map(|note| &note.spans);
+    let mut places = notes.filter_map(|place| {
+        let file = source.files.iter().find(|file| file.path == place.file_name)?;
+        let at = program.offset_at(file, place.line_start, place.column_start)?;
+        let text = program.cell_text(file.cell)?;
+        // What is public for some is left as it is.
+        (!text[at..].starts_with("pub")).then_some((file.cell, at))
+    });
+    places.next()
 }
 
 const BORROWED: &str = "it borrows from another variable. To keep it, let it own what it holds: \

@@ -178,6 +178,7 @@ cells! {
     a_variable_that_is_moved_is_given_back: "fn add(mut v: Vec<i32>, x: i32) -> Vec<i32> { v.push(x); v }\nlet mut v = vec![1]; let mut s = String::from(\"a\"); let mut p = (s.clone(), 1);",
         "v = add(v, 2); let t = s; s = t + \"b\"; (p, v) = ((p.0 + \"c\", 2), v);", "for i in 0..2 { v = add(v, i); }", "assert_eq!((v.len(), &*s, &*p.0), (4, \"ab\", \"ac\"));";
     what_never_returns_has_a_type: "let r = std::panic::catch_unwind(|| panic!(\"caught\")); let h = std::thread::spawn(|| panic!(\"joined\")); let f: Option<fn(u8) -> !> = None;", "assert!(r.is_err() && f.is_none());", "assert!(h.join().is_err() && r.is_err());";
+    a_type_that_a_module_passes_on: "mod outer { mod inner { #[derive(Debug, Clone, PartialEq)] pub struct S(pub u8); } pub use inner::S; pub fn make() -> S { S(4) } }\nlet s = outer::make(); let all = vec![outer::S(1)];", "assert_eq!((s.0, all.len()), (4, 1));", "assert_eq!(all, [outer::S(1)]);";
     other_blanks_and_letters: "let\tgröße\t=\t\"ü\";\r\n\tlet 数 = /* a /* b */ */ 3;\r\nfor _ in 0..2 {\tassert_eq!(größe.len(), 2);\t}\r\n", "assert_eq!(größe.len() + 数, 5);\r\n";
 }
 

@@ -68,6 +68,8 @@ pub struct Choices {
     pub unnamed: BTreeSet<String>,
     /// Variables of earlier cells whose types are named by the crates that define them.
     pub by_crates: BTreeSet<String>,
+    /// What of earlier cells is private and leads to the type of a variable: cell, and where it stands.
+    pub opened: BTreeSet<(usize, usize)>,
     /// Closures and functions among its variables.
     pub callables: BTreeMap<String, Callable>,
     /// Variables that macros declare in it.
@@ -272,6 +274,13 @@ impl Program {
         })
     }
 
+    /// Where in the text of an earlier cell a place of one of a program's files is, by line and column from 1.
+    pub fn offset_at(&self, file: &File, line: usize, column: usize) -> Option<usize> {
+        let text = &self.cells.get(&file.cell)?.cell.text;
+        let line = line_start(text, line)..line_start(text, line + 1);
+        Some(place(text, &file.edits, line, column.saturating_sub(1)))
+    }
+
     /// The item of an earlier cell that stands at a place of one of a program's files, by line and column
     /// from 1: its place, and a name for it.
     pub fn item_at(
@@ -281,9 +290,7 @@ impl Program {
         column: usize,
     ) -> Option<((usize, usize), String)> {
         let number = file.cell;
-        let text = &self.cells.get(&number)?.cell.text;
-        let line = line_start(text, line)..line_start(text, line + 1);
-        let at = place(text, &file.edits, line, column.saturating_sub(1));
+        let at = self.offset_at(file, line, column)?;
         let left = self.cells.get(&number)?;
         let item = left.cell.items.iter().find(|item| item.range.contains(&at))?;
         let name = item.keys.first().map(|(_, name)| name.clone()).unwrap_or_default();

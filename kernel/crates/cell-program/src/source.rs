@@ -353,6 +353,9 @@ impl Program {
                     }
                     kept.extend(left);
                     more.extend(self.statics(of.number, item, is_this, &mut made.defines));
+                    let opened = choices.opened.range((of.number, 0)..(of.number + 1, 0));
+                    let opened = opened.filter(|(_, at)| item.range.contains(at));
+                    more.extend(opened.map(|(_, at)| Edit::insert(*at, "pub(crate) ")));
                     more.extend(
                         (is_this && !lints.is_empty() && !item.is_use)
                             .then(|| Edit::insert(item.range.start, lints)),
