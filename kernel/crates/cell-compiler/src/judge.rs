@@ -120,6 +120,14 @@ fn about_variables(
             } else {
                 "a value of its type cannot be kept".to_owned()
             };
+            // References of one lifetime, as in `|a: &'static str, b: &'static str| if .. { a } else { b }`.
+            if (refused || is_borrowed)
+                && let Some(callable) = choices.callables.get_mut(name)
+                && let Some(looser) = callable.looser()
+            {
+                *callable = looser;
+                return;
+            }
             if !is_known || choices.dropped.insert(name.clone(), reason).is_some() {
                 return;
             }
