@@ -4,9 +4,9 @@ use cell_program::{Cell, Choices, Mark, Program, Source};
 use diagnose::{Message, Span};
 
 /// Errors of borrowing: what is kept would outlive what it borrows from.
-const BORROWS: [&str; 12] = [
+const BORROWS: [&str; 13] = [
     "E0597", "E0505", "E0506", "E0716", "E0499", "E0502", "E0503", "E0521", "E0310", "E0515",
-    "E0373", "E0712",
+    "E0373", "E0712", "E0713",
 ];
 /// Errors of two things under one name.
 const TWICE: [&str; 8] = ["E0428", "E0119", "E0592", "E0201", "E0255", "E0252", "E0254", "E0034"];
