@@ -183,6 +183,7 @@ cells! {
     a_closure_of_one_lifetime_is_kept: "let longer = |a: &'static str, b: &'static str| if a.len() > b.len() { a } else { b }; let first = |a: &'static str| -> &'static str { &a[..1] };", "assert_eq!(longer(first(\"ab\"), \"cd\"), \"cd\");", "assert_eq!(first(\"ab\"), \"a\");";
     a_type_that_a_module_passes_on: "mod outer { mod inner { #[derive(Debug, Clone, PartialEq)] pub struct S(pub u8); } pub use inner::S; pub fn make() -> S { S(4) } }\nlet s = outer::make(); let all = vec![outer::S(1)];", "assert_eq!((s.0, all.len()), (4, 1));", "assert_eq!(all, [outer::S(1)]);";
     a_temporary_is_borrowed_from: "struct W<T>(T); impl<T> Drop for W<T> { fn drop(&mut self) {} }\nlet (Ok(W(ref x)) | Err(&ref x)) = Ok::<_, &()>(W(()));\nassert_eq!(x, &());";
+    a_line_goes_on_with_not: "let flag = true;\nlet other =\n!flag;\nassert!(\n!other);\nlet same =\n    other ||\n    !flag;\n!same", "assert!(!other && !same);";
     other_blanks_and_letters: "let\tgröße\t=\t\"ü\";\r\n\tlet 数 = /* a /* b */ */ 3;\r\nfor _ in 0..2 {\tassert_eq!(größe.len(), 2);\t}\r\n", "assert_eq!(größe.len() + 数, 5);\r\n";
 }
 
