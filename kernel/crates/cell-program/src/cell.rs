@@ -9,7 +9,7 @@ use ra_ap_syntax::{AstNode as _, Edition, SourceFile, SyntaxKind, SyntaxNode};
 
 use crate::edit::{Edit, rendered, without};
 use crate::imports::{self, Leaf};
-use crate::items::{self, Item, MacroKind};
+use crate::items::{self, Item, MacroKind, Place, Rule};
 use crate::{checks, commands, tests};
 
 /// A cell as the reader wrote it, and what is known of it without compiling it.
@@ -85,8 +85,8 @@ struct Return {
 
 /// What is known when a cell is parsed.
 pub struct Surroundings<'a> {
-    /// What a macro of an earlier cell expands to, by its name.
-    pub macros: &'a dyn Fn(&str) -> Option<MacroKind>,
+    /// What a call of a macro of an earlier cell expands to, by its name.
+    pub macros: &'a dyn Fn(&str, &ast::MacroCall) -> Option<MacroKind>,
     /// Whether a name is a variable, function or constant of the session.
     pub is_name: &'a dyn Fn(&str) -> bool,
     /// The folder that relative paths mean.
@@ -270,7 +270,7 @@ impl Cell {
     ) {
         let range = range_of(node);
         let kind = macros.kind(call);
-        if kind == MacroKind::Items {
+        if matches!(kind, MacroKind::Items | MacroKind::Macros) {
             let in_braces = call.token_tree().is_some_and(|tree| {
                 tree.left_delimiter_token().is_some_and(|token| token.kind() == SyntaxKind::L_CURLY)
             });
@@ -278,7 +278,7 @@ impl Cell {
             if !in_braces && !text.ends_with(';') {
                 self.edits.push(Edit::insert(range.end, ";"));
             }
-            return self.take_item(Item::of_call(call, range));
+            return self.take_item(Item::of_call(call, range, kind));
         }
         self.has_statements = true;
         self.read_statement(node);
@@ -381,7 +381,7 @@ impl Cell {
     /// The crates that it names by `extern crate`, but for those of Rust's own.
     pub fn extern_crates(&self) -> Vec<String> {
         const OF_RUST: [&str; 6] = ["std", "core", "alloc", "proc_macro", "test", "self"];
-        let heads = self.items.iter().filter(|item| item.is_head && !item.is_macro);
+        let heads = self.items.iter().filter(|item| item.place == Place::Crates);
         let named = heads.filter_map(|item| {
             let (_, rest) = item.text.split_once("extern crate")?;
             let name = rest
@@ -478,15 +478,17 @@ impl Cell {
 
 /// What macros expand to: those of this cell, then those of earlier ones and of the standard library.
 struct Macros<'a> {
-    outer: &'a dyn Fn(&str) -> Option<MacroKind>,
-    own: Vec<(String, MacroKind)>,
+    outer: &'a dyn Fn(&str, &ast::MacroCall) -> Option<MacroKind>,
+    own: Vec<(String, Vec<Rule>)>,
 }
 
 impl Macros<'_> {
     fn kind(&self, call: &ast::MacroCall) -> MacroKind {
         let Some(name) = items::name_of(call) else { return MacroKind::Statements };
-        let own = self.own.iter().rev().find(|(own, _)| *own == name).map(|(_, kind)| *kind);
-        own.or_else(|| (self.outer)(&name)).unwrap_or_else(|| items::guessed_kind(&name, call))
+        let own = self.own.iter().rev().find(|(own, _)| *own == name);
+        own.and_then(|(_, rules)| items::expansion(rules, call))
+            .or_else(|| (self.outer)(&name, call))
+            .unwrap_or_else(|| items::guessed_kind(&name, call))
     }
 }
 

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::Path;
 
+use ra_ap_syntax::ast;
+
 use crate::cell::{Cell, Surroundings};
 use crate::edit::without;
 use crate::imports::Leaf;
@@ -158,7 +160,7 @@ impl Program {
             })
         };
         let is_name = |name: &str| self.variables.contains_key(name) || is_value(name);
-        let macros = |name: &str| -> Option<MacroKind> {
+        let macros = |name: &str, call: &ast::MacroCall| -> Option<MacroKind> {
             let keyed = |item: &&Item| {
                 item.keys.iter().any(|(space, key)| *space == Namespace::Macro && key == name)
             };
@@ -166,7 +168,7 @@ impl Program {
                 .map(|(_, item)| item)
                 .filter(keyed)
                 .last()
-                .and_then(|item| item.makes)
+                .and_then(|item| crate::items::expansion(&item.rules, call))
         };
         Cell::parse(number, text, &Surroundings { macros: &macros, is_name: &is_name, folder })
     }
@@ -310,9 +312,25 @@ impl Program {
                 && !gone.contains(name)
                 && !is_value_of(cell, name)
         };
-        cell.uses(&known)
-            .into_iter()
-            .map(|name| self.variables.get_key_value(name).map_or("", |(name, _)| name))
+        let mut names = cell.uses(&known);
+        let macros = self.macros_of_variables(cell);
+        names.extend(macros.iter().flat_map(|(_, item)| &item.names).map(String::as_str));
+        let variables = self.variables.keys().map(String::as_str);
+        variables.filter(|name| names.contains(name) && known(name)).collect()
+    }
+
+    /// The macros of earlier cells that a cell may call and that name variables.
+    pub(crate) fn macros_of_variables(&self, cell: &Cell) -> Vec<(usize, &Item)> {
+        let new: BTreeSet<&Key> = cell.items.iter().flat_map(|item| &item.keys).collect();
+        let macros: Vec<(usize, &Item)> = self
+            .alive_items()
+            .filter(|(_, item)| item.is_macro && !item.keys.iter().any(|key| new.contains(key)))
+            .collect();
+        let all: Vec<&Item> = macros.iter().map(|(_, item)| *item).collect();
+        let called = crate::reach::reached(&all, words(&cell.text).map(str::to_owned).collect());
+        let called = called.into_iter().map(|place| macros[place]);
+        called
+            .filter(|(_, item)| item.names.iter().any(|name| self.variables.contains_key(name)))
             .collect()
     }
 
@@ -522,7 +540,7 @@ impl<'a> Replaced<'a> {
     pub(crate) fn by(cell: &'a Cell, imported: &'a BTreeSet<String>) -> Replaced<'a> {
         let of = |item: &'a Item| {
             let own = if item.parts.is_empty() { item.keys.as_slice() } else { &[] };
-            own.iter().chain(item.parts.iter().map(|(key, _)| key))
+            own.iter().chain(item.parts.iter().map(|(key, _)| key)).chain(&item.brings)
         };
         Replaced { keys: cell.items.iter().flat_map(of).collect(), imported }
     }

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::cell::{Binding, Cell};
 use crate::edit::{Edit, without};
-use crate::items::Main;
+use crate::items::{Item, Main, Place};
 use crate::program::{Choices, Program, Replaced, takes_place};
 use crate::types::{self, Callable};
 
@@ -128,6 +128,14 @@ const ALLOWED: &str = "dead_code, unused_imports, unused_macros, unused_parens, 
 const ALLOWED_IN_CELL: &str = "dead_code, unused_imports, unused_macros, unused_parens, unused_braces, unused_labels, \
     unused_attributes, redundant_semicolons, improper_ctypes, static_mut_refs, unreachable_code";
 
+/// The folders of the files that a program includes, in the order in which a cell's own have to stand.
+pub const FOLDERS: [(&str, Place); 4] = [
+    ("crates", Place::Crates),
+    ("macros", Place::Macros),
+    ("modules", Place::Modules),
+    ("items", Place::Items),
+];
+
 /// What stands around the imports of earlier cells.
 const IMPORTS: (&str, &str) = ("mod __rust_live_imports {", "} use __rust_live_imports::*;");
 
@@ -183,6 +191,12 @@ impl Program {
                 take
             };
             let _ = write!(prefix, "{allowed}let {word}{} = {take}; ", raw(name));
+        }
+        // A macro means the variables that stood before it.
+        for (number, item) in self.macros_of_variables(cell) {
+            if let Some(text) = self.cell_text(number).and_then(|text| in_one_line(text, item)) {
+                prefix.push_str(&text);
+            }
         }
         let failure = if choices.errors_by_debug { "FailureByDebug" } else { "Failure" };
         let ok = format!("::std::result::Result::<(), ::rust_live::{failure}>::Ok(())");
@@ -333,11 +347,9 @@ impl Program {
         let older = older.iter().map(|(older, holes)| (*older, holes.as_slice()));
         for (of, holes) in older.chain([(cell, &[][..])]) {
             let is_this = of.number == cell.number;
-            for (folder, is_head) in [("macros", true), ("items", false)] {
-                let wanted = of
-                    .items
-                    .iter()
-                    .filter(|item| item.is_head == is_head && (is_this || !item.is_use));
+            for (folder, place) in FOLDERS {
+                let wanted =
+                    of.items.iter().filter(|item| item.place == place && (is_this || !item.is_use));
                 let mut more = Vec::new();
                 let mut kept = Vec::new();
                 for item in wanted {
@@ -363,8 +375,18 @@ impl Program {
                 }
                 if !kept.is_empty() {
                     let path = format!("{folder}/cell {}", of.number);
-                    let list = if is_head { &mut made.heads } else { &mut made.items };
-                    let _ = write!(list, "include!(\"{path}\"); ");
+                    let list =
+                        if place == Place::Items { &mut made.items } else { &mut made.heads };
+                    // Of two macros of one name, the compiler takes none if one of them is included.
+                    let _ = if place == Place::Macros {
+                        let name = of.number;
+                        write!(
+                            list,
+                            "#[path = \"{path}\"] #[macro_use] mod __rust_live_macros_{name}; "
+                        )
+                    } else {
+                        write!(list, "include!(\"{path}\"); ")
+                    };
                     let (text, edits) = of.items_text(&kept, &more);
                     made.files.push(File { path, text, cell: of.number, edits });
                 }
@@ -459,6 +481,28 @@ fn attributes(cell: &Cell) -> (String, String) {
         let _ = write!(own, "#[allow({ALLOWED_IN_CELL})] ");
     }
     (whole.replace('\n', " "), own.replace('\n', " "))
+}
+
+/// A macro of a cell in one line, as a statement; None for one that has a text of several lines in it.
+fn in_one_line(text: &str, item: &Item) -> Option<String> {
+    use rustc_lexer::{FrontmatterAllowed, TokenKind, tokenize};
+    let mut line = String::new();
+    for part in without(item.range.clone(), &item.exported) {
+        let mut at = part.start;
+        for token in tokenize(&text[part], FrontmatterAllowed::No) {
+            let range = at..at + token.len as usize;
+            at = range.end;
+            match token.kind {
+                TokenKind::Whitespace
+                | TokenKind::LineComment { .. }
+                | TokenKind::BlockComment { .. } => line.push(' '),
+                _ if text[range.clone()].contains('\n') => return None,
+                _ => line.push_str(&text[range]),
+            }
+        }
+    }
+    line.push(' ');
+    Some(line)
 }
 
 /// The code that runs a cell's tests.
