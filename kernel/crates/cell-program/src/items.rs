@@ -77,7 +77,8 @@ pub struct Item {
     pub range: Range<usize>,
     /// Its text.
     pub text: String,
-    /// Its parts that can be replaced alone, each with its key: those of an inherent `impl`.
+    /// Its parts that can be replaced alone, each with its key: those of an inherent `impl` and of an `extern`
+    /// block.
     pub parts: Vec<(Key, Range<usize>)>,
     /// The statics in it.
     pub statics: Vec<Static>,
@@ -180,6 +181,11 @@ impl Item {
                 };
                 name.map(|name| (Type, name)).into_iter().collect()
             }
+            ast::Item::ExternBlock(item) => {
+                let named: Vec<Key> =
+                    parts_of_block(item).into_iter().map(|(key, _)| key).collect();
+                if named.is_empty() { vec![(Namespace::Call, squeezed(node))] } else { named }
+            }
             ast::Item::Fn(item) => named(&[Value], item.name()),
             ast::Item::Impl(item) => vec![(Impl, header(item))],
             ast::Item::MacroDef(item) => named(&[Macro], item.name()),
@@ -202,6 +208,7 @@ impl Item {
             ast::Item::Impl(item) if item.trait_().is_none() => {
                 made.parts = parts(item, &made.keys)
             }
+            ast::Item::ExternBlock(item) => made.parts = parts_of_block(item),
             ast::Item::MacroRules(item) => {
                 made.is_macro = true;
                 made.place = Place::Macros;
@@ -295,6 +302,21 @@ fn parts(item: &ast::Impl, keys: &[Key]) -> Vec<(Key, Range<usize>)> {
             ast::AssocItem::MacroCall(_) => None,
         };
         Some(((Namespace::Impl, format!("{header}::{}", name?.text())), range_of(part.syntax())))
+    });
+    named.collect()
+}
+
+/// What an `extern` block declares.
+fn parts_of_block(item: &ast::ExternBlock) -> Vec<(Key, Range<usize>)> {
+    let inner = item.extern_item_list().into_iter().flat_map(|list| list.extern_items());
+    let named = inner.filter_map(|part| {
+        let (space, name) = match &part {
+            ast::ExternItem::Fn(part) => (Namespace::Value, part.name()),
+            ast::ExternItem::Static(part) => (Namespace::Value, part.name()),
+            ast::ExternItem::TypeAlias(part) => (Namespace::Type, part.name()),
+            ast::ExternItem::MacroCall(_) => return None,
+        };
+        Some(((space, name?.text().to_string()), range_of(part.syntax())))
     });
     named.collect()
 }

@@ -542,7 +542,9 @@ impl<'a> Replaced<'a> {
             let own = if item.parts.is_empty() { item.keys.as_slice() } else { &[] };
             own.iter().chain(item.parts.iter().map(|(key, _)| key)).chain(&item.brings)
         };
-        Replaced { keys: cell.items.iter().flat_map(of).collect(), imported }
+        // What may be left out takes no place: where it is not, the compiler says that there are two.
+        let items = cell.items.iter().filter(|item| !item.is_conditional);
+        Replaced { keys: items.flat_map(of).collect(), imported }
     }
 
     /// What of an earlier cell it takes the place of, and what is put aside of it.
@@ -559,15 +561,16 @@ impl<'a> Replaced<'a> {
 
     /// What of an earlier item it takes the place of.
     pub(crate) fn holes(&self, old: &Item) -> Vec<Range<usize>> {
+        let is_again = |key: &Key| {
+            self.keys.contains(key)
+                || !matches!(key.0, Namespace::Impl | Namespace::Call)
+                    && self.imported.contains(&key.1)
+        };
         if old.parts.is_empty() {
-            let again = old.keys.iter().any(|key| {
-                self.keys.contains(key)
-                    || !matches!(key.0, Namespace::Impl | Namespace::Call)
-                        && self.imported.contains(&key.1)
-            });
+            let again = old.keys.iter().any(is_again);
             return if again { vec![old.range.clone()] } else { Vec::new() };
         }
-        let parts = old.parts.iter().filter(|(key, _)| self.keys.contains(key));
+        let parts = old.parts.iter().filter(|(key, _)| is_again(key));
         let holes: Vec<_> = parts.map(|(_, range)| range.clone()).collect();
         if holes.len() == old.parts.len() { vec![old.range.clone()] } else { holes }
     }
