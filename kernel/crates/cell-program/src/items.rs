@@ -98,6 +98,8 @@ pub struct Item {
     pub is_use: bool,
     /// Whether it is the function `main`.
     pub main: Option<Main>,
+    /// Whether that returns something of which only the standard library's `Termination` is known.
+    pub(crate) reports: bool,
     pub(crate) reach: Reach,
     pub(crate) edits: Vec<Edit>,
     /// Where `#[macro_export]` stands: among statements it would define the macro once more.
@@ -150,6 +152,7 @@ impl Item {
             is_conditional: false,
             is_use: false,
             main: None,
+            reports: false,
             reach: Reach::of(node),
             edits: Vec::new(),
             exported: Vec::new(),
@@ -232,6 +235,10 @@ impl Item {
                     .any(|attribute| attribute.syntax().text().to_string().contains("main"));
                 let is_async = item.async_token().is_some() && !is_wrapped;
                 made.main = Some(if is_async { Main::Async } else { Main::Sync });
+                let returned = item.ret_type().and_then(|returned| returned.ty());
+                let returned = returned.map(|kind| squeezed(kind.syntax())).unwrap_or_default();
+                let name = returned.split('<').next().unwrap_or_default();
+                made.reports = !matches!(name, "" | "()") && !name.ends_with("Result");
             }
             _ => {}
         }

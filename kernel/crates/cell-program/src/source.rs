@@ -261,7 +261,8 @@ impl Program {
         push(&mut text, ";", None);
         if let Some(main) = cell.main() {
             let wait = if main.main == Some(Main::Async) { ".await" } else { "" };
-            push(&mut text, &format!("::rust_live::main_ended(main(){wait})?;"), None);
+            let ended = if main.reports { "main_reported" } else { "main_ended" };
+            push(&mut text, &format!("::rust_live::{ended}(main(){wait})?;"), None);
         }
         if !cell.tests.is_empty() {
             push(&mut text, &tests(cell), None);
