@@ -169,7 +169,10 @@ impl Project {
                         self.crates.insert(one.name, one.spec);
                     }
                 }
-                "edition" => command.argument.clone_into(&mut self.edition),
+                "edition" => {
+                    command.argument.clone_into(&mut self.edition);
+                    self.program.set_edition(&self.edition);
+                }
                 _ => {}
             }
         }

@@ -189,6 +189,9 @@ cells! {
     a_function_is_kept_as_what_it_is: "fn pick<'a>(a: &'a str, _: &str) -> &'a str { a } extern \"C\" fn next(x: i32) -> i32 { x + 1 } unsafe fn same(s: &str) -> &str { s }\nlet (p, n, s) = (pick, next, same); let p = p; let n = n; let s = s;", "let own = String::from(\"own\"); assert_eq!((p(&own, &String::new()), n(1), unsafe { s(&own) }), (\"own\", 2, \"own\"));";
     a_closure_of_one_lifetime_is_kept: "let longer = |a: &'static str, b: &'static str| if a.len() > b.len() { a } else { b }; let first = |a: &'static str| -> &'static str { &a[..1] };", "assert_eq!(longer(first(\"ab\"), \"cd\"), \"cd\");", "assert_eq!(first(\"ab\"), \"a\");";
     a_type_that_a_module_passes_on: "mod outer { mod inner { #[derive(Debug, Clone, PartialEq)] pub struct S(pub u8); } pub use inner::S; pub fn make() -> S { S(4) } }\nlet s = outer::make(); let all = vec![outer::S(1)];", "assert_eq!((s.0, all.len()), (4, 1));", "assert_eq!(all, [outer::S(1)]);";
+    an_attribute_that_items_need_lasts: "#![recursion_limit = \"300\"]\nmacro_rules! count { () => { 0 }; ($h:tt $($t:tt)*) => { 1 + count!($($t)*) } }",
+        "assert_eq!(count!(a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a), 150);";
+    a_mark_before_all: "\u{feff}let a = 1;", "\u{feff}#!/usr/bin/env program\n#![allow(unused)]\nfn b() -> u8 { 2 }", "\u{feff}assert_eq!(a + b(), 3)";
     what_main_may_return: "use std::process::{ExitCode, Termination};\nstruct Out; impl Termination for Out { fn report(self) -> ExitCode { ExitCode::SUCCESS } }\nfn main() -> Out { Out }", "fn main() -> Result<Out, String> { Ok(Out) }", "fn main() -> impl Termination {}", "type R = Result<(), String>;\nfn main() -> R { Ok(()) }";
     a_temporary_is_borrowed_from: "struct W<T>(T); impl<T> Drop for W<T> { fn drop(&mut self) {} }\nlet (Ok(W(ref x)) | Err(&ref x)) = Ok::<_, &()>(W(()));\nassert_eq!(x, &());";
     a_line_goes_on_with_not: "let flag = true;\nlet other =\n!flag;\nassert!(\n!other);\nlet same =\n    other ||\n    !flag;\n!same", "assert!(!other && !same);";
@@ -350,10 +353,38 @@ fn what_is_wrong_is_said_of_the_cell() {
         ("struct Plain;\nPlain", "cannot be shown"),
         ("break", "break"),
         ("}", "unexpected closing"),
+        ("/* open", "unterminated block comment"),
     ] {
         let said = notebook.refused(code);
         assert!(said.contains(words), "{code}: {said}");
     }
+}
+
+#[test]
+fn a_word_of_a_newer_edition_is_a_name() {
+    let mut notebook = Notebook::new();
+    notebook.rustc.edition = "2021".into();
+    notebook.program.set_edition("2021");
+    notebook.run("let gen = 2;\nassert_eq!(gen, 2);");
+    notebook.run("assert_eq!(gen + 1, 3)");
+}
+
+#[test]
+fn a_variable_that_is_given_back_in_some_cases_is_gone() {
+    let mut notebook = Notebook::new();
+    notebook.run("let mut s = String::from(\"a\");");
+    notebook.run("let t = s;\nif t.is_empty() { s = t; }");
+    assert_eq!(notebook.program.lost("s").unwrap().reason, "was moved by cell 2");
+}
+
+#[test]
+fn what_is_private_stays_so() {
+    let mut notebook = Notebook::new();
+    notebook.run(
+        "mod outer { mod inner { pub struct S(pub u8); } pub use inner::S; }\nlet s = outer::S(1);",
+    );
+    notebook.run("assert_eq!(s.0, 1);");
+    assert!(notebook.refused("outer::inner::S(2);").contains("module `inner` is private"));
 }
 
 #[test]

@@ -19,6 +19,7 @@ pub struct Cell {
     pub number: usize,
     /// As the reader wrote it.
     pub text: String,
+    edition: Edition,
     /// The kernel's own commands in it.
     pub commands: Vec<commands::Command>,
     /// Inner attributes at its head, such as `#![allow(unused)]`.
@@ -89,23 +90,35 @@ pub struct Surroundings<'a> {
     pub macros: &'a dyn Fn(&str, &ast::MacroCall) -> Option<MacroKind>,
     /// Whether a name is a variable, function or constant of the session.
     pub is_name: &'a dyn Fn(&str) -> bool,
+    /// The edition of the language.
+    pub edition: Edition,
     /// The folder that relative paths mean.
     pub folder: &'a Path,
 }
 
 const BEFORE: &str = "fn cell() {\n";
+const MARK: char = '\u{feff}';
 
 impl Cell {
     /// Takes a cell apart. A text that is no Rust is taken as statements: the compiler says what is wrong.
     pub fn parse(number: usize, text: &str, surroundings: &Surroundings<'_>) -> Cell {
-        let (commands, mut code) = commands::taken_out(text, surroundings.is_name);
-        let script = script_line(&code);
+        // The mark of Unicode that an editor may put before all is no Rust.
+        let mark = 0..if text.starts_with(MARK) { MARK.len_utf8() } else { 0 };
+        let unmarked = " ".repeat(mark.len()) + &text[mark.end..];
+        let (commands, mut code) = commands::taken_out(&unmarked, surroundings.is_name);
+        let script = script_line(&code, mark.end);
         code.replace_range(script.clone(), &" ".repeat(script.len()));
-        let parse = SourceFile::parse(&format!("{BEFORE}{code}\n}}"), Edition::Edition2024);
+        let edition = surroundings.edition;
+        let parse = SourceFile::parse(&format!("{BEFORE}{code}\n}}"), edition);
         let mut cell = Cell {
             number,
             text: text.to_owned(),
-            holes: commands.iter().map(|command| command.range.clone()).chain([script]).collect(),
+            edition,
+            holes: commands
+                .iter()
+                .map(|command| command.range.clone())
+                .chain([mark, script])
+                .collect(),
             commands,
             attributes: Vec::new(),
             items: Vec::new(),
@@ -149,6 +162,8 @@ impl Cell {
                 && cell.edits.iter().any(|edit| edit.text == ";" && edit.range.start >= at)
         };
         cell.is_broken = !errors.iter().all(mended);
+        // A comment that is not closed: nothing else says that something is wrong.
+        cell.has_statements |= cell.is_broken && !cell.has_anything();
         cell.edits.extend(crate::paths::absolute(&code, surroundings.folder));
         cell
     }
@@ -342,7 +357,8 @@ impl Cell {
         let mut at = 0;
         loop {
             let rest = &self.text[at..];
-            at += rest.len() - rest.trim_start().len();
+            let is_blank = |c: char| c.is_whitespace() || c == MARK;
+            at += rest.len() - rest.trim_start_matches(is_blank).len();
             match commands.find(|command| command.end > at) {
                 Some(command) if command.start <= at => at = command.end,
                 _ => return at,
@@ -362,8 +378,7 @@ impl Cell {
 
     /// Whether there are closures in it.
     pub fn has_closures(&self) -> bool {
-        let tree =
-            SourceFile::parse(&format!("{BEFORE}{}\n}}", self.text), Edition::Edition2024).tree();
+        let tree = SourceFile::parse(&format!("{BEFORE}{}\n}}", self.text), self.edition).tree();
         tree.syntax().descendants().any(|node| ast::ClosureExpr::can_cast(node.kind()))
     }
 
@@ -493,9 +508,10 @@ impl Macros<'_> {
 }
 
 /// The first line, where it names the program that runs a script.
-fn script_line(code: &str) -> Range<usize> {
-    let is_script = code.strip_prefix("#!").is_some_and(|rest| !rest.trim_start().starts_with('['));
-    0..if is_script { code.find('\n').unwrap_or(code.len()) } else { 0 }
+fn script_line(code: &str, start: usize) -> Range<usize> {
+    let is_script =
+        code[start..].strip_prefix("#!").is_some_and(|rest| !rest.trim_start().starts_with('['));
+    start..if is_script { code.find('\n').unwrap_or(code.len()) } else { start }
 }
 
 /// Whether the arguments of a macro wait for a future, as in `println!("{}", f().await)`. Where they make the

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::Path;
 
-use ra_ap_syntax::ast;
+use ra_ap_syntax::{Edition, ast};
 
 use crate::cell::{Cell, Surroundings};
 use crate::edit::without;
@@ -45,6 +45,10 @@ pub struct Program {
     pub(crate) lost: BTreeMap<String, Lost>,
     /// The symbols of statics that are in the process that runs the cells.
     pub(crate) defined: BTreeSet<String>,
+    /// Inner attributes that later cells have as well, each by what it is about.
+    pub(crate) attributes: BTreeMap<String, String>,
+    /// The edition of the language; None for the newest.
+    edition: Option<Edition>,
 }
 
 /// What is left of a cell.
@@ -170,7 +174,17 @@ impl Program {
                 .last()
                 .and_then(|item| crate::items::expansion(&item.rules, call))
         };
-        Cell::parse(number, text, &Surroundings { macros: &macros, is_name: &is_name, folder })
+        let edition = self.edition.unwrap_or(Edition::Edition2024);
+        Cell::parse(
+            number,
+            text,
+            &Surroundings { macros: &macros, is_name: &is_name, edition, folder },
+        )
+    }
+
+    /// Takes the cells from now on as of an edition of the language.
+    pub fn set_edition(&mut self, edition: &str) {
+        self.edition = edition.parse().ok();
     }
 
     /// The variables that are there.
@@ -451,6 +465,7 @@ impl Program {
             self.cells.insert(cell.number, Left { cell: cell.clone(), holes: Vec::new() });
         }
         self.defined.extend(source.defines.iter().cloned());
+        self.attributes.extend(crate::source::lasting(cell));
         gone
     }
 

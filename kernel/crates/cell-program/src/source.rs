@@ -156,7 +156,11 @@ impl Program {
         let gone = self.variables_of_other_types(cell);
         let loaded = self.loaded(cell, choices, &gone);
         let number = cell.number;
-        let (attributes, lints) = attributes(cell);
+        let (mut attributes, lints) = attributes(cell);
+        let own = lasting(cell);
+        for (_, text) in self.attributes.iter().filter(|(about, _)| !own.contains_key(*about)) {
+            let _ = write!(attributes, "{text} ");
+        }
         // What a later cell uses is not unused.
         let of_body = if lints.is_empty() {
             ""
@@ -504,6 +508,29 @@ fn in_one_line(text: &str, item: &Item) -> Option<String> {
     }
     line.push(' ');
     Some(line)
+}
+
+/// The inner attributes of a cell without which its items may not compile in later ones, each by what it is
+/// about.
+pub(crate) fn lasting(cell: &Cell) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    for attribute in &cell.attributes {
+        let words: Vec<&str> = crate::names::words(attribute).collect();
+        match words.as_slice() {
+            ["feature", features @ ..] => {
+                found.extend(
+                    features
+                        .iter()
+                        .map(|name| (format!("feature {name}"), format!("#![feature({name})]"))),
+                );
+            }
+            [limit @ ("recursion_limit" | "type_length_limit"), ..] => {
+                found.insert((*limit).to_owned(), attribute.clone());
+            }
+            _ => {}
+        }
+    }
+    found
 }
 
 /// The code that runs a cell's tests.
