@@ -64,6 +64,11 @@ SHARED = {
         ),
     ],
     "a path of all crates is no command": [("::std::mem::align_of::<u32>()", Value("4"))],
+    "a mark before all": [("\ufeff!echo marked", Out("marked\n")), ("\ufeff3 * 4", Value("12"))],
+    "not of what stands above": [
+        ("let over = false;\n!over", Value("true")),
+        ("let under =\n!over;\nunder", Value("true")),
+    ],
     "nothing at all": [("", NOTHING), ("// nothing", NOTHING), ("()", NOTHING), (";", NOTHING)],
     "half a path": [
         ("let half = 21;", NOTHING),

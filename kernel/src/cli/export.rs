@@ -169,7 +169,10 @@ impl Project {
                         self.crates.insert(one.name, one.spec);
                     }
                 }
-                "edition" => command.argument.clone_into(&mut self.edition),
+                "edition" => {
+                    command.argument.clone_into(&mut self.edition);
+                    self.program.set_edition(&self.edition);
+                }
                 _ => {}
             }
         }
@@ -255,7 +258,8 @@ impl Project {
         }
         text.push_str(SHOWING);
         let items = self.program.plain_items(base);
-        let (heads, rest): (Vec<_>, Vec<_>) = items.iter().partition(|(item, _)| item.is_head);
+        let (heads, rest): (Vec<_>, Vec<_>) =
+            items.iter().partition(|(item, _)| item.place != cell_program::Place::Items);
         for (item, code) in heads.into_iter().chain(rest) {
             if item.main.is_none() {
                 let _ = write!(text, "\n{code}\n");

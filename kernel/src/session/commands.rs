@@ -296,7 +296,7 @@ fn edition(evaluator: &mut Evaluator, argument: &str) -> Result<String, CellErro
     if !["2015", "2018", "2021", "2024"].contains(&argument) {
         return Err(CellError::Other(format!("{argument} is no edition: 2018, 2021 or 2024")));
     }
-    argument.clone_into(&mut evaluator.rustc.edition);
+    evaluator.set_edition(argument);
     Ok(String::new())
 }
 

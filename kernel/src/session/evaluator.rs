@@ -392,7 +392,14 @@ impl Evaluator {
     pub(super) fn clear(&mut self) -> Result<()> {
         self.restart()?;
         self.program = Program::default();
+        self.program.set_edition(&self.rustc.edition);
         self.crates.forget()
+    }
+
+    /// The edition of the cells from now on.
+    pub(super) fn set_edition(&mut self, edition: &str) {
+        edition.clone_into(&mut self.rustc.edition);
+        self.program.set_edition(edition);
     }
 
     /// The values of variables, in a line each; nothing for those without Debug.

@@ -16,7 +16,7 @@ use std::fmt::{self, Debug, Display};
 use std::future::Future;
 use std::ops::Deref;
 use std::pin::pin;
-use std::process::ExitCode;
+use std::process::{ExitCode, Termination};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
@@ -88,6 +88,19 @@ impl<E: Debug> From<E> for FailureByDebug {
     }
 }
 
+/// The type of what never returns, which has no name of its own yet: cells name it so.
+pub type Never = <fn() -> ! as Returns>::Returned;
+
+/// What a function returns.
+pub trait Returns {
+    /// Its type.
+    type Returned;
+}
+
+impl<T> Returns for fn() -> T {
+    type Returned = T;
+}
+
 /// What `main` and tests may return.
 pub trait MainResult {
     /// Whether it went well; else in words what did not.
@@ -102,15 +115,14 @@ impl MainResult for () {
 
 impl MainResult for ExitCode {
     fn ended(self) -> Result<(), String> {
-        let code = format!("{self:?}");
-        if code == format!("{:?}", ExitCode::SUCCESS) { Ok(()) } else { Err(code) }
+        main_reported(self)
     }
 }
 
-impl<T: MainResult, E: Debug> MainResult for Result<T, E> {
+impl<T: Termination, E: Debug> MainResult for Result<T, E> {
     fn ended(self) -> Result<(), String> {
         match self {
-            Ok(value) => value.ended(),
+            Ok(value) => main_reported(value),
             Err(error) => Err(format!("{error:?}")),
         }
     }
@@ -122,6 +134,15 @@ impl<T: MainResult, E: Debug> MainResult for Result<T, E> {
 /// An error that it returned, or a code that is not 0.
 pub fn main_ended(returned: impl MainResult) -> Result<(), String> {
     returned.ended()
+}
+
+/// What a `main` has returned whose type says itself how that is reported.
+///
+/// # Errors
+/// A code that is not 0.
+pub fn main_reported(returned: impl Termination) -> Result<(), String> {
+    let code = format!("{:?}", returned.report());
+    if code == format!("{:?}", ExitCode::SUCCESS) { Ok(()) } else { Err(code) }
 }
 
 /// A static of an earlier cell that is made at its first use.

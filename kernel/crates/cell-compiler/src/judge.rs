@@ -4,9 +4,9 @@ use cell_program::{Cell, Choices, Mark, Program, Source};
 use diagnose::{Message, Span};
 
 /// Errors of borrowing: what is kept would outlive what it borrows from.
-const BORROWS: [&str; 12] = [
+const BORROWS: [&str; 13] = [
     "E0597", "E0505", "E0506", "E0716", "E0499", "E0502", "E0503", "E0521", "E0310", "E0515",
-    "E0373", "E0712",
+    "E0373", "E0712", "E0713",
 ];
 /// Errors of two things under one name.
 const TWICE: [&str; 8] = ["E0428", "E0119", "E0592", "E0201", "E0255", "E0252", "E0254", "E0034"];
@@ -23,7 +23,7 @@ pub(crate) fn judge(
     let before = choices.clone();
     let errors = || messages.iter().filter(|message| message.level == "error");
     for error in errors() {
-        about_variables(error, source, choices, &mut notes);
+        about_variables(error, program, cell, source, choices, &mut notes);
     }
     if *choices != before {
         return notes;
@@ -81,6 +81,8 @@ fn mentions(message: &Message, words: &str) -> bool {
 /// An error about a line that keeps a variable, that names its type, or that imports what an earlier cell did.
 fn about_variables(
     error: &Message,
+    program: &Program,
+    cell: &Cell,
     source: &Source,
     choices: &mut Choices,
     notes: &mut Vec<String>,
@@ -118,6 +120,14 @@ fn about_variables(
             } else {
                 "a value of its type cannot be kept".to_owned()
             };
+            // References of one lifetime, as in `|a: &'static str, b: &'static str| if .. { a } else { b }`.
+            if (refused || is_borrowed)
+                && let Some(callable) = choices.callables.get_mut(name)
+                && let Some(looser) = callable.looser()
+            {
+                *callable = looser;
+                return;
+            }
             if !is_known || choices.dropped.insert(name.clone(), reason).is_some() {
                 return;
             }
@@ -135,10 +145,21 @@ fn about_variables(
         }
         Mark::PutBack(name) => {
             if BORROWS.contains(&number) || matches!(number, "E0382" | "E0381") {
-                choices.moved.insert(name.clone());
+                // What the cell assigns may be there again.
+                if choices.moved.insert(name.clone()) && cell.gives_back(name) {
+                    choices.given_back.insert(name.clone());
+                } else {
+                    choices.given_back.remove(name);
+                }
             }
         }
         Mark::Type(name) => {
+            if number == "E0603"
+                && let Some(place) = private(error, program, source)
+                && choices.opened.insert(place)
+            {
+                return;
+            }
             // There may be another way to it.
             if !choices.by_crates.insert(name.clone()) {
                 choices.unnamed.insert(name.clone());
@@ -153,6 +174,19 @@ fn about_variables(
             }
         }
     }
+}
+
+/// What is private, as a note of the error shows it: a module that passes its types on, for example.
+fn private(error: &Message, program: &Program, source: &Source) -> Option<(usize, usize)> {
+    let notes = error.children.iter().flat_map(|note| &note.spans);
+    let mut places = notes.filter_map(|place| {
+        let file = source.files.iter().find(|file| file.path == place.file_name)?;
+        let at = program.offset_at(file, place.line_start, place.column_start)?;
+        let text = program.cell_text(file.cell)?;
+        // What is public for some is left as it is.
+        (!text[at..].starts_with("pub")).then_some((file.cell, at))
+    });
+    places.next()
 }
 
 const BORROWED: &str = "it borrows from another variable. To keep it, let it own what it holds: \

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use cell_program::Source;
+use cell_program::{FOLDERS, Source};
 
 /// How cells are compiled.
 #[derive(Debug, Clone)]
@@ -61,14 +61,8 @@ impl Rustc {
             .args(["--crate-name", "cell", "--crate-type", "cdylib", "--emit", "link,mir"])
             .args(["--edition", &self.edition, "--out-dir", "out"])
             .args(diagnose::OPTIONS)
-            .args([
-                "--remap-path-prefix",
-                "items/=",
-                "--remap-path-prefix",
-                "macros/=",
-                "--remap-path-scope",
-                "macro",
-            ])
+            .args(FOLDERS.map(|(folder, _)| format!("--remap-path-prefix={folder}/=")))
+            .args(["--remap-path-scope", "macro"])
             .args(["-C", "prefer-dynamic", "-C", &format!("opt-level={}", self.level)])
             // Sums that overflow and the like are errors, as under `cargo run`; not as under `--release`.
             .args([

@@ -175,6 +175,26 @@ cells! {
     a_script: "#!/usr/bin/env program\nlet x = 1;", "assert_eq!(x, 1);";
     documents_within: "//! about\n/*! and\n more */\nlet x = 1;", "/// x\nlet y = x; assert_eq!(y, 1);";
     constants_are_not_asked: "let a = [0_u8; { let mut i = 0; while i < 3 { i += 1; } i }];\nenum E { A = { let mut i = 0; while i < 5 { i += 1; } i } }\nassert_eq!(a.len() + E::A as usize, 8);";
+    a_variable_that_is_moved_is_given_back: "fn add(mut v: Vec<i32>, x: i32) -> Vec<i32> { v.push(x); v }\nlet mut v = vec![1]; let mut s = String::from(\"a\"); let mut p = (s.clone(), 1);",
+        "v = add(v, 2); let t = s; s = t + \"b\"; (p, v) = ((p.0 + \"c\", 2), v);", "for i in 0..2 { v = add(v, i); }", "assert_eq!((v.len(), &*s, &*p.0), (4, \"ab\", \"ac\"));";
+    what_never_returns_has_a_type: "let r = std::panic::catch_unwind(|| panic!(\"caught\")); let h = std::thread::spawn(|| panic!(\"joined\")); let f: Option<fn(u8) -> !> = None;", "assert!(r.is_err() && f.is_none());", "assert!(h.join().is_err() && r.is_err());";
+    a_macro_hides_one_of_the_standard_library: "#[macro_export] macro_rules! vec { ($($x:expr),*) => { [$($x + 1),*] } }\nfn two() -> [i32; 1] { vec![1] }\nassert_eq!((vec![1], two()), ([2], [2]));", "assert_eq!(vec![1, 2], [2, 3]); println!(\"\");", "fn three() -> [i32; 1] { crate::vec![2] }\nmod m { pub fn four() -> [i32; 1] { vec![3] } }\nassert_eq!((two(), three(), m::four()), ([2], [3], [4]));";
+    a_macro_of_an_earlier_cell_names_a_variable: "let base = 5; let n = 2;", "#[macro_export]\nmacro_rules! plus { // a sum\n    ($x:expr) => { base + $x };\n}\nmacro_rules! of { ($n:expr) => {{ let n = plus!($n); n * 2 }} }", "assert_eq!(plus!(n), 7);\n{ let base = 0; assert_eq!(of!(base), 10); }", "let base = 1; assert_eq!(plus!(base), 6);", "assert_eq!((base, plus!(0)), (1, 1));";
+    a_macro_makes_macros: "macro_rules! make { ($($n:ident $v:expr;)*) => { $(macro_rules! $n { () => { $v } })* } }\nmake! { five 5; six 6; }\nassert_eq!(five!() + six!(), 11);", "fn f() -> i32 { five!() }", "assert_eq!(f() + six!(), 11);";
+    macros_of_a_module: "#[macro_use] mod macros { macro_rules! thrice { ($e:expr) => { $e * 3 } } pub(crate) use thrice as three_times; pub fn one() -> i32 { thrice!(1) } }\nassert_eq!(thrice!(2), 6);", "macro_rules! twice { ($e:expr) => { $e * 2 } }", "fn nine() -> i32 { thrice!(3) }\nassert_eq!(nine() + macros::three_times!(1) + macros::one(), 15);", "#[macro_use] mod more { macro_rules! twice { ($e:expr) => { $e + $e } } }\nassert_eq!(twice!(4), 8);", "macro_rules! thrice { ($e:expr) => { 0 } }\nassert_eq!(thrice!(1) + twice!(1), 2);";
+    a_macro_makes_what_its_rule_says: "macro_rules! m { (fn $n:ident) => { fn $n() -> i32 { 1 } }; () => { 0 }; ($e:expr) => { $e + 1 } }\nm!(fn one);\nassert_eq!(m!() + m!(2), 3);", "m!(one())", "macro_rules! k { ($e:expr) => { $e + 1 }; (struct $n:ident) => { struct $n; } }\nk!(struct Two);\nlet three = k!(2);", "let _ = Two; assert_eq!(three, 3);";
+    parts_of_an_extern_block_are_replaced: "unsafe extern \"C\" { safe fn abs(x: i32) -> i32; safe fn labs(x: i64) -> i64; }", "unsafe extern \"C\" { safe fn labs(x: i64) -> i64; }\nassert_eq!(labs(-2), 2);", "fn labs(x: i64) -> i64 { x }", "assert_eq!((abs(-1), labs(-1)), (1, -1));";
+    what_is_left_out_takes_no_place: "#[cfg(unix)] fn os() -> u8 { 1 }", "#[cfg(not(unix))] fn os() -> u8 { 2 }", "assert_eq!(os(), 1);", "#[cfg(unix)] fn os() -> u8 { 3 }", "assert_eq!(os(), 3);", "fn os() -> u8 { 4 }\nassert_eq!(os(), 4);";
+    a_closure_that_captures_what_takes_no_room: "fn twice<F: Fn(i32) -> i32>(f: F) -> impl Fn(i32) -> i32 { move |x| f(f(x)) }\n#[derive(Clone, Copy)] struct Z; fn of(_: Z, x: i32) -> i32 { x } let z = Z;\nlet t = twice(|x| x + 3); let o = move |x: i32| of(z, x); let c = |(a, b): (&str, &str)| format!(\"{a}{b}\");", "assert_eq!((t(1), o(2)), (7, 2)); let s = String::from(\"a\"); assert_eq!(c((&s, \"b\")), \"ab\");";
+    a_function_is_kept_as_what_it_is: "fn pick<'a>(a: &'a str, _: &str) -> &'a str { a } extern \"C\" fn next(x: i32) -> i32 { x + 1 } unsafe fn same(s: &str) -> &str { s }\nlet (p, n, s) = (pick, next, same); let p = p; let n = n; let s = s;", "let own = String::from(\"own\"); assert_eq!((p(&own, &String::new()), n(1), unsafe { s(&own) }), (\"own\", 2, \"own\"));";
+    a_closure_of_one_lifetime_is_kept: "let longer = |a: &'static str, b: &'static str| if a.len() > b.len() { a } else { b }; let first = |a: &'static str| -> &'static str { &a[..1] };", "assert_eq!(longer(first(\"ab\"), \"cd\"), \"cd\");", "assert_eq!(first(\"ab\"), \"a\");";
+    a_type_that_a_module_passes_on: "mod outer { mod inner { #[derive(Debug, Clone, PartialEq)] pub struct S(pub u8); } pub use inner::S; pub fn make() -> S { S(4) } }\nlet s = outer::make(); let all = vec![outer::S(1)];", "assert_eq!((s.0, all.len()), (4, 1));", "assert_eq!(all, [outer::S(1)]);";
+    an_attribute_that_items_need_lasts: "#![recursion_limit = \"300\"]\nmacro_rules! count { () => { 0 }; ($h:tt $($t:tt)*) => { 1 + count!($($t)*) } }",
+        "assert_eq!(count!(a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a), 150);";
+    a_mark_before_all: "\u{feff}let a = 1;", "\u{feff}#!/usr/bin/env program\n#![allow(unused)]\nfn b() -> u8 { 2 }", "\u{feff}assert_eq!(a + b(), 3)";
+    what_main_may_return: "use std::process::{ExitCode, Termination};\nstruct Out; impl Termination for Out { fn report(self) -> ExitCode { ExitCode::SUCCESS } }\nfn main() -> Out { Out }", "fn main() -> Result<Out, String> { Ok(Out) }", "fn main() -> impl Termination {}", "type R = Result<(), String>;\nfn main() -> R { Ok(()) }";
+    a_temporary_is_borrowed_from: "struct W<T>(T); impl<T> Drop for W<T> { fn drop(&mut self) {} }\nlet (Ok(W(ref x)) | Err(&ref x)) = Ok::<_, &()>(W(()));\nassert_eq!(x, &());";
+    a_line_goes_on_with_not: "let flag = true;\nlet other =\n!flag;\nassert!(\n!other);\nlet same =\n    other ||\n    !flag;\n!same", "assert!(!other && !same);";
     other_blanks_and_letters: "let\tgröße\t=\t\"ü\";\r\n\tlet 数 = /* a /* b */ */ 3;\r\nfor _ in 0..2 {\tassert_eq!(größe.len(), 2);\t}\r\n", "assert_eq!(größe.len() + 数, 5);\r\n";
 }
 
@@ -333,10 +353,38 @@ fn what_is_wrong_is_said_of_the_cell() {
         ("struct Plain;\nPlain", "cannot be shown"),
         ("break", "break"),
         ("}", "unexpected closing"),
+        ("/* open", "unterminated block comment"),
     ] {
         let said = notebook.refused(code);
         assert!(said.contains(words), "{code}: {said}");
     }
+}
+
+#[test]
+fn a_word_of_a_newer_edition_is_a_name() {
+    let mut notebook = Notebook::new();
+    notebook.rustc.edition = "2021".into();
+    notebook.program.set_edition("2021");
+    notebook.run("let gen = 2;\nassert_eq!(gen, 2);");
+    notebook.run("assert_eq!(gen + 1, 3)");
+}
+
+#[test]
+fn a_variable_that_is_given_back_in_some_cases_is_gone() {
+    let mut notebook = Notebook::new();
+    notebook.run("let mut s = String::from(\"a\");");
+    notebook.run("let t = s;\nif t.is_empty() { s = t; }");
+    assert_eq!(notebook.program.lost("s").unwrap().reason, "was moved by cell 2");
+}
+
+#[test]
+fn what_is_private_stays_so() {
+    let mut notebook = Notebook::new();
+    notebook.run(
+        "mod outer { mod inner { pub struct S(pub u8); } pub use inner::S; }\nlet s = outer::S(1);",
+    );
+    notebook.run("assert_eq!(s.0, 1);");
+    assert!(notebook.refused("outer::inner::S(2);").contains("module `inner` is private"));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use ra_ap_syntax::{AstNode as _, Edition, SourceFile, SyntaxKind, SyntaxNode};
 
 use crate::edit::{Edit, rendered, without};
 use crate::imports::{self, Leaf};
-use crate::items::{self, Item, MacroKind};
+use crate::items::{self, Item, MacroKind, Place, Rule};
 use crate::{checks, commands, tests};
 
 /// A cell as the reader wrote it, and what is known of it without compiling it.
@@ -19,6 +19,7 @@ pub struct Cell {
     pub number: usize,
     /// As the reader wrote it.
     pub text: String,
+    edition: Edition,
     /// The kernel's own commands in it.
     pub commands: Vec<commands::Command>,
     /// Inner attributes at its head, such as `#![allow(unused)]`.
@@ -43,6 +44,8 @@ pub struct Cell {
     pub is_broken: bool,
     /// Names outside of items, each where it is first used.
     names: Vec<(String, usize)>,
+    /// Names that something is assigned to.
+    assigned: BTreeSet<String>,
     /// `return` without a value, outside of functions and closures.
     returns: Vec<Return>,
     edits: Vec<Edit>,
@@ -83,27 +86,39 @@ struct Return {
 
 /// What is known when a cell is parsed.
 pub struct Surroundings<'a> {
-    /// What a macro of an earlier cell expands to, by its name.
-    pub macros: &'a dyn Fn(&str) -> Option<MacroKind>,
+    /// What a call of a macro of an earlier cell expands to, by its name.
+    pub macros: &'a dyn Fn(&str, &ast::MacroCall) -> Option<MacroKind>,
     /// Whether a name is a variable, function or constant of the session.
     pub is_name: &'a dyn Fn(&str) -> bool,
+    /// The edition of the language.
+    pub edition: Edition,
     /// The folder that relative paths mean.
     pub folder: &'a Path,
 }
 
 const BEFORE: &str = "fn cell() {\n";
+const MARK: char = '\u{feff}';
 
 impl Cell {
     /// Takes a cell apart. A text that is no Rust is taken as statements: the compiler says what is wrong.
     pub fn parse(number: usize, text: &str, surroundings: &Surroundings<'_>) -> Cell {
-        let (commands, mut code) = commands::taken_out(text, surroundings.is_name);
-        let script = script_line(&code);
+        // The mark of Unicode that an editor may put before all is no Rust.
+        let mark = 0..if text.starts_with(MARK) { MARK.len_utf8() } else { 0 };
+        let unmarked = " ".repeat(mark.len()) + &text[mark.end..];
+        let (commands, mut code) = commands::taken_out(&unmarked, surroundings.is_name);
+        let script = script_line(&code, mark.end);
         code.replace_range(script.clone(), &" ".repeat(script.len()));
-        let parse = SourceFile::parse(&format!("{BEFORE}{code}\n}}"), Edition::Edition2024);
+        let edition = surroundings.edition;
+        let parse = SourceFile::parse(&format!("{BEFORE}{code}\n}}"), edition);
         let mut cell = Cell {
             number,
             text: text.to_owned(),
-            holes: commands.iter().map(|command| command.range.clone()).chain([script]).collect(),
+            edition,
+            holes: commands
+                .iter()
+                .map(|command| command.range.clone())
+                .chain([mark, script])
+                .collect(),
             commands,
             attributes: Vec::new(),
             items: Vec::new(),
@@ -116,6 +131,7 @@ impl Cell {
             has_statements: false,
             is_broken: false,
             names: Vec::new(),
+            assigned: BTreeSet::new(),
             returns: Vec::new(),
             edits: Vec::new(),
             edits_of_statements: Vec::new(),
@@ -146,6 +162,8 @@ impl Cell {
                 && cell.edits.iter().any(|edit| edit.text == ";" && edit.range.start >= at)
         };
         cell.is_broken = !errors.iter().all(mended);
+        // A comment that is not closed: nothing else says that something is wrong.
+        cell.has_statements |= cell.is_broken && !cell.has_anything();
         cell.edits.extend(crate::paths::absolute(&code, surroundings.folder));
         cell
     }
@@ -227,6 +245,13 @@ impl Cell {
             if awaits && is_outside() {
                 self.awaits = true;
             }
+            if let Some(expression) = ast::BinExpr::cast(inner.clone())
+                && let Some(ast::BinaryOp::Assignment { op: None }) = expression.op_kind()
+                && let Some(left) = expression.lhs()
+            {
+                let names = crate::names::used(left.syntax()).into_iter();
+                self.assigned.extend(names.map(|(name, _)| name));
+            }
             if let Some(expression) = ast::ReturnExpr::cast(inner.clone())
                 && expression.expr().is_none()
                 && is_outside()
@@ -260,7 +285,7 @@ impl Cell {
     ) {
         let range = range_of(node);
         let kind = macros.kind(call);
-        if kind == MacroKind::Items {
+        if matches!(kind, MacroKind::Items | MacroKind::Macros) {
             let in_braces = call.token_tree().is_some_and(|tree| {
                 tree.left_delimiter_token().is_some_and(|token| token.kind() == SyntaxKind::L_CURLY)
             });
@@ -268,7 +293,7 @@ impl Cell {
             if !in_braces && !text.ends_with(';') {
                 self.edits.push(Edit::insert(range.end, ";"));
             }
-            return self.take_item(Item::of_call(call, range));
+            return self.take_item(Item::of_call(call, range, kind));
         }
         self.has_statements = true;
         self.read_statement(node);
@@ -332,7 +357,8 @@ impl Cell {
         let mut at = 0;
         loop {
             let rest = &self.text[at..];
-            at += rest.len() - rest.trim_start().len();
+            let is_blank = |c: char| c.is_whitespace() || c == MARK;
+            at += rest.len() - rest.trim_start_matches(is_blank).len();
             match commands.find(|command| command.end > at) {
                 Some(command) if command.start <= at => at = command.end,
                 _ => return at,
@@ -352,8 +378,7 @@ impl Cell {
 
     /// Whether there are closures in it.
     pub fn has_closures(&self) -> bool {
-        let tree =
-            SourceFile::parse(&format!("{BEFORE}{}\n}}", self.text), Edition::Edition2024).tree();
+        let tree = SourceFile::parse(&format!("{BEFORE}{}\n}}", self.text), self.edition).tree();
         tree.syntax().descendants().any(|node| ast::ClosureExpr::can_cast(node.kind()))
     }
 
@@ -362,10 +387,16 @@ impl Cell {
         !self.returns.is_empty()
     }
 
+    /// Whether a variable that it moves may have a value again at its end.
+    pub fn gives_back(&self, name: &str) -> bool {
+        let is_new = self.bindings.iter().any(|binding| binding.name == name);
+        self.assigned.contains(name) && !is_new && !self.returns()
+    }
+
     /// The crates that it names by `extern crate`, but for those of Rust's own.
     pub fn extern_crates(&self) -> Vec<String> {
         const OF_RUST: [&str; 6] = ["std", "core", "alloc", "proc_macro", "test", "self"];
-        let heads = self.items.iter().filter(|item| item.is_head && !item.is_macro);
+        let heads = self.items.iter().filter(|item| item.place == Place::Crates);
         let named = heads.filter_map(|item| {
             let (_, rest) = item.text.split_once("extern crate")?;
             let name = rest
@@ -462,22 +493,25 @@ impl Cell {
 
 /// What macros expand to: those of this cell, then those of earlier ones and of the standard library.
 struct Macros<'a> {
-    outer: &'a dyn Fn(&str) -> Option<MacroKind>,
-    own: Vec<(String, MacroKind)>,
+    outer: &'a dyn Fn(&str, &ast::MacroCall) -> Option<MacroKind>,
+    own: Vec<(String, Vec<Rule>)>,
 }
 
 impl Macros<'_> {
     fn kind(&self, call: &ast::MacroCall) -> MacroKind {
         let Some(name) = items::name_of(call) else { return MacroKind::Statements };
-        let own = self.own.iter().rev().find(|(own, _)| *own == name).map(|(_, kind)| *kind);
-        own.or_else(|| (self.outer)(&name)).unwrap_or_else(|| items::guessed_kind(&name, call))
+        let own = self.own.iter().rev().find(|(own, _)| *own == name);
+        own.and_then(|(_, rules)| items::expansion(rules, call))
+            .or_else(|| (self.outer)(&name, call))
+            .unwrap_or_else(|| items::guessed_kind(&name, call))
     }
 }
 
 /// The first line, where it names the program that runs a script.
-fn script_line(code: &str) -> Range<usize> {
-    let is_script = code.strip_prefix("#!").is_some_and(|rest| !rest.trim_start().starts_with('['));
-    0..if is_script { code.find('\n').unwrap_or(code.len()) } else { 0 }
+fn script_line(code: &str, start: usize) -> Range<usize> {
+    let is_script =
+        code[start..].strip_prefix("#!").is_some_and(|rest| !rest.trim_start().starts_with('['));
+    start..if is_script { code.find('\n').unwrap_or(code.len()) } else { start }
 }
 
 /// Whether the arguments of a macro wait for a future, as in `println!("{}", f().await)`. Where they make the

@@ -14,7 +14,7 @@ pub struct Command {
 }
 
 /// The commands of a cell, and the cell with blanks in their place. A command begins a line that stands
-/// within no bracket, text or comment.
+/// within no bracket, text or comment, and finishes no Rust that stands before it.
 pub(crate) fn taken_out(text: &str, is_name: &dyn Fn(&str) -> bool) -> (Vec<Command>, String) {
     let mut commands = Vec::new();
     let mut code = text.to_owned();
@@ -22,7 +22,7 @@ pub(crate) fn taken_out(text: &str, is_name: &dyn Fn(&str) -> bool) -> (Vec<Comm
     while let Some(at) = start {
         let line = text[at..].split('\n').next().unwrap_or_default().trim_end();
         let indent = line.len() - line.trim_start().len();
-        start = match command(&line[indent..], is_name) {
+        start = match command(&line[indent..], &code[..at], is_name) {
             Some((name, argument)) => {
                 let range = at..at + line.len();
                 code.replace_range(range.clone(), &" ".repeat(line.len()));
@@ -59,10 +59,56 @@ fn next_line(text: &str, from: usize) -> Option<usize> {
     None
 }
 
-/// The name and the argument of the command that a line is.
-fn command(line: &str, is_name: &dyn Fn(&str) -> bool) -> Option<(String, String)> {
+/// The Rust that stands before a line: its words and signs.
+struct Before<'a>(Vec<&'a str>);
+
+impl Before<'_> {
+    fn of(code: &str) -> Before<'_> {
+        use rustc_lexer::{FrontmatterAllowed, TokenKind, tokenize};
+        let mut at = 0;
+        let tokens = tokenize(code, FrontmatterAllowed::No).map(|token| {
+            let start = at;
+            at += token.len as usize;
+            (token.kind, &code[start..at])
+        });
+        let is_code = |kind: TokenKind| {
+            !matches!(
+                kind,
+                TokenKind::Whitespace
+                    | TokenKind::LineComment { .. }
+                    | TokenKind::BlockComment { .. }
+            )
+        };
+        Before(tokens.filter(|(kind, _)| is_code(*kind)).map(|(_, text)| text).collect())
+    }
+
+    /// Whether it declares a variable, a function or a constant of this name.
+    fn declares(&self, name: &str) -> bool {
+        let words = ["let", "mut", "ref", "fn", "const", "static"];
+        self.0.windows(2).any(|pair| words.contains(&pair[0]) && pair[1] == name)
+    }
+
+    /// Whether an operand has to follow.
+    fn is_unfinished(&self) -> bool {
+        const SIGNS: [&str; 15] =
+            ["=", "+", "-", "*", "/", "%", "&", "|", "^", "<", ">", "!", ",", ".", ":"];
+        const WORDS: [&str; 7] = ["if", "while", "match", "in", "return", "break", "else"];
+        self.0.last().is_some_and(|last| SIGNS.contains(last) || WORDS.contains(last))
+    }
+}
+
+/// The name and the argument of the command that a line is, and the Rust that stands before it.
+fn command(line: &str, before: &str, is_name: &dyn Fn(&str) -> bool) -> Option<(String, String)> {
+    if !line.starts_with([':', '!']) {
+        return None;
+    }
+    let before = Before::of(before);
+    if before.is_unfinished() {
+        return None;
+    }
     if let Some(rest) = line.strip_prefix('!') {
-        return is_shell(rest, is_name).then(|| ("!".to_owned(), rest.trim().to_owned()));
+        let is_name = |name: &str| is_name(name) || before.declares(name);
+        return is_shell(rest, &is_name).then(|| ("!".to_owned(), rest.trim().to_owned()));
     }
     let rest = line.strip_prefix(':')?;
     if !rest.starts_with(|first: char| first.is_ascii_alphabetic()) {

@@ -1,5 +1,6 @@
 //! The items of a cell: what each defines, and what becomes of it when a later cell defines it anew.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use ra_ap_syntax::ast::{
@@ -34,6 +35,8 @@ pub type Key = (Namespace, String);
 pub enum MacroKind {
     /// Functions, types, statics.
     Items,
+    /// Other macros.
+    Macros,
     /// Statements or an expression.
     Statements,
     /// Statements that declare variables under names that the macro is given.
@@ -41,6 +44,19 @@ pub enum MacroKind {
         /// Whether they can be changed.
         is_mut: bool,
     },
+}
+
+/// Where an item has to stand in the program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Before all else: a crate that may bring macros.
+    Crates,
+    /// Before all that may call them: macros, which hide those of the standard library.
+    Macros,
+    /// Behind them: a module whose macros are for what follows.
+    Modules,
+    /// Anywhere.
+    Items,
 }
 
 /// What `main` is, where an item is that.
@@ -61,20 +77,29 @@ pub struct Item {
     pub range: Range<usize>,
     /// Its text.
     pub text: String,
-    /// Its parts that can be replaced alone, each with its key: those of an inherent `impl`.
+    /// Its parts that can be replaced alone, each with its key: those of an inherent `impl` and of an `extern`
+    /// block.
     pub parts: Vec<(Key, Range<usize>)>,
     /// The statics in it.
     pub statics: Vec<Static>,
     /// Whether it is `macro_rules!`.
     pub is_macro: bool,
-    /// Whether it has to stand before all else: macros, and crates that may bring some.
-    pub is_head: bool,
-    /// What calls of it are, for a macro.
-    pub makes: Option<MacroKind>,
+    /// Where it has to stand.
+    pub place: Place,
+    /// Its rules, for a macro.
+    pub(crate) rules: Vec<Rule>,
+    /// The macros that a module brings: of two of one name, the compiler takes none.
+    pub(crate) brings: Vec<Key>,
+    /// Names in a macro that may be those of variables.
+    pub(crate) names: BTreeSet<String>,
+    /// Whether it is left out on some machines, by `#[cfg]`.
+    pub(crate) is_conditional: bool,
     /// Whether it is a `use`.
     pub is_use: bool,
     /// Whether it is the function `main`.
     pub main: Option<Main>,
+    /// Whether that returns something of which only the standard library's `Termination` is known.
+    pub(crate) reports: bool,
     pub(crate) reach: Reach,
     pub(crate) edits: Vec<Edit>,
     /// Where `#[macro_export]` stands: among statements it would define the macro once more.
@@ -120,10 +145,14 @@ impl Item {
             parts: Vec::new(),
             statics: Vec::new(),
             is_macro: false,
-            is_head: false,
-            makes: None,
+            place: Place::Items,
+            rules: Vec::new(),
+            brings: Vec::new(),
+            names: BTreeSet::new(),
+            is_conditional: false,
             is_use: false,
             main: None,
+            reports: false,
             reach: Reach::of(node),
             edits: Vec::new(),
             exported: Vec::new(),
@@ -155,6 +184,11 @@ impl Item {
                 };
                 name.map(|name| (Type, name)).into_iter().collect()
             }
+            ast::Item::ExternBlock(item) => {
+                let named: Vec<Key> =
+                    parts_of_block(item).into_iter().map(|(key, _)| key).collect();
+                if named.is_empty() { vec![(Namespace::Call, squeezed(node))] } else { named }
+            }
             ast::Item::Fn(item) => named(&[Value], item.name()),
             ast::Item::Impl(item) => vec![(Impl, header(item))],
             ast::Item::MacroDef(item) => named(&[Macro], item.name()),
@@ -177,30 +211,43 @@ impl Item {
             ast::Item::Impl(item) if item.trait_().is_none() => {
                 made.parts = parts(item, &made.keys)
             }
+            ast::Item::ExternBlock(item) => made.parts = parts_of_block(item),
             ast::Item::MacroRules(item) => {
                 made.is_macro = true;
-                made.is_head = true;
+                made.place = Place::Macros;
                 let exports = item.attrs().filter(|attribute| {
                     attribute.syntax().text().to_string().contains("macro_export")
                 });
                 made.exported = exports.map(|attribute| range_of(attribute.syntax())).collect();
-                made.makes = item.token_tree().map(|tree| expansion(&tree));
+                let names = crate::names::used(node).into_iter();
+                made.names = names.map(|(name, _)| name).collect();
+                made.rules = item.token_tree().map(|tree| rules(&tree)).unwrap_or_default();
             }
-            ast::Item::ExternCrate(_) => made.is_head = true,
+            ast::Item::ExternCrate(_) => made.place = Place::Crates,
+            ast::Item::Module(item) if has_attribute(item, "macro_use") => {
+                made.place = Place::Modules;
+                let macros = node.descendants().filter_map(ast::MacroRules::cast);
+                made.brings = macros.flat_map(|made| named(&[Macro], made.name())).collect();
+            }
             ast::Item::Fn(item) if item.name().is_some_and(|name| name.text() == "main") => {
                 let is_wrapped = item
                     .attrs()
                     .any(|attribute| attribute.syntax().text().to_string().contains("main"));
                 let is_async = item.async_token().is_some() && !is_wrapped;
                 made.main = Some(if is_async { Main::Async } else { Main::Sync });
+                let returned = item.ret_type().and_then(|returned| returned.ty());
+                let returned = returned.map(|kind| squeezed(kind.syntax())).unwrap_or_default();
+                let name = returned.split('<').next().unwrap_or_default();
+                made.reports = !matches!(name, "" | "()") && !name.ends_with("Result");
             }
             _ => {}
         }
         made.statics = statics(node);
+        made.is_conditional = has_attribute(item, "cfg");
         made
     }
 
-    pub(crate) fn of_call(call: &ast::MacroCall, range: Range<usize>) -> Item {
+    pub(crate) fn of_call(call: &ast::MacroCall, range: Range<usize>, kind: MacroKind) -> Item {
         let name = name_of(call).unwrap_or_default();
         let by = match name.as_str() {
             "thread_local" => Some(StaticBy::ThreadLocal),
@@ -222,8 +269,15 @@ impl Item {
         };
         let mut made = Item::new(call.syntax(), range, keys);
         made.statics = statics;
+        if kind == MacroKind::Macros {
+            made.place = Place::Macros;
+        }
         made
     }
+}
+
+fn has_attribute(item: &impl ast::HasAttrs, name: &str) -> bool {
+    item.attrs().any(|attribute| attribute.simple_name().is_some_and(|own| own == name))
 }
 
 /// `impl<T> Show for Row<T>`, with the least of blanks.
@@ -259,6 +313,21 @@ fn parts(item: &ast::Impl, keys: &[Key]) -> Vec<(Key, Range<usize>)> {
     named.collect()
 }
 
+/// What an `extern` block declares.
+fn parts_of_block(item: &ast::ExternBlock) -> Vec<(Key, Range<usize>)> {
+    let inner = item.extern_item_list().into_iter().flat_map(|list| list.extern_items());
+    let named = inner.filter_map(|part| {
+        let (space, name) = match &part {
+            ast::ExternItem::Fn(part) => (Namespace::Value, part.name()),
+            ast::ExternItem::Static(part) => (Namespace::Value, part.name()),
+            ast::ExternItem::TypeAlias(part) => (Namespace::Type, part.name()),
+            ast::ExternItem::MacroCall(_) => return None,
+        };
+        Some(((space, name?.text().to_string()), range_of(part.syntax())))
+    });
+    named.collect()
+}
+
 fn squeezed(node: &SyntaxNode) -> String {
     let mut text = String::new();
     for token in tokens(node) {
@@ -290,12 +359,11 @@ pub(crate) fn name_of(call: &ast::MacroCall) -> Option<String> {
     Some(call.path()?.segment()?.name_ref()?.text().to_string())
 }
 
-/// The macros that are defined among some statements, and what they make.
-pub(crate) fn macros_in(list: &SyntaxNode) -> Vec<(String, MacroKind)> {
-    let rules = list.children().filter_map(ast::MacroRules::cast);
-    let named = rules.filter_map(|rules| {
-        Some((rules.name()?.text().to_string(), expansion(&rules.token_tree()?)))
-    });
+/// The macros that are defined among some statements.
+pub(crate) fn macros_in(list: &SyntaxNode) -> Vec<(String, Vec<Rule>)> {
+    let macros = list.children().filter_map(ast::MacroRules::cast);
+    let named = macros
+        .filter_map(|made| Some((made.name()?.text().to_string(), rules(&made.token_tree()?))));
     named.collect()
 }
 
@@ -316,28 +384,87 @@ const BEGIN_ITEMS: [&str; 14] = [
     "macro_rules",
 ];
 
-/// What a macro that was made by `macro_rules!` expands to: what its first rule begins with.
-fn expansion(rules: &ast::TokenTree) -> MacroKind {
-    let kind = begin_of_expansion(rules);
-    if kind == MacroKind::Items {
-        return kind;
-    }
-    let words: Vec<SyntaxToken> = tokens(rules.syntax()).collect();
+/// A rule of a macro.
+#[derive(Debug, Clone)]
+pub(crate) struct Rule {
+    /// What its arguments are, as far as its first variable.
+    begins: Vec<String>,
+    /// What may stand there; None at the end of the arguments.
+    next: Option<Next>,
+    kind: MacroKind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    Name,
+    Expression,
+    Anything,
+}
+
+/// The rules of a macro that is made by `macro_rules!`.
+fn rules(tree: &ast::TokenTree) -> Vec<Rule> {
+    let words: Vec<SyntaxToken> = tokens(tree.syntax()).collect();
     let declares = |is_mut: bool| {
         let shape: &[&str] = if is_mut { &["let", "mut", "$"] } else { &["let", "$"] };
         words
             .windows(shape.len())
             .any(|window| window.iter().zip(shape).all(|(token, word)| token.text() == *word))
     };
-    match (declares(true), declares(false)) {
-        (false, false) => kind,
+    let of_statements = match (declares(true), declares(false)) {
+        (false, false) => MacroKind::Statements,
         (is_mut, _) => MacroKind::Variables { is_mut },
-    }
+    };
+    let parts: Vec<_> = tree.syntax().children().filter_map(ast::TokenTree::cast).collect();
+    let pairs = parts.chunks_exact(2).map(|pair| (&pair[0], &pair[1]));
+    let rules = pairs.map(|(arguments, body)| {
+        let inner: Vec<String> =
+            within(arguments).iter().map(|token| token.text().to_owned()).collect();
+        let variable = inner.iter().position(|word| word == "$");
+        let next = variable.map(|at| match inner.get(at + 3).map(String::as_str) {
+            _ if inner.get(at + 2).is_none_or(|colon| colon != ":") => Next::Anything,
+            Some("ident") => Next::Name,
+            Some("expr" | "ty" | "literal" | "path") => Next::Expression,
+            _ => Next::Anything,
+        });
+        let begins = inner[..variable.unwrap_or(inner.len())].to_vec();
+        let kind = match begin_of_expansion(body) {
+            MacroKind::Statements => of_statements,
+            kind => kind,
+        };
+        Rule { begins, next, kind }
+    });
+    rules.collect()
 }
 
-fn begin_of_expansion(rules: &ast::TokenTree) -> MacroKind {
-    let mut parts = rules.syntax().children().filter_map(ast::TokenTree::cast);
-    let Some(body) = parts.nth(1) else { return MacroKind::Statements };
+/// What a call of a macro with these rules expands to.
+pub(crate) fn expansion(rules: &[Rule], call: &ast::MacroCall) -> Option<MacroKind> {
+    const OF_ITEMS: [&str; 10] =
+        ["struct", "enum", "fn", "impl", "trait", "static", "type", "mod", "use", "pub"];
+    let arguments = call.token_tree().map(|tree| within(&tree)).unwrap_or_default();
+    let fits = |rule: &&Rule| {
+        let begins = arguments.iter().zip(&rule.begins).all(|(token, word)| token.text() == word);
+        let next = arguments.get(rule.begins.len());
+        let is_next = match (rule.next, next) {
+            (None, next) => next.is_none(),
+            (Some(Next::Anything), _) => true,
+            (Some(_), None) => false,
+            (Some(Next::Name), Some(token)) => token.kind() == SyntaxKind::IDENT,
+            (Some(Next::Expression), Some(token)) => !OF_ITEMS.contains(&token.text()),
+        };
+        begins && arguments.len() >= rule.begins.len() && is_next
+    };
+    rules.iter().find(fits).or(rules.first()).map(|rule| rule.kind)
+}
+
+/// What stands between the brackets of a macro's arguments.
+fn within(tree: &ast::TokenTree) -> Vec<SyntaxToken> {
+    let mut inner: Vec<SyntaxToken> = tokens(tree.syntax()).skip(1).collect();
+    inner.pop();
+    inner
+}
+
+/// What a rule's body begins with.
+fn begin_of_expansion(body: &ast::TokenTree) -> MacroKind {
     let mut before = String::new();
     let mut depth = 0_usize;
     for token in tokens(body.syntax()).skip(1) {
@@ -356,6 +483,7 @@ fn begin_of_expansion(rules: &ast::TokenTree) -> MacroKind {
             | SyntaxKind::QUESTION => {}
             _ if text == "unsafe" => {}
             _ if before == "unsafe" && text == "{" => return MacroKind::Statements,
+            _ if text == "macro_rules" => return MacroKind::Macros,
             _ if BEGIN_ITEMS.contains(&text.as_str()) => return MacroKind::Items,
             _ => return MacroKind::Statements,
         }

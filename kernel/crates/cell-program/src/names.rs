@@ -3,18 +3,19 @@
 use ra_ap_syntax::{NodeOrToken, SyntaxKind, SyntaxNode, SyntaxToken};
 
 /// Every name in a node that may be a variable's, with its place in the whole text. Those behind a dot are
-/// fields and methods, but not those behind two, which are one token only outside of macros. Format strings
-/// name variables, too: `"{x}"`.
+/// fields and methods, but not those behind two, which are one token only outside of macros; those behind `$`
+/// are what a macro is given. Format strings name variables, too: `"{x}"`.
 pub(crate) fn used(node: &SyntaxNode) -> Vec<(String, usize)> {
     let mut found = Vec::new();
     let mut dots = 0;
+    let mut is_given = false;
     for element in node.descendants_with_tokens() {
         let NodeOrToken::Token(token) = element else { continue };
         if token.kind().is_trivia() {
             continue;
         }
         match token.kind() {
-            SyntaxKind::IDENT if dots != 1 => {
+            SyntaxKind::IDENT if dots != 1 && !is_given => {
                 let name = token.text().trim_start_matches("r#").to_owned();
                 found.push((name, usize::from(token.text_range().start())));
             }
@@ -22,6 +23,7 @@ pub(crate) fn used(node: &SyntaxNode) -> Vec<(String, usize)> {
             _ => {}
         }
         dots = if token.kind() == SyntaxKind::DOT { dots + 1 } else { 0 };
+        is_given = token.kind() == SyntaxKind::DOLLAR;
     }
     found
 }

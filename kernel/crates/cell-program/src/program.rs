@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::Path;
 
+use ra_ap_syntax::{Edition, ast};
+
 use crate::cell::{Cell, Surroundings};
 use crate::edit::without;
 use crate::imports::Leaf;
@@ -43,6 +45,10 @@ pub struct Program {
     pub(crate) lost: BTreeMap<String, Lost>,
     /// The symbols of statics that are in the process that runs the cells.
     pub(crate) defined: BTreeSet<String>,
+    /// Inner attributes that later cells have as well, each by what it is about.
+    pub(crate) attributes: BTreeMap<String, String>,
+    /// The edition of the language; None for the newest.
+    edition: Option<Edition>,
 }
 
 /// What is left of a cell.
@@ -62,10 +68,14 @@ pub struct Choices {
     pub undeclared: BTreeSet<String>,
     /// Variables of earlier cells that it moves.
     pub moved: BTreeSet<String>,
+    /// Those of them that may have a new value at its end: `v = add(v, 2)`.
+    pub given_back: BTreeSet<String>,
     /// Variables of earlier cells whose types cannot be named.
     pub unnamed: BTreeSet<String>,
     /// Variables of earlier cells whose types are named by the crates that define them.
     pub by_crates: BTreeSet<String>,
+    /// What of earlier cells is private and leads to the type of a variable: cell, and where it stands.
+    pub opened: BTreeSet<(usize, usize)>,
     /// Closures and functions among its variables.
     pub callables: BTreeMap<String, Callable>,
     /// Variables that macros declare in it.
@@ -154,7 +164,7 @@ impl Program {
             })
         };
         let is_name = |name: &str| self.variables.contains_key(name) || is_value(name);
-        let macros = |name: &str| -> Option<MacroKind> {
+        let macros = |name: &str, call: &ast::MacroCall| -> Option<MacroKind> {
             let keyed = |item: &&Item| {
                 item.keys.iter().any(|(space, key)| *space == Namespace::Macro && key == name)
             };
@@ -162,9 +172,19 @@ impl Program {
                 .map(|(_, item)| item)
                 .filter(keyed)
                 .last()
-                .and_then(|item| item.makes)
+                .and_then(|item| crate::items::expansion(&item.rules, call))
         };
-        Cell::parse(number, text, &Surroundings { macros: &macros, is_name: &is_name, folder })
+        let edition = self.edition.unwrap_or(Edition::Edition2024);
+        Cell::parse(
+            number,
+            text,
+            &Surroundings { macros: &macros, is_name: &is_name, edition, folder },
+        )
+    }
+
+    /// Takes the cells from now on as of an edition of the language.
+    pub fn set_edition(&mut self, edition: &str) {
+        self.edition = edition.parse().ok();
     }
 
     /// The variables that are there.
@@ -270,6 +290,13 @@ impl Program {
         })
     }
 
+    /// Where in the text of an earlier cell a place of one of a program's files is, by line and column from 1.
+    pub fn offset_at(&self, file: &File, line: usize, column: usize) -> Option<usize> {
+        let text = &self.cells.get(&file.cell)?.cell.text;
+        let line = line_start(text, line)..line_start(text, line + 1);
+        Some(place(text, &file.edits, line, column.saturating_sub(1)))
+    }
+
     /// The item of an earlier cell that stands at a place of one of a program's files, by line and column
     /// from 1: its place, and a name for it.
     pub fn item_at(
@@ -279,9 +306,7 @@ impl Program {
         column: usize,
     ) -> Option<((usize, usize), String)> {
         let number = file.cell;
-        let text = &self.cells.get(&number)?.cell.text;
-        let line = line_start(text, line)..line_start(text, line + 1);
-        let at = place(text, &file.edits, line, column.saturating_sub(1));
+        let at = self.offset_at(file, line, column)?;
         let left = self.cells.get(&number)?;
         let item = left.cell.items.iter().find(|item| item.range.contains(&at))?;
         let name = item.keys.first().map(|(_, name)| name.clone()).unwrap_or_default();
@@ -301,9 +326,25 @@ impl Program {
                 && !gone.contains(name)
                 && !is_value_of(cell, name)
         };
-        cell.uses(&known)
-            .into_iter()
-            .map(|name| self.variables.get_key_value(name).map_or("", |(name, _)| name))
+        let mut names = cell.uses(&known);
+        let macros = self.macros_of_variables(cell);
+        names.extend(macros.iter().flat_map(|(_, item)| &item.names).map(String::as_str));
+        let variables = self.variables.keys().map(String::as_str);
+        variables.filter(|name| names.contains(name) && known(name)).collect()
+    }
+
+    /// The macros of earlier cells that a cell may call and that name variables.
+    pub(crate) fn macros_of_variables(&self, cell: &Cell) -> Vec<(usize, &Item)> {
+        let new: BTreeSet<&Key> = cell.items.iter().flat_map(|item| &item.keys).collect();
+        let macros: Vec<(usize, &Item)> = self
+            .alive_items()
+            .filter(|(_, item)| item.is_macro && !item.keys.iter().any(|key| new.contains(key)))
+            .collect();
+        let all: Vec<&Item> = macros.iter().map(|(_, item)| *item).collect();
+        let called = crate::reach::reached(&all, words(&cell.text).map(str::to_owned).collect());
+        let called = called.into_iter().map(|place| macros[place]);
+        called
+            .filter(|(_, item)| item.names.iter().any(|name| self.variables.contains_key(name)))
             .collect()
     }
 
@@ -424,13 +465,18 @@ impl Program {
             self.cells.insert(cell.number, Left { cell: cell.clone(), holes: Vec::new() });
         }
         self.defined.extend(source.defines.iter().cloned());
+        self.attributes.extend(crate::source::lasting(cell));
         gone
     }
 
     /// Takes in the variables that a cell has left: those in `kept`, of these types.
     pub fn leave(&mut self, cell: &Cell, choices: &Choices, kept: &[(String, String)]) {
         for name in &choices.moved {
-            self.lose(name, cell.number, |_| format!("was moved by cell {}", cell.number));
+            let is_back =
+                choices.given_back.contains(name) && kept.iter().any(|(kept, _)| kept == name);
+            if !is_back {
+                self.lose(name, cell.number, |_| format!("was moved by cell {}", cell.number));
+            }
         }
         for (name, kind) in kept {
             if kind == "rust_live::Gone" {
@@ -509,9 +555,11 @@ impl<'a> Replaced<'a> {
     pub(crate) fn by(cell: &'a Cell, imported: &'a BTreeSet<String>) -> Replaced<'a> {
         let of = |item: &'a Item| {
             let own = if item.parts.is_empty() { item.keys.as_slice() } else { &[] };
-            own.iter().chain(item.parts.iter().map(|(key, _)| key))
+            own.iter().chain(item.parts.iter().map(|(key, _)| key)).chain(&item.brings)
         };
-        Replaced { keys: cell.items.iter().flat_map(of).collect(), imported }
+        // What may be left out takes no place: where it is not, the compiler says that there are two.
+        let items = cell.items.iter().filter(|item| !item.is_conditional);
+        Replaced { keys: items.flat_map(of).collect(), imported }
     }
 
     /// What of an earlier cell it takes the place of, and what is put aside of it.
@@ -528,15 +576,16 @@ impl<'a> Replaced<'a> {
 
     /// What of an earlier item it takes the place of.
     pub(crate) fn holes(&self, old: &Item) -> Vec<Range<usize>> {
+        let is_again = |key: &Key| {
+            self.keys.contains(key)
+                || !matches!(key.0, Namespace::Impl | Namespace::Call)
+                    && self.imported.contains(&key.1)
+        };
         if old.parts.is_empty() {
-            let again = old.keys.iter().any(|key| {
-                self.keys.contains(key)
-                    || !matches!(key.0, Namespace::Impl | Namespace::Call)
-                        && self.imported.contains(&key.1)
-            });
+            let again = old.keys.iter().any(is_again);
             return if again { vec![old.range.clone()] } else { Vec::new() };
         }
-        let parts = old.parts.iter().filter(|(key, _)| self.keys.contains(key));
+        let parts = old.parts.iter().filter(|(key, _)| is_again(key));
         let holes: Vec<_> = parts.map(|(_, range)| range.clone()).collect();
         if holes.len() == old.parts.len() { vec![old.range.clone()] } else { holes }
     }

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use ra_ap_syntax::ast::{self, HasGenericParams as _, HasName as _};
 use ra_ap_syntax::{AstNode as _, SyntaxNode};
 
-use crate::items::{Item, Namespace};
+use crate::items::{Item, Namespace, Place};
 use crate::names::words;
 
 /// What is known of an item for this.
@@ -136,7 +136,7 @@ fn is_reached(item: &Item, types: &BTreeSet<&str>, known: &BTreeSet<String>) -> 
         matches!(space, Namespace::Call) || known.contains(bare(name))
     };
     *always
-        || item.is_head && !item.is_macro
+        || matches!(item.place, Place::Crates | Place::Modules)
         || item.keys.is_empty()
         || item.keys.iter().any(is_named)
         || parts.iter().chain(inner).any(|name| known.contains(name))

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::cell::{Binding, Cell};
 use crate::edit::{Edit, without};
-use crate::items::Main;
+use crate::items::{Item, Main, Place};
 use crate::program::{Choices, Program, Replaced, takes_place};
 use crate::types::{self, Callable};
 
@@ -128,6 +128,14 @@ const ALLOWED: &str = "dead_code, unused_imports, unused_macros, unused_parens, 
 const ALLOWED_IN_CELL: &str = "dead_code, unused_imports, unused_macros, unused_parens, unused_braces, unused_labels, \
     unused_attributes, redundant_semicolons, improper_ctypes, static_mut_refs, unreachable_code";
 
+/// The folders of the files that a program includes, in the order in which a cell's own have to stand.
+pub const FOLDERS: [(&str, Place); 4] = [
+    ("crates", Place::Crates),
+    ("macros", Place::Macros),
+    ("modules", Place::Modules),
+    ("items", Place::Items),
+];
+
 /// What stands around the imports of earlier cells.
 const IMPORTS: (&str, &str) = ("mod __rust_live_imports {", "} use __rust_live_imports::*;");
 
@@ -148,7 +156,11 @@ impl Program {
         let gone = self.variables_of_other_types(cell);
         let loaded = self.loaded(cell, choices, &gone);
         let number = cell.number;
-        let (attributes, lints) = attributes(cell);
+        let (mut attributes, lints) = attributes(cell);
+        let own = lasting(cell);
+        for (_, text) in self.attributes.iter().filter(|(about, _)| !own.contains_key(*about)) {
+            let _ = write!(attributes, "{text} ");
+        }
         // What a later cell uses is not unused.
         let of_body = if lints.is_empty() {
             ""
@@ -183,6 +195,12 @@ impl Program {
                 take
             };
             let _ = write!(prefix, "{allowed}let {word}{} = {take}; ", raw(name));
+        }
+        // A macro means the variables that stood before it.
+        for (number, item) in self.macros_of_variables(cell) {
+            if let Some(text) = self.cell_text(number).and_then(|text| in_one_line(text, item)) {
+                prefix.push_str(&text);
+            }
         }
         let failure = if choices.errors_by_debug { "FailureByDebug" } else { "Failure" };
         let ok = format!("::std::result::Result::<(), ::rust_live::{failure}>::Ok(())");
@@ -247,7 +265,8 @@ impl Program {
         push(&mut text, ";", None);
         if let Some(main) = cell.main() {
             let wait = if main.main == Some(Main::Async) { ".await" } else { "" };
-            push(&mut text, &format!("::rust_live::main_ended(main(){wait})?;"), None);
+            let ended = if main.reports { "main_reported" } else { "main_ended" };
+            push(&mut text, &format!("::rust_live::{ended}(main(){wait})?;"), None);
         }
         if !cell.tests.is_empty() {
             push(&mut text, &tests(cell), None);
@@ -257,9 +276,14 @@ impl Program {
                 push(&mut text, &code, Some(Mark::Keep(binding.name.clone())));
             }
         }
-        push(&mut text, &format!("{ok} {end};"), None);
         let declared: BTreeSet<&str> =
             declared.iter().map(|binding| binding.name.as_str()).collect();
+        // Behind the closure that has moved it, the variable is gone, whatever its value is.
+        for name in loaded.iter().filter(|name| choices.given_back.contains(**name)) {
+            let code = format!("{allowed}::rust_live::keep({name:?}, {});", raw(name));
+            push(&mut text, &code, Some(Mark::PutBack((*name).to_owned())));
+        }
+        push(&mut text, &format!("{ok} {end};"), None);
         for name in loaded.iter().filter(|name| !choices.moved.contains(**name)) {
             let keep = format!("{allowed}::rust_live::keep({name:?}, {});", raw(name));
             // One that is declared anew is the old one still where the cell ends before, or the new one with it.
@@ -281,6 +305,8 @@ impl Program {
                     false => variable.kind.clone(),
                 };
                 by_crates.extend(types::named_by_crates(&kind).map(str::to_owned));
+                // MIR calls it so.
+                let kind = kind.replace('!', "::rust_live::Never");
                 let code =
                     format!("#[allow(non_camel_case_types)] type __RustLiveType_{name} = {kind};");
                 push(&mut text, &code, Some(Mark::Type((*name).to_owned())));
@@ -326,11 +352,9 @@ impl Program {
         let older = older.iter().map(|(older, holes)| (*older, holes.as_slice()));
         for (of, holes) in older.chain([(cell, &[][..])]) {
             let is_this = of.number == cell.number;
-            for (folder, is_head) in [("macros", true), ("items", false)] {
-                let wanted = of
-                    .items
-                    .iter()
-                    .filter(|item| item.is_head == is_head && (is_this || !item.is_use));
+            for (folder, place) in FOLDERS {
+                let wanted =
+                    of.items.iter().filter(|item| item.place == place && (is_this || !item.is_use));
                 let mut more = Vec::new();
                 let mut kept = Vec::new();
                 for item in wanted {
@@ -346,6 +370,9 @@ impl Program {
                     }
                     kept.extend(left);
                     more.extend(self.statics(of.number, item, is_this, &mut made.defines));
+                    let opened = choices.opened.range((of.number, 0)..(of.number + 1, 0));
+                    let opened = opened.filter(|(_, at)| item.range.contains(at));
+                    more.extend(opened.map(|(_, at)| Edit::insert(*at, "pub(crate) ")));
                     more.extend(
                         (is_this && !lints.is_empty() && !item.is_use)
                             .then(|| Edit::insert(item.range.start, lints)),
@@ -353,8 +380,18 @@ impl Program {
                 }
                 if !kept.is_empty() {
                     let path = format!("{folder}/cell {}", of.number);
-                    let list = if is_head { &mut made.heads } else { &mut made.items };
-                    let _ = write!(list, "include!(\"{path}\"); ");
+                    let list =
+                        if place == Place::Items { &mut made.items } else { &mut made.heads };
+                    // Of two macros of one name, the compiler takes none if one of them is included.
+                    let _ = if place == Place::Macros {
+                        let name = of.number;
+                        write!(
+                            list,
+                            "#[path = \"{path}\"] #[macro_use] mod __rust_live_macros_{name}; "
+                        )
+                    } else {
+                        write!(list, "include!(\"{path}\"); ")
+                    };
                     let (text, edits) = of.items_text(&kept, &more);
                     made.files.push(File { path, text, cell: of.number, edits });
                 }
@@ -449,6 +486,51 @@ fn attributes(cell: &Cell) -> (String, String) {
         let _ = write!(own, "#[allow({ALLOWED_IN_CELL})] ");
     }
     (whole.replace('\n', " "), own.replace('\n', " "))
+}
+
+/// A macro of a cell in one line, as a statement; None for one that has a text of several lines in it.
+fn in_one_line(text: &str, item: &Item) -> Option<String> {
+    use rustc_lexer::{FrontmatterAllowed, TokenKind, tokenize};
+    let mut line = String::new();
+    for part in without(item.range.clone(), &item.exported) {
+        let mut at = part.start;
+        for token in tokenize(&text[part], FrontmatterAllowed::No) {
+            let range = at..at + token.len as usize;
+            at = range.end;
+            match token.kind {
+                TokenKind::Whitespace
+                | TokenKind::LineComment { .. }
+                | TokenKind::BlockComment { .. } => line.push(' '),
+                _ if text[range.clone()].contains('\n') => return None,
+                _ => line.push_str(&text[range]),
+            }
+        }
+    }
+    line.push(' ');
+    Some(line)
+}
+
+/// The inner attributes of a cell without which its items may not compile in later ones, each by what it is
+/// about.
+pub(crate) fn lasting(cell: &Cell) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    for attribute in &cell.attributes {
+        let words: Vec<&str> = crate::names::words(attribute).collect();
+        match words.as_slice() {
+            ["feature", features @ ..] => {
+                found.extend(
+                    features
+                        .iter()
+                        .map(|name| (format!("feature {name}"), format!("#![feature({name})]"))),
+                );
+            }
+            [limit @ ("recursion_limit" | "type_length_limit"), ..] => {
+                found.insert((*limit).to_owned(), attribute.clone());
+            }
+            _ => {}
+        }
+    }
+    found
 }
 
 /// The code that runs a cell's tests.

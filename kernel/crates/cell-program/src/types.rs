@@ -33,6 +33,24 @@ pub enum Callable {
     Boxed(String),
 }
 
+impl Callable {
+    /// What else it may be kept as: with blanks for references as well, since the compiler may find out for
+    /// which lifetimes it takes them; then boxed, for a closure may capture what takes no room.
+    pub fn looser(&self) -> Option<Callable> {
+        let (Callable::Pointer(kind) | Callable::Boxed(kind)) = self;
+        let looser = kind.replace("&mut _", "_").replace("&_", "_");
+        match self {
+            Callable::Pointer(kind) if looser != *kind => Some(Callable::Pointer(looser)),
+            Callable::Boxed(kind) if looser != *kind => Some(Callable::Boxed(looser)),
+            Callable::Pointer(kind) => {
+                let called = kind.strip_prefix("fn")?;
+                Some(Callable::Boxed(format!("::std::boxed::Box<dyn ::std::ops::Fn{called}>")))
+            }
+            Callable::Boxed(_) => None,
+        }
+    }
+}
+
 /// The variables that are kept, in the order in which they are.
 pub fn kept(mir: &str) -> Vec<Kept> {
     let mut found = Vec::new();
@@ -84,7 +102,14 @@ fn shape(kind: &str, mir: &str, is_empty: bool) -> Shape {
         && !signature.contains("impl ")
     {
         let arguments = arguments(&signature[at + 3..]);
-        let pointer = callable("fn", &arguments, signature.contains("-> &"));
+        // Which lifetimes are one, and how it is called, its type says alone.
+        let is_named = signature.contains("-> &") && arguments.len() > 1
+            || signature.contains("extern ")
+            || signature.contains("unsafe ");
+        let pointer = match is_named {
+            true => with_static_of_mir(signature),
+            false => callable("fn", &arguments, signature.contains("-> &")),
+        };
         return Shape::Callable(Callable::Pointer(pointer));
     }
     let has_words = |words: &str| kind.contains(words);
@@ -94,7 +119,7 @@ fn shape(kind: &str, mir: &str, is_empty: bool) -> Shape {
     {
         return Shape::Unnamed(kind.to_owned());
     }
-    Shape::Named(with_static(kind))
+    Shape::Named(with_static_of_mir(kind))
 }
 
 /// What a closure is kept as: rustc prints its body as a function whose first argument is the closure.
@@ -126,7 +151,7 @@ fn closure(kind: &str, mir: &str, is_empty: bool) -> Option<Callable> {
         || body.contains("=> (*(_1.");
     let returns_reference = line.contains(") -> &");
     let pointer = callable("fn", &arguments, returns_reference);
-    if is_empty || !captures && kind_of_call == "std::ops::Fn" {
+    if !captures && (is_empty || kind_of_call == "std::ops::Fn") {
         return Some(Callable::Pointer(pointer));
     }
     let called = callable(kind_of_call, &arguments, returns_reference);
@@ -214,14 +239,24 @@ pub(crate) fn named_by_crates(kind: &str) -> impl Iterator<Item = &str> {
     kind.split(BY_CRATE).skip(1).filter_map(|rest| rest.split("::").next())
 }
 
-/// The type with `'static` where MIR shows no lifetime, but for those of a function's arguments.
+/// The type with `'static` where none is written, but for those of a function's arguments.
 pub(crate) fn with_static(kind: &str) -> String {
+    made_static(kind, false)
+}
+
+/// The type with `'static` where MIR shows no lifetime, in functions that return references too: MIR names those
+/// lifetimes that a function takes any of, as in `for<'a> fn(&'a str) -> &'a str`.
+fn with_static_of_mir(kind: &str) -> String {
+    made_static(kind, true)
+}
+
+fn made_static(kind: &str, is_of_mir: bool) -> String {
     let mut out = String::with_capacity(kind.len() + 16);
-    // For each open bracket whether it, or what follows it, belongs to a function.
-    let mut of_function = vec![false];
+    // For each open bracket whether what follows belongs to a function, and whether the bracket does.
+    let mut of_function = vec![(false, false)];
     let mut rest = kind;
     while let Some(character) = rest.chars().next() {
-        let inside = of_function.iter().any(|of| *of);
+        let inside = of_function.iter().any(|(of, _)| *of);
         if rest.starts_with("'_")
             && !rest[2..].starts_with(|c: char| c.is_alphanumeric() || c == '_')
         {
@@ -237,24 +272,23 @@ pub(crate) fn with_static(kind: &str) -> String {
                 }
             }
             '(' => {
-                let is_function =
-                    ["fn", "Fn", "FnMut", "FnOnce"].iter().any(|name| out.ends_with(name));
-                of_function.push(is_function);
+                let is_function = opens_function(&out, rest, is_of_mir);
+                of_function.push((is_function, is_function));
                 out.push('(');
             }
             ')' => {
-                let was = of_function.pop().unwrap_or_default();
+                let (_, was) = of_function.pop().unwrap_or_default();
                 out.push(')');
                 // What a function returns is its own, too, up to the end of what it stands in.
                 if was
                     && rest[1..].starts_with(" -> ")
-                    && let Some(last) = of_function.last_mut()
+                    && let Some((last, _)) = of_function.last_mut()
                 {
                     *last = true;
                 }
             }
             '<' | '[' => {
-                of_function.push(false);
+                of_function.push((false, false));
                 out.push(character);
             }
             '>' if out.ends_with('-') => out.push('>'),
@@ -263,11 +297,9 @@ pub(crate) fn with_static(kind: &str) -> String {
                 out.push(character);
             }
             ',' => {
-                if of_function.len() > 1 || of_function.first() == Some(&true) {
-                    // A return type ends here, an argument does not.
-                    let depth = of_function.len() - 1;
-                    let opened_by_function = opened_by_function(&out);
-                    of_function[depth] = opened_by_function;
+                // A return type ends here, an argument does not.
+                if let Some((last, opened)) = of_function.last_mut() {
+                    *last = *opened;
                 }
                 out.push(',');
             }
@@ -275,30 +307,45 @@ pub(crate) fn with_static(kind: &str) -> String {
         }
         rest = &rest[character.len_utf8()..];
         if of_function.is_empty() {
-            of_function.push(false);
+            of_function.push((false, false));
         }
     }
     out
 }
 
-/// Whether the innermost open bracket of a text is that of a function's arguments.
-fn opened_by_function(text: &str) -> bool {
+/// Whether the bracket between two texts holds arguments whose lifetimes may be any.
+fn opens_function(before: &str, from: &str, is_of_mir: bool) -> bool {
+    if ["Fn", "FnMut", "FnOnce"].iter().any(|name| before.ends_with(name)) {
+        return true;
+    }
+    let Some(before) = before.strip_suffix("fn") else { return false };
+    let before = before.trim_end_matches("unsafe ");
+    let is_bound = before.ends_with("> ") && !before.ends_with("-> ") || before.ends_with("\" ");
+    !is_of_mir || is_bound || !returned(from).contains(['&', '\''])
+}
+
+/// What a function returns whose arguments a text begins with, in brackets.
+fn returned(text: &str) -> &str {
     let mut depth = 0_i32;
-    for (at, character) in text.char_indices().rev() {
+    let mut start = None;
+    for (at, character) in text.char_indices() {
         match character {
             '>' if text[..at].ends_with('-') => {}
-            ')' | ']' | '>' => depth += 1,
-            '(' | '[' | '<' if depth > 0 => depth -= 1,
-            '(' => {
-                return ["fn", "Fn", "FnMut", "FnOnce"]
-                    .iter()
-                    .any(|name| text[..at].ends_with(name));
-            }
-            '[' | '<' => return false,
+            '(' | '[' | '<' => depth += 1,
+            ')' | ']' | '>' => depth -= 1,
             _ => {}
         }
+        let ends = depth < 0 || depth == 0 && character == ',';
+        match start {
+            None if depth == 0 => start = text[at + 1..].starts_with(" -> ").then_some(at + 1),
+            Some(start) if ends => return &text[start..at],
+            _ => {}
+        }
+        if start.is_none() && depth <= 0 {
+            return "";
+        }
     }
-    false
+    start.map_or("", |start| &text[start..])
 }
 
 #[cfg(test)]
@@ -333,6 +380,13 @@ mod tests {
             ("&mut [&str]", "&'static mut [&'static str]"),
         ] {
             assert_eq!(with_static(shown), meant);
+        }
+        for (shown, meant) in [
+            ("fn(&str, &str) -> &str", "fn(&'static str, &'static str) -> &'static str"),
+            ("Vec<for<'a> fn(&'a str) -> usize>", "Vec<for<'a> fn(&'a str) -> usize>"),
+            ("(fn(&u8) -> u8, fn(&u8) -> &u8)", "(fn(&u8) -> u8, fn(&'static u8) -> &'static u8)"),
+        ] {
+            assert_eq!(with_static_of_mir(shown), meant);
         }
     }
 
