@@ -131,6 +131,19 @@ def rust_live():
     return Path(KernelSpecManager().get_kernel_spec("googlenet").argv[0])
 
 
+@pytest.fixture(scope="session")
+def put_kernel(rust_live):
+    """Puts the kernel's programs into a folder, as an installation does; the kernel's own there."""
+
+    def put(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in ("rust-live", "rust-live-analysis"):
+            os.link(rust_live.with_name(name), folder / name)
+        return folder / "rust-live"
+
+    return put
+
+
 @pytest.fixture(scope="module")
 def own_state(tmp_path_factory):
     """The kernels of a test keep no history among the person's own."""

@@ -12,7 +12,7 @@ TORCH = "2.11.0"
 
 
 @pytest.fixture
-def lab(tmp_path, target, rust_live):
+def lab(tmp_path, target, put_kernel):
     """A repository and an environment of stand-ins, in order unless a test breaks one."""
     root = tmp_path / "lab"
     prefix = root / ".venv"
@@ -34,8 +34,7 @@ def lab(tmp_path, target, rust_live):
     information = packages / f"torch-{TORCH}.dist-info/METADATA"
     information.parent.mkdir()
     information.write_text(f"Metadata-Version: 2.1\nName: torch\nVersion: {TORCH}+cpu\n")
-    kernel = prefix / "bin/rust-live"
-    shutil.copy2(rust_live, kernel)
+    kernel = put_kernel(prefix / "bin")
 
     class Lab:
         folder = fake

@@ -119,7 +119,7 @@ def program(folder, name, script):
 
 
 @pytest.fixture
-def examine(call, tmp_path, copy):
+def examine(call, tmp_path, put_kernel):
     """Doctor in an environment of stand-ins, all of them in order unless a test breaks one."""
     bin = tmp_path / "programs"
     source = tmp_path / "rust/lib/rustlib/src/rust/library/std/src/lib.rs"
@@ -137,9 +137,7 @@ def examine(call, tmp_path, copy):
     (crate / "Cargo.toml").write_text('[package]\nname = "crate"\n')
     # The program looks for its kernelspec in the environment that it lies in.
     environment = tmp_path / "environment"
-    (environment / "bin").mkdir(parents=True)
-    own = environment / "bin/rust-live"
-    os.link(copy, own)
+    own = put_kernel(environment / "bin")
 
     class Examine:
         programs, library, standard_library = bin, crate, source
@@ -242,12 +240,10 @@ def crate(tmp_path):
 
 
 @pytest.mark.timeout(300)
-def test_variables_reach_preparation_and_cells(rust_live, crate, tmp_path, own_state, monkeypatch):
+def test_variables_reach_preparation_and_cells(put_kernel, crate, tmp_path, own_state, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("TOLD", "the reader")
-    program = tmp_path / "environment/bin/rust-live"
-    program.parent.mkdir(parents=True)
-    os.link(rust_live, program)
+    program = put_kernel(tmp_path / "environment/bin")
 
     def call(*arguments):
         done = subprocess.run([program, *arguments], capture_output=True, text=True, timeout=200)
