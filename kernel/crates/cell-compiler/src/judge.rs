@@ -22,6 +22,12 @@ pub(crate) fn judge(
     let mut notes = Vec::new();
     let before = choices.clone();
     let errors = || messages.iter().filter(|message| message.level == "error");
+    for error in errors().filter(|error| error.number() == "E0080") {
+        choices.read_statics.extend(read_static(error));
+    }
+    if *choices != before {
+        return notes;
+    }
     for error in errors() {
         about_variables(error, program, cell, source, choices, &mut notes);
     }
@@ -76,6 +82,18 @@ pub(crate) fn judge(
 
 fn mentions(message: &Message, words: &str) -> bool {
     message.message.contains(words) || message.children.iter().any(|child| mentions(child, words))
+}
+
+/// The static of an earlier cell, in place of which there is its address alone, whose value a constant needs.
+fn read_static(error: &Message) -> Option<String> {
+    let texts = std::iter::once(&error.message);
+    let labels = error.spans.iter().filter_map(|span| span.label.as_ref());
+    let mut names = texts.chain(labels).filter_map(|text| {
+        let (_, name) = text.split_once("cannot access extern static `")?;
+        let path = name.split('`').next()?;
+        Some(path.rsplit("::").next().unwrap_or(path).to_owned())
+    });
+    names.next()
 }
 
 /// An error about a line that keeps a variable, that names its type, or that imports what an earlier cell did.

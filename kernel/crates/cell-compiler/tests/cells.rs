@@ -124,6 +124,7 @@ cells! {
         "assert_eq!(depth(), 3); DEPTH.set(4);", "assert_eq!(depth(), 4);";
     statics_keep_their_values: "use std::sync::atomic::*;\nstatic N: AtomicU32 = AtomicU32::new(1); static mut M: u8 = 1;\nfn next() -> u32 { static K: AtomicU32 = AtomicU32::new(0); K.fetch_add(1, Ordering::SeqCst) }\nnext();",
         "N.fetch_add(1, Ordering::SeqCst); unsafe { M = 7 }; next();", "assert_eq!((N.load(Ordering::SeqCst), unsafe { M }, next()), (2, 7, 2));";
+    a_static_is_read_by_constants: "static A: i32 = 4; static N: std::sync::atomic::AtomicI32 = std::sync::atomic::AtomicI32::new(1);", "static B: i32 = A + 1; const C: i32 = A + 2; fn c() -> i32 { C } N.fetch_add(1, std::sync::atomic::Ordering::SeqCst);", "let all = [0; A as usize]; const D: i32 = C + B; assert_eq!((A, B, c(), D, all.len()), (4, 5, 6, 11, 4)); assert_eq!(N.load(std::sync::atomic::Ordering::SeqCst), 2);";
     a_once_lock_is_one: "static O: std::sync::OnceLock<String> = std::sync::OnceLock::new();", "O.set(\"a\".to_owned()).unwrap();", "assert_eq!(O.get().unwrap(), \"a\");";
     a_closure_is_kept: "let inc = |x: i32| x + 1; let k = 10; let add = move |x: i32| x + k; let len = |s: &str| s.len();",
         "assert_eq!((inc(4), add(1), len(&String::from(\"abc\"))), (5, 11, 3)); let twice = [1, 2].map(inc); assert_eq!(inc(twice[0]), 3);";

@@ -90,6 +90,8 @@ pub struct Choices {
     pub stale_imports: BTreeSet<String>,
     /// Items of earlier cells that do not compile with this one: cell, and where they begin.
     pub put_aside: BTreeSet<(usize, usize)>,
+    /// Statics of earlier cells whose value a constant of this one needs when it is compiled.
+    pub read_statics: BTreeSet<String>,
     /// Numbers of earlier cells whose type this one decides.
     pub numbers: BTreeSet<String>,
     /// Names of the standard library's prelude that earlier cells use for something else: the statements of

@@ -369,7 +369,7 @@ impl Program {
                         continue;
                     }
                     kept.extend(left);
-                    more.extend(self.statics(of.number, item, is_this, &mut made.defines));
+                    more.extend(self.statics(of.number, item, is_this, choices, &mut made.defines));
                     let opened = choices.opened.range((of.number, 0)..(of.number + 1, 0));
                     let opened = opened.filter(|(_, at)| item.range.contains(at));
                     more.extend(opened.map(|(_, at)| Edit::insert(*at, "pub(crate) ")));

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::edit::Edit;
 use crate::items::{Item, Static, StaticBy};
-use crate::program::Program;
+use crate::program::{Choices, Program};
 
 impl Program {
     /// The edits for the statics of an item: the cell that defines one exports it, later ones use that.
@@ -13,6 +13,7 @@ impl Program {
         number: usize,
         item: &Item,
         is_this: bool,
+        choices: &Choices,
         defines: &mut BTreeSet<String>,
     ) -> Vec<Edit> {
         let mut edits: Vec<Edit> = Vec::new();
@@ -22,6 +23,8 @@ impl Program {
             if is_this || !self.defined.contains(&symbol) {
                 edits.push(exported(made, &symbol));
                 defines.insert(symbol);
+            } else if choices.read_statics.contains(&made.name) && made.by == StaticBy::Rust {
+                // A copy: what can be read when a program is compiled never changes.
             } else {
                 let all = replaced.entry((made.range.start, made.range.end)).or_default();
                 all.push_str(&imported(made, &symbol));
