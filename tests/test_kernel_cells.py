@@ -79,6 +79,15 @@ SHARED = {
     "characters of two columns": [
         ('let crab = "🦀蟹"; let wide: u8 = crab;', Error("cell ", ":1:33", "mismatched types")),
     ],
+    "dbg! in the first line": [
+        ("let looked = 4;", NOTHING),
+        ("dbg!(looked);  dbg!(looked * 2, 1);", Err(":1:1] looked = 4", ":1:16] looked * 2 = 8")),
+        ("let twice =\n    dbg!(looked * 2);", Err(":2:5] looked * 2 = 8")),
+        ("fn halved(n: i32) -> i32 { dbg!(n) / 2 } halved(looked)", Err(":1:28] n = 4")),
+        ("struct Dark; dbg!(Dark);", Error("`Dark` doesn't implement `Debug`", ":1:14")),
+        ("macro_rules! dbg { ($e:expr) => { $e + 1 } }\ndbg!(looked)", Value("5")),
+        ("dbg!(looked)", Value("5")),
+    ],
     # Variables.
     "patterns": [
         (

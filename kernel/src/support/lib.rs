@@ -26,6 +26,37 @@ pub use process::{check, interrupted, run as caught};
 pub use show::{ByDebug, Pretty, Show, show_as, show_png};
 pub use variables::{Gone, Kept, is_kept, keep, left_early, take, type_of};
 
+/// The standard library's `dbg!`, which does not count what stands in a cell's first line before the reader's text.
+/// `__RUST_LIVE_BEFORE` is the cell's.
+#[macro_export]
+macro_rules! dbg {
+    () => {
+        ::std::eprintln!("[{}]", $crate::place(file!(), line!(), column!(), __RUST_LIVE_BEFORE))
+    };
+    ($value:expr $(,)?) => {
+        match $value {
+            value => {
+                ::std::eprintln!(
+                    "[{}] {} = {:#?}",
+                    $crate::place(file!(), line!(), column!(), __RUST_LIVE_BEFORE),
+                    stringify!($value),
+                    &&value as &dyn ::std::fmt::Debug,
+                );
+                value
+            }
+        }
+    };
+    ($($value:expr),+ $(,)?) => {
+        ($($crate::dbg!($value)),+,)
+    };
+}
+
+/// A place as `dbg!` names it.
+pub fn place(file: &str, line: u32, column: u32, before: u32) -> String {
+    let before = if line == 1 { before } else { 0 };
+    format!("{file}:{line}:{}", column.saturating_sub(before))
+}
+
 /// How a cell ended, as its function returns it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ended(u8);

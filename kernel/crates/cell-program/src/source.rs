@@ -139,6 +139,11 @@ pub const FOLDERS: [(&str, Place); 4] = [
 /// What stands around the imports of earlier cells.
 const IMPORTS: (&str, &str) = ("mod __rust_live_imports {", "} use __rust_live_imports::*;");
 
+/// `dbg!` as the cells' crate has it, and the number of characters before the reader's first, in [`BEFORE`]'s place.
+const DBG: &str =
+    "use ::rust_live::dbg; const __RUST_LIVE_BEFORE: u32 = \u{0}\u{0}\u{0}\u{0}\u{0}; ";
+const BEFORE: &str = "\u{0}\u{0}\u{0}\u{0}\u{0}";
+
 /// The files of a program, and what names them.
 #[derive(Default)]
 struct Included {
@@ -151,6 +156,13 @@ struct Included {
 }
 
 impl Program {
+    /// Whether a cell names `dbg!`, and nobody has made another macro of that name.
+    fn means_the_usual_dbg(&self, cell: &Cell) -> bool {
+        let earlier = self.cells.values().map(|left| &left.cell.text);
+        let makes_one = |text: &String| text.contains("macro_rules! dbg") || text.contains("::dbg");
+        cell.text.contains("dbg!") && !earlier.chain([&cell.text]).any(makes_one)
+    }
+
     /// The program of a cell.
     pub fn source(&self, cell: &Cell, session: &Session, choices: &Choices) -> Source {
         let gone = self.variables_of_other_types(cell);
@@ -202,6 +214,9 @@ impl Program {
                 prefix.push_str(&text);
             }
         }
+        if self.means_the_usual_dbg(cell) {
+            prefix.push_str(DBG);
+        }
         let failure = if choices.errors_by_debug { "FailureByDebug" } else { "Failure" };
         let ok = format!("::std::result::Result::<(), ::rust_live::{failure}>::Ok(())");
         let (begin, end) = match (cell.has_future(), session.has_tokio) {
@@ -213,6 +228,8 @@ impl Program {
             ),
         };
         let _ = write!(prefix, "let __rust_live_ended = ::rust_live::catch({begin}");
+        let before = format!("{:05}", prefix.chars().count());
+        let prefix = prefix.replacen(BEFORE, &before, 1);
 
         let keep = |binding: &Binding| -> Option<String> {
             let name = &binding.name;
