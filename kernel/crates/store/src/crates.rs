@@ -146,9 +146,16 @@ impl Crates {
     /// # Errors
     /// A session without crates; a file that cannot be written.
     pub fn write_lock_file(&self, path: &Path) -> Result<(), Error> {
-        let own = self.manifest_folder().join(LOCK);
-        let text = fs::read(own).context("there are no crates yet, and no versions of any")?;
+        let own = self.own_versions().context("there are no crates yet, and no versions of any")?;
+        let text = fs::read(&own).with_context(|| format!("{} cannot be read", own.display()))?;
         Ok(shared::files::replace(path, &text)?)
+    }
+
+    /// Where the versions of this session's crates stand. Before there are crates, a Cargo.lock at that place is that of
+    /// whoever has asked cargo about the folder, as rust-analyzer does, and decides nothing.
+    pub(crate) fn own_versions(&self) -> Option<PathBuf> {
+        let own = self.manifest_folder().join(LOCK);
+        (!self.dependencies.is_empty() && own.exists()).then_some(own)
     }
 
     /// What ends an `add` from another thread.

@@ -120,11 +120,10 @@ impl Crates {
         self.toolchain = Some(toolchain.clone());
         let profile = manifest::profile(dependencies, libraries);
         let manifest = manifest::text(dependencies, &toml::Table::new(), profile)?;
-        let own = self.manifest_folder().join(LOCK);
         let kept = self.store.versions(&hash_of([manifest.as_str()]));
         let (versions, keep_versions) = if let Some(path) = &self.lock_file {
             (Some(read(path)?), None)
-        } else if own.exists() {
+        } else if let Some(own) = self.own_versions() {
             (Some(read(&own)?), None)
         } else if kept.exists() {
             (Some(read(&kept)?), Some(kept))

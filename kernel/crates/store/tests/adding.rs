@@ -140,6 +140,16 @@ fn a_crate_comes_from_git_and_keeps_its_version() {
     second.crates.offline(false);
     assert!(!second.add(&line).unwrap().compiled);
     assert_eq!(second.run("b", "remote::value()"), 1);
+    // Whoever asks cargo about a session without crates, as rust-analyzer does, has it write this.
+    let mut third = session("third");
+    third.crates.offline(false);
+    let cells = third.crates.manifest_folder();
+    fs::create_dir_all(&cells).unwrap();
+    let nothing = "version = 4\n\n[[package]]\nname = \"cells\"\nversion = \"0.0.0\"\n";
+    fs::write(cells.join("Cargo.lock"), nothing).unwrap();
+    assert!(third.crates.write_lock_file(&world.path("kept.lock")).is_err());
+    assert!(!third.add(&line).unwrap().compiled);
+    assert_eq!(third.run("c", "remote::value()"), 1);
 }
 
 #[test]
