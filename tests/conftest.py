@@ -12,7 +12,7 @@ from jupyter_client.kernelspec import KernelSpecManager
 
 ROOT = Path(__file__).resolve().parent.parent
 KERNELS = ["evcxr", "googlenet"]
-DRIVERS = ["bench-train", "parity", "torchvision"]
+DRIVERS = ["bench-train", "parity", "spread", "torchvision"]
 
 # cargo gives these to the programs it runs, so that a test under `cargo xtask test` has them and
 # one under plain pytest has not.

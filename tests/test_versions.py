@@ -2,10 +2,12 @@
 in another language too (conda's, the Dockerfile's) is the same there."""
 
 import json
+import os
 import re
 import subprocess
 from pathlib import Path
 
+import jsonschema
 import pytest
 import torch
 import yaml
@@ -200,3 +202,25 @@ def test_kubernetes_students_are_those_of_one_machine(root):
     assert student["storage"]["homeMountPath"] == "/lab/notebooks"
     assert student["memory"]["limit"] and student["cpu"]["limit"]
     assert values["hub"]["config"]["NativeAuthenticator"]["open_signup"] is False
+
+
+def over(defaults, values):
+    """As helm lays one file of values over another."""
+    if not (isinstance(defaults, dict) and isinstance(values, dict)):
+        return values
+    laid = {key: over(defaults[key], of) if key in defaults else of for key, of in values.items()}
+    return {**defaults, **laid}
+
+
+@pytest.mark.skipif("JUPYTERHUB_CHART" not in os.environ, reason="the chart's folder is not named")
+@pytest.mark.parametrize("misspelt", [False, True])
+def test_kubernetes_values_are_the_charts(root, misspelt):
+    chart = Path(os.environ["JUPYTERHUB_CHART"])
+    text = (root / "docker/jupyterhub/values.yaml").read_text()
+    values = yaml.safe_load(text.replace("CPUS", "2").replace("MEMORY", "4G"))
+    if misspelt:
+        values["singleuser"]["memori"] = values["singleuser"].pop("memory")
+    schema = yaml.safe_load((chart / "values.schema.yaml").read_text())
+    laid = over(yaml.safe_load((chart / "values.yaml").read_text()), values)
+    found = [error.message for error in jsonschema.Draft7Validator(schema).iter_errors(laid)]
+    assert ["memori" in words for words in found] == [True] * misspelt
