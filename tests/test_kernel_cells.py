@@ -559,3 +559,34 @@ def test_the_folder_of_a_session_goes_with_it(plain):
         folder = Path(kernel.folder())
         assert folder.exists()
     assert not folder.exists()
+
+
+def test_a_module_in_a_file_is_as_it_was_when_its_cell_ran(plain, tmp_path):
+    (tmp_path / "helpers").mkdir()
+    (tmp_path / "words.txt").write_text("forty")
+    (tmp_path / "helpers/inner.rs").write_text("pub fn one() -> i32 { 1 }\n")
+    file = tmp_path / "helpers.rs"
+    file.write_text(
+        'pub mod inner;\npub const WORDS: &str = include_str!("words.txt");\n'
+        "pub fn all() -> i32 { 40 + inner::one() }\n#[derive(Debug)] pub struct Pair(pub i32, pub i32);\n"
+    )
+    with running(plain, cwd=tmp_path) as kernel:
+        assert kernel.run("mod helpers; helpers::all()").result == "41"
+        assert kernel.run("use helpers::Pair;\nlet pair = Pair(1, 2); helpers::WORDS").result == (
+            '"forty"'
+        )
+        # Of another size: with it, the variable would be read as what it is not.
+        file.write_text(
+            "#[derive(Debug)] pub struct Pair(pub String);\npub fn all() -> i32 { 7 }\n"
+        )
+        assert kernel.run("(pair.1, helpers::all(), pair)").result == "(2, 41, Pair(1, 2))"
+        assert kernel.run("mod helpers;\nhelpers::all()").result == "7"
+        assert kernel.run('Pair("new".into())').result == 'Pair("new")'
+        file.write_text("\npub fn all() -> i32 { true }\n")
+        shown = without_colours(kernel.run("mod helpers;").error["traceback"])
+        assert "E0308" in shown and "--> helpers.rs:2:23" in shown, shown
+        shown = without_colours(kernel.run("mod nowhere;").error["traceback"])
+        assert 'create file "nowhere.rs" or "nowhere/mod.rs"' in shown, shown
+        file.write_text('pub fn fail() { panic!("by design") }\n')
+        shown = without_colours(kernel.run("mod helpers; helpers::fail()").error["traceback"])
+        assert "by design" in shown and "/mod.rs:1:17" in shown, shown

@@ -46,7 +46,7 @@ pub(super) fn of(
     let mut variables: Vec<&str> = program.variables().keys().map(String::as_str).collect();
     variables.extend(cell.bindings.iter().map(|binding| binding.name.as_str()));
     let sources = diagnose::Sources { cell: cell.number, files: &files, variables: &variables };
-    let mut found = diagnose::read(messages, &sources);
+    let mut found = diagnose::read(&with_files_named(messages, program, cell), &sources);
     // The code of a cell stands in a closure of the kernel's, of which its reader need not know.
     if !cell.has_closures() {
         for found in found.iter_mut().filter(|found| found.code.as_deref() == Some("E0267")) {
@@ -56,6 +56,23 @@ pub(super) fn of(
         }
     }
     found
+}
+
+/// What rustc says, with the names of modules' files as the reader knows them, and not where they were copied to.
+fn with_files_named(messages: &str, program: &Program, cell: &Cell) -> String {
+    // Where a module is looked for whose file is not there.
+    let mut messages = messages.replace(r#"create file \"items/"#, r#"create file \""#);
+    messages = messages.replace(r#" or \"items/"#, r#" or \""#);
+    let own = cell.module_files.iter().map(|module| (cell.number, module));
+    for (number, module) in program.module_files().chain(own) {
+        let copy = format!("items/../{}", cell_program::file_of_module(number, &module.name));
+        let shown = module.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let shown = if shown == "mod.rs" { format!("{}/mod.rs", module.name) } else { shown };
+        messages = messages.replace(&copy, &shown);
+        let folder = copy.trim_end_matches("mod.rs");
+        messages = messages.replace(folder, &format!("{}/", module.name));
+    }
+    messages
 }
 
 /// The same errors, with what became of the variables that they do not find.

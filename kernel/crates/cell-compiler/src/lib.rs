@@ -5,6 +5,7 @@
 //! ([`judge`]), and the program is written anew.
 
 mod judge;
+mod modules;
 mod rustc;
 
 use std::collections::BTreeSet;
@@ -50,13 +51,14 @@ const ATTEMPTS: usize = 24;
 /// Compiles a cell.
 ///
 /// # Errors
-/// A compiler that does not run; not a cell that does not compile.
+/// A compiler that does not run, and a module's file that cannot be read; not a cell that does not compile.
 pub fn compile(
     rustc: &Rustc,
     program: &Program,
     cell: &Cell,
     session: &Session,
 ) -> Result<Result<Compiled, Refused>> {
+    modules::copy(cell, &rustc.folder)?;
     let mut choices = Choices::default();
     let mut notes = Vec::new();
     // The first refusal is about what the reader wrote; those after it may be about what was tried.

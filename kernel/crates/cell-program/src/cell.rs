@@ -7,6 +7,7 @@ use std::path::Path;
 use ra_ap_syntax::ast::{self, HasAttrs as _, HasModuleItem as _, HasName as _};
 use ra_ap_syntax::{AstNode as _, Edition, SourceFile, SyntaxKind, SyntaxNode};
 
+use crate::ModuleFile;
 use crate::edit::{Edit, rendered, without};
 use crate::imports::{self, Leaf};
 use crate::items::{self, Item, MacroKind, Place, Rule};
@@ -51,6 +52,8 @@ pub struct Cell {
     edits: Vec<Edit>,
     /// Those that concern the statements alone.
     edits_of_statements: Vec<Edit>,
+    /// Its modules that are in files of their own.
+    pub module_files: Vec<ModuleFile>,
     /// What of the text is no statement.
     holes: Vec<Range<usize>>,
 }
@@ -82,6 +85,12 @@ struct Return {
     range: Range<usize>,
     /// Names that are bound within the statement around it, which hide variables.
     hidden: BTreeSet<String>,
+}
+
+/// Where a program has the text of a module that was in a file of its own when its cell ran, below the folder of the
+/// root file: what changes in that file later changes no type of a variable.
+pub fn file_of_module(cell: usize, name: &str) -> String {
+    format!("files/cell {cell}/{name}/mod.rs")
 }
 
 /// What is known when a cell is parsed.
@@ -135,6 +144,7 @@ impl Cell {
             returns: Vec::new(),
             edits: Vec::new(),
             edits_of_statements: Vec::new(),
+            module_files: Vec::new(),
         };
         let tree = parse.tree();
         let mut functions = tree.items();
@@ -165,6 +175,11 @@ impl Cell {
         // A comment that is not closed: nothing else says that something is wrong.
         cell.has_statements |= cell.is_broken && !cell.has_anything();
         cell.edits.extend(crate::paths::absolute(&code, surroundings.folder));
+        cell.module_files = crate::paths::modules(&code, surroundings.folder);
+        for module in &cell.module_files {
+            cell.edits
+                .push(module.read_from(&format!("../{}", file_of_module(number, &module.name))));
+        }
         cell
     }
 
@@ -473,14 +488,22 @@ impl Cell {
             self.edits.iter().filter(|edit| edit.text == ";").cloned().collect();
         let leave = |exit: &Return| Edit::replace(exit.range.clone(), "return Ok(())");
         edits.extend(self.returns.iter().map(leave));
-        edits.extend(crate::paths::absolute(&self.text, folder));
+        edits.extend(self.absolute(folder));
         self.around_closing(show, &mut edits);
         rendered(&self.text, &kept, &edits)
     }
 
     /// Some ranges of it as the reader wrote them.
     pub(crate) fn plain(&self, kept: &[Range<usize>], folder: &Path) -> String {
-        rendered(&self.text, kept, &crate::paths::absolute(&self.text, folder))
+        rendered(&self.text, kept, &self.absolute(folder))
+    }
+
+    /// What makes its paths absolute.
+    fn absolute(&self, folder: &Path) -> Vec<Edit> {
+        let mut edits = crate::paths::absolute(&self.text, folder);
+        edits
+            .extend(self.module_files.iter().map(|one| one.read_from(&one.file.to_string_lossy())));
+        edits
     }
 
     /// Some of its items on their lines.

@@ -1,38 +1,145 @@
 //! Paths in a cell are relative to the notebook, not to where the cell is compiled.
 
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustc_lexer::{FrontmatterAllowed, LiteralKind, TokenKind, tokenize};
 
 use crate::edit::Edit;
 
-/// Makes the paths in `include_str!("..")` and its like, and in `#[path = ".."]`, absolute.
-pub(crate) fn absolute(code: &str, folder: &Path) -> Vec<Edit> {
-    let mut at = 0;
-    let tokens: Vec<(TokenKind, Range<usize>)> = tokenize(code, FrontmatterAllowed::No)
-        .map(|token| {
-            let range = at..at + token.len as usize;
-            at = range.end;
-            (token.kind, range)
-        })
-        .filter(|(kind, _)| {
-            !matches!(
-                kind,
-                TokenKind::Whitespace
-                    | TokenKind::LineComment { .. }
-                    | TokenKind::BlockComment { .. }
-            )
-        })
-        .collect();
-    let text = |index: usize| tokens.get(index).map_or("", |(_, range)| &code[range.clone()]);
-    let is_text = |index: usize| {
-        tokens.get(index).is_some_and(|(kind, _)| {
+/// A module whose text is in a file of its own beside the notebook, as `mod helpers;` says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModuleFile {
+    /// Its name.
+    pub name: String,
+    /// `helpers.rs`, or `helpers/mod.rs`.
+    pub file: PathBuf,
+    /// The folder of the modules that are in it: `helpers`.
+    pub folder: PathBuf,
+    /// Where in the cell an attribute can be put.
+    pub at: usize,
+}
+
+impl ModuleFile {
+    /// Its attribute for a program whose compiler is to read another file.
+    pub(crate) fn read_from(&self, path: &str) -> Edit {
+        Edit::insert(self.at, format!("#[path = {path:?}] "))
+    }
+}
+
+/// The text of a module's file, to be read from another folder: paths in it are relative to its own.
+pub fn text_of_module(text: &str, folder: &Path) -> String {
+    let whole = 0..text.len();
+    crate::edit::rendered(text, std::slice::from_ref(&whole), &absolute(text, folder))
+}
+
+/// The words and signs of a text, without blanks and comments, and where they stand.
+struct Tokens<'a> {
+    code: &'a str,
+    all: Vec<(TokenKind, Range<usize>)>,
+}
+
+impl<'a> Tokens<'a> {
+    fn of(code: &'a str) -> Tokens<'a> {
+        let mut at = 0;
+        let all = tokenize(code, FrontmatterAllowed::No)
+            .map(|token| {
+                let range = at..at + token.len as usize;
+                at = range.end;
+                (token.kind, range)
+            })
+            .filter(|(kind, _)| {
+                !matches!(
+                    kind,
+                    TokenKind::Whitespace
+                        | TokenKind::LineComment { .. }
+                        | TokenKind::BlockComment { .. }
+                )
+            })
+            .collect();
+        Tokens { code, all }
+    }
+
+    fn text(&self, index: usize) -> &'a str {
+        self.all.get(index).map_or("", |(_, range)| &self.code[range.clone()])
+    }
+
+    fn is_text(&self, index: usize) -> bool {
+        self.all.get(index).is_some_and(|(kind, _)| {
             matches!(kind, TokenKind::Literal { kind: LiteralKind::Str { terminated: true }, .. })
         })
-    };
+    }
+
+    /// Where the bracket was opened that is closed here.
+    fn opening(&self, close: usize) -> Option<usize> {
+        let mut depth = 0;
+        (0..=close).rev().find(|index| {
+            match self.text(*index) {
+                ")" | "]" | "}" => depth += 1,
+                "(" | "[" | "{" => depth -= 1,
+                _ => {}
+            }
+            depth == 0
+        })
+    }
+}
+
+/// The modules of a cell, outside of all brackets, whose files lie in a folder. One that names its file itself is none
+/// of them.
+pub(crate) fn modules(code: &str, folder: &Path) -> Vec<ModuleFile> {
+    let tokens = Tokens::of(code);
+    let mut depth = 0;
+    let mut found = Vec::new();
+    for index in 0..tokens.all.len() {
+        match tokens.text(index) {
+            "(" | "[" | "{" => depth += 1,
+            ")" | "]" | "}" => depth -= 1,
+            "mod" if depth == 0 && tokens.text(index + 2) == ";" => {
+                let name = tokens.text(index + 1).trim_start_matches("r#").to_owned();
+                let inner = folder.join(&name);
+                let files = [folder.join(format!("{name}.rs")), inner.join("mod.rs")];
+                let file = files.into_iter().find(|file| file.is_file());
+                found.extend(file.zip(head(&tokens, index)).map(|(file, at)| ModuleFile {
+                    name,
+                    file,
+                    folder: inner,
+                    at,
+                }));
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+/// Where the item begins whose `mod` stands here, behind its attributes; None where one of these names its file.
+fn head(tokens: &Tokens<'_>, word: usize) -> Option<usize> {
+    let before = |index: usize| index.checked_sub(1).map_or("", |before| tokens.text(before));
+    let mut first = word;
+    if before(first) == ")" {
+        first = tokens.opening(first - 1)?;
+    }
+    if before(first) == "pub" {
+        first -= 1;
+    }
+    let at = tokens.all[first].1.start;
+    while before(first) == "]" {
+        let open = tokens.opening(first - 1)?;
+        if tokens.text(open + 1) == "path" {
+            return None;
+        }
+        first = open.checked_sub(1)?;
+    }
+    Some(at)
+}
+
+/// Makes the paths in `include_str!("..")` and its like, and in `#[path = ".."]`, absolute.
+pub(crate) fn absolute(code: &str, folder: &Path) -> Vec<Edit> {
+    let tokens = Tokens::of(code);
+    let text = |index: usize| tokens.text(index);
+    let is_text = |index: usize| tokens.is_text(index);
     let mut edits = Vec::new();
-    for index in 0..tokens.len() {
+    for index in 0..tokens.all.len() {
         let literal = match (text(index), text(index + 1)) {
             ("include_str" | "include_bytes" | "include", "!") if is_text(index + 3) => index + 3,
             ("path", "=")
@@ -45,7 +152,7 @@ pub(crate) fn absolute(code: &str, folder: &Path) -> Vec<Edit> {
             }
             _ => continue,
         };
-        let range = tokens[literal].1.clone();
+        let range = tokens.all[literal].1.clone();
         let written = &code[range.start + 1..range.end - 1];
         if !written.contains('\\') && Path::new(written).is_relative() {
             let path = folder.join(written);
@@ -58,6 +165,23 @@ pub(crate) fn absolute(code: &str, folder: &Path) -> Vec<Edit> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn modules_in_files_are_those_whose_files_are_there() {
+        let folder = std::env::temp_dir().join(format!("modules-{}", std::process::id()));
+        std::fs::create_dir_all(folder.join("b")).unwrap();
+        for file in ["a.rs", "b/mod.rs", "c.rs", "d.rs"] {
+            std::fs::write(folder.join(file), "").unwrap();
+        }
+        let code = "mod a; /* mod c; */ #[allow(unused)] pub(crate) mod b;\n\
+                    #[path = \"x.rs\"] mod c; mod e; fn f() { mod d; } let mod_ = \"mod d;\";";
+        let found = modules(code, &folder);
+        let found: Vec<_> = found.iter().map(|one| (&*one.name, &code[one.at..])).collect();
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert!(found[0].0 == "a" && found[0].1.starts_with("mod a;"));
+        assert!(found[1].0 == "b" && found[1].1.starts_with("pub(crate) mod b;"), "{found:?}");
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
 
     #[test]
     fn relative_paths_are_the_notebooks() {

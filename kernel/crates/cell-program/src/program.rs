@@ -11,6 +11,7 @@ use crate::edit::without;
 use crate::imports::Leaf;
 use crate::items::{Item, Key, MacroKind, Namespace};
 use crate::names::words;
+use crate::paths::ModuleFile;
 use crate::source::{File, Source, line_start, place};
 use crate::types::Callable;
 
@@ -280,6 +281,13 @@ impl Program {
     /// The text of an earlier cell.
     pub fn cell_text(&self, number: usize) -> Option<&str> {
         self.cells.get(&number).map(|left| left.cell.text.as_str())
+    }
+
+    /// The modules of earlier cells that were in files of their own, with their cells.
+    pub fn module_files(&self) -> impl Iterator<Item = (usize, &ModuleFile)> {
+        self.cells.iter().flat_map(|(number, left)| {
+            left.cell.module_files.iter().map(|module| (*number, module))
+        })
     }
 
     pub(crate) fn alive_items(&self) -> impl Iterator<Item = (usize, &Item)> {
