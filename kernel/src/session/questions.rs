@@ -76,8 +76,11 @@ impl Analyst<'_> {
     /// Asks it, and starts it where it does not run. One that has ended since the last question is started again.
     fn ask(&mut self, question: &Question) -> Result<Answer> {
         if let Some(mut program) = self.program.take() {
+            let is_wanted = || !self.shared.shutting_down.load(Ordering::SeqCst);
             match program.ask(question) {
-                Err(Failure::Ended(error)) => log::warn!("{error:#}: it is started again"),
+                Err(Failure::Ended(error)) if is_wanted() => {
+                    log::warn!("{error:#}: it is started again");
+                }
                 answered => return self.keep(program, answered),
             }
         }

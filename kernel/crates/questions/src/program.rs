@@ -122,13 +122,12 @@ impl Canceller {
 mod tests {
     use super::*;
 
-    /// A program of the shell in place of rust-analyzer's.
+    /// A script of the shell in place of rust-analyzer's program. The shell reads it, where another would be started: a
+    /// file that was just written may still be open in a process that another test is starting.
     fn program(folder: &Path, script: &str) -> Program {
-        let file = folder.join("program");
-        std::fs::write(&file, format!("#!/bin/sh\n{script}\n")).unwrap();
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-        std::fs::set_permissions(&file, mode).unwrap();
-        Program::start(&file, Path::new("rustc"), Path::new("cargo"), folder).unwrap()
+        let file = folder.join("script");
+        std::fs::write(&file, script).unwrap();
+        Program::start(Path::new("/bin/sh"), &file, Path::new("cargo"), folder).unwrap()
     }
 
     #[test]
