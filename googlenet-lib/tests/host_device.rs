@@ -3,6 +3,7 @@
 
 mod common;
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -11,7 +12,7 @@ use googlenet_lib::data::{DataLoader, EpochPlan, Normalize};
 use googlenet_lib::model::torchvision;
 use googlenet_lib::prelude::*;
 use googlenet_lib::spec::HeadPool;
-use host_device::take_waits;
+use host_device::{take_operations, take_waits};
 
 /// The device, for one test at a time: libtorch has one random generator for all threads, and waits are
 /// counted for all.
@@ -159,6 +160,36 @@ fn nothing_waits_but_the_looks_and_one_read_of_an_evaluation() {
         let (evaluation, waits) = waits_of(|| run.evaluate().unwrap());
         assert_eq!(evaluation.images, 40);
         assert_eq!(waits, [DOWNLOAD], "an evaluation after {name}");
+    }
+}
+
+/// Takes what each step gives the device to compute.
+#[derive(Default)]
+struct Operations(Vec<BTreeMap<String, usize>>);
+
+impl Callback for Operations {
+    fn step(&mut self, _: &StepReport) -> ControlFlow<()> {
+        self.0.push(take_operations());
+        ControlFlow::Continue(())
+    }
+}
+
+/// docs/results/gpu.md has these numbers. They are of libtorch's plain way, without kernels and graphs of our own.
+#[test]
+fn a_step_launches_no_more_than_is_written() {
+    let turn = turn();
+    let data = shapes(16, 4);
+    for (spec, most) in [(&spec::CIFAR, 440), (&spec::COMPACT, 236)] {
+        let recipe = Recipe::steady().with_epochs(1).with_batch(4);
+        let mut run = Trainer::new(network(spec, turn.device), &data, recipe).unwrap();
+        let mut seen = Operations::default();
+        take_operations();
+        run.fit_with(Epochs(1), &mut seen).unwrap();
+        // The first sets up the optimizer and the plan, the last looks at the losses.
+        let step = &seen.0[2];
+        let all: usize = step.values().sum();
+        println!("{}: {all}: {step:?}", spec.name);
+        assert!(all <= most, "{all} operations in a step of {}: {step:?}", spec.name);
     }
 }
 

@@ -11,6 +11,7 @@
 // there, so that code which reads them as a CPU tensor's ends at once.
 
 #include <cstring>
+#include <map>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -50,6 +51,15 @@ std::vector<std::string> waits;
 void waited(std::string what) {
   std::lock_guard<std::mutex> lock(waits_guard);
   waits.push_back(std::move(what));
+}
+
+// How often each operation was given to the device for which a GPU would have to launch something.
+std::mutex operations_guard;
+std::map<std::string, size_t> operations;
+
+void counted(const std::string &name) {
+  std::lock_guard<std::mutex> lock(operations_guard);
+  ++operations[name];
 }
 
 void *marked(const void *host) {
@@ -220,6 +230,18 @@ struct Call {
   bool waits() const {
     return op.hasTag(at::Tag::data_dependent_output) || op.hasTag(at::Tag::dynamic_output_shape);
   }
+
+  // Whether there is something to compute: not for another view of a tensor, nor for memory alone.
+  bool computes() const {
+    for (const c10::Argument &result : op.schema().returns())
+      if (result.alias_info() && !result.alias_info()->isWrite())
+        return false;
+    const std::string &name = op.operator_name().name;
+    for (const char *memory : {"aten::empty", "aten::new_empty", "aten::resize_", "aten::set_", "aten::_reshape_alias"})
+      if (name.rfind(memory, 0) == 0)
+        return false;
+    return true;
+  }
 };
 
 // Any operation, by the CPU's kernel. One that makes a tensor has the device among its arguments.
@@ -233,6 +255,8 @@ void by_the_cpu(const c10::OperatorHandle &op, Stack *stack) {
               " and cpu! (", op.operator_name(), ")");
   if (call.waits())
     waited(c10::toString(op.operator_name()));
+  if (call.computes())
+    counted(op.operator_name().name);
   op.redispatchBoxed(DispatchKeySet(DispatchKey::CPU), stack);
   call.bring_back();
   for (size_t i = stack->size() - op.schema().returns().size(); i < stack->size(); ++i)
@@ -244,6 +268,8 @@ void by_the_cpu(const c10::OperatorHandle &op, Stack *stack) {
 Tensor &copy(Tensor &to, const Tensor &from, bool non_blocking) {
   if (from.numel() > 0 && is_ours(to) != is_ours(from))
     waited(is_ours(to) ? "copy to the device" : "copy to the host");
+  if (from.numel() > 0)
+    counted("aten::copy_");
   auto host = [](const Tensor &tensor) {
     return is_ours(tensor) ? tensor_on(host_of(tensor.storage()), DispatchKey::CPU, tensor) : tensor;
   };
@@ -272,6 +298,16 @@ extern "C" {
 
 // To be called once, before any other use of the device. Returns null, or what went wrong, to be freed.
 char *host_device_register() { return native::problem_of(register_all); }
+
+// What the device was given to compute since the last call, a line each with how often, to be freed.
+char *host_device_take_operations() {
+  std::lock_guard<std::mutex> lock(operations_guard);
+  std::string lines;
+  for (const auto &[name, times] : operations)
+    lines += name + " " + std::to_string(times) + "\n";
+  operations.clear();
+  return strdup(lines.c_str());
+}
 
 // The names of what has waited since the last call, a line each, to be freed.
 char *host_device_take_waits() {

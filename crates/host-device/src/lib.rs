@@ -16,6 +16,7 @@
 //! assert_eq!(host_device::take_waits(), ["aten::_local_scalar_dense"]);
 //! ```
 
+use std::collections::BTreeMap;
 use std::ffi::{CStr, c_char};
 use std::sync::OnceLock;
 
@@ -23,6 +24,7 @@ use tch::Device;
 
 unsafe extern "C" {
     fn host_device_register() -> *mut c_char;
+    fn host_device_take_operations() -> *mut c_char;
     fn host_device_take_waits() -> *mut c_char;
 }
 
@@ -47,6 +49,18 @@ pub fn take_waits() -> Vec<String> {
     // SAFETY: it takes nothing.
     let lines = text(unsafe { host_device_take_waits() });
     lines.unwrap_or_default().lines().map(str::to_owned).collect()
+}
+
+/// How often the device was given each operation since the last call, in any thread. Counted is that for which a GPU
+/// would have at least one kernel to launch: no views, and no memory alone.
+pub fn take_operations() -> BTreeMap<String, usize> {
+    // SAFETY: it takes nothing.
+    let lines = text(unsafe { host_device_take_operations() }).unwrap_or_default();
+    let one = |line: &str| {
+        let (name, times) = line.split_once(' ')?;
+        Some((name.trim_start_matches("aten::").to_owned(), times.parse().ok()?))
+    };
+    lines.lines().filter_map(one).collect()
 }
 
 /// A string of C++'s, which is freed; `None` where there is none.
