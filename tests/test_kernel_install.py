@@ -303,6 +303,7 @@ NOTEBOOK = [
     ("code", "async fn later() -> i64 { 7 }\nlet seven = later().await;\nseven"),
     ("code", "#[cfg(test)] mod tests { #[test] fn four() { assert_eq!(super::square(2), 4); } }"),
     ("code", 'include_str!("note.txt").trim()'),
+    ("code", "mod deep; deep::below::note()"),
 ]
 
 
@@ -313,6 +314,11 @@ def test_an_exported_notebook_prints_what_the_kernel_showed(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("TOLD", "something")
     (tmp_path / "note.txt").write_text("a note\n")
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep.rs").write_text("pub mod below;\n")
+    (tmp_path / "deep/below.rs").write_text(
+        'pub fn note() -> usize { include_str!("../note.txt").len() }\n'
+    )
     cells = [
         {"cell_type": kind, "source": source.splitlines(keepends=True), "metadata": {}}
         for kind, source in NOTEBOOK

@@ -135,6 +135,9 @@ pub(super) fn export(file: &Path, folder: &Path, say: &dyn Fn(&str)) -> Result<(
     let main = folder.join("src/main.rs");
     let title = file.file_name().unwrap_or_default().to_string_lossy();
     files::replace(&main, project.source(&title, base).as_bytes())?;
+    for (_, module) in project.program.module_files() {
+        cell_compiler::copy_module(module, &folder.join("src").join(&module.name))?;
+    }
     format(&main, &project.edition);
     if let Ok(versions) = fs::read_to_string(file.with_extension("lock")) {
         // The package of a session is the project's.

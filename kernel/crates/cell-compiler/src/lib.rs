@@ -15,6 +15,7 @@ use anyhow::Result;
 use cell_program::types::{self, Callable, Shape};
 use cell_program::{Cell, Choices, Program, Session, Source};
 
+pub use modules::copy_module;
 pub use rustc::{Rustc, build_support};
 
 /// A cell that was compiled.

@@ -4,22 +4,28 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use cell_program::{Cell, file_of_module, text_of_module};
+use cell_program::{Cell, ModuleFile, file_of_module, text_of_module};
 
 /// Copies the files of a cell's modules to where its program reads them.
 pub(crate) fn copy(cell: &Cell, folder: &Path) -> Result<()> {
     for module in &cell.module_files {
         let to = folder.join(file_of_module(cell.number, &module.name));
-        let Some(inner) = to.parent() else { continue };
-        if inner.exists() {
-            // Of the same cell, which is tried again.
-            fs::remove_dir_all(inner)
-                .with_context(|| format!("{} cannot be removed", inner.display()))?;
-        }
-        copy_folder(&module.folder, inner)?;
-        copy_file(&module.file, &to)?;
+        copy_module(module, to.parent().unwrap_or(folder))?;
     }
     Ok(())
+}
+
+/// Makes a folder of a module's file, as `mod.rs`, and of the modules below it. What else was in that folder is gone:
+/// the same cell may be tried again.
+///
+/// # Errors
+/// Files that cannot be read, and a folder that cannot be written.
+pub fn copy_module(module: &ModuleFile, to: &Path) -> Result<()> {
+    if to.exists() {
+        fs::remove_dir_all(to).with_context(|| format!("{} cannot be removed", to.display()))?;
+    }
+    copy_folder(&module.folder, to)?;
+    copy_file(&module.file, &to.join("mod.rs"))
 }
 
 /// The Rust files of a folder, if there is one, and those of the folders in it.

@@ -488,22 +488,14 @@ impl Cell {
             self.edits.iter().filter(|edit| edit.text == ";").cloned().collect();
         let leave = |exit: &Return| Edit::replace(exit.range.clone(), "return Ok(())");
         edits.extend(self.returns.iter().map(leave));
-        edits.extend(self.absolute(folder));
+        edits.extend(crate::paths::absolute(&self.text, folder));
         self.around_closing(show, &mut edits);
         rendered(&self.text, &kept, &edits)
     }
 
     /// Some ranges of it as the reader wrote them.
     pub(crate) fn plain(&self, kept: &[Range<usize>], folder: &Path) -> String {
-        rendered(&self.text, kept, &self.absolute(folder))
-    }
-
-    /// What makes its paths absolute.
-    fn absolute(&self, folder: &Path) -> Vec<Edit> {
-        let mut edits = crate::paths::absolute(&self.text, folder);
-        edits
-            .extend(self.module_files.iter().map(|one| one.read_from(&one.file.to_string_lossy())));
-        edits
+        rendered(&self.text, kept, &crate::paths::absolute(&self.text, folder))
     }
 
     /// Some of its items on their lines.
