@@ -570,7 +570,14 @@ def test_a_module_in_a_file_is_as_it_was_when_its_cell_ran(plain, tmp_path):
         'pub mod inner;\npub const WORDS: &str = include_str!("words.txt");\n'
         "pub fn all() -> i32 { 40 + inner::one() }\n#[derive(Debug)] pub struct Pair(pub i32, pub i32);\n"
     )
+    (tmp_path / "shape.rs").write_text("pub trait Shape { fn area(&self) -> f64; }\n")
+    (tmp_path / "square.rs").write_text(
+        "pub struct Square(pub f64);\n"
+        "impl crate::shape::Shape for Square { fn area(&self) -> f64 { self.0 * self.0 } }\n"
+    )
     with running(plain, cwd=tmp_path) as kernel:
+        assert kernel.run("mod shape;\npub mod square;").status == "ok"
+        assert kernel.run("use shape::Shape; square::Square(3.0).area()").result == "9.0"
         assert kernel.run("mod helpers; helpers::all()").result == "41"
         assert kernel.run("use helpers::Pair;\nlet pair = Pair(1, 2); helpers::WORDS").result == (
             '"forty"'

@@ -176,10 +176,6 @@ impl Cell {
         cell.has_statements |= cell.is_broken && !cell.has_anything();
         cell.edits.extend(crate::paths::absolute(&code, surroundings.folder));
         cell.module_files = crate::paths::modules(&code, surroundings.folder);
-        for module in &cell.module_files {
-            cell.edits
-                .push(module.read_from(&format!("../{}", file_of_module(number, &module.name))));
-        }
         cell
     }
 
@@ -502,6 +498,11 @@ impl Cell {
     pub(crate) fn items_text(&self, kept: &[Range<usize>], more: &[Edit]) -> (String, Vec<Edit>) {
         let mut edits = self.edits.clone();
         edits.extend(more.iter().cloned());
+        // From one of the folders in which items are.
+        let read = |module: &ModuleFile| {
+            module.read_from(&format!("../{}", file_of_module(self.number, &module.name)))
+        };
+        edits.extend(self.module_files.iter().map(read));
         (rendered(&self.text, kept, &edits), edits)
     }
 }
