@@ -592,6 +592,8 @@ def test_a_module_in_a_file_is_as_it_was_when_its_cell_ran(plain, tmp_path):
         file.write_text("\npub fn all() -> i32 { true }\n")
         shown = without_colours(kernel.run("mod helpers;").error["traceback"])
         assert "E0308" in shown and "--> helpers.rs:2:23" in shown, shown
+        shown = without_colours(kernel.run("#[macro_use] mod helpers;").error["traceback"])
+        assert "E0308" in shown and "--> helpers.rs:2:23" in shown, shown
         shown = without_colours(kernel.run("mod nowhere;").error["traceback"])
         assert 'create file "nowhere.rs" or "nowhere/mod.rs"' in shown, shown
         file.write_text('pub fn fail() { panic!("by design") }\n')

@@ -60,17 +60,21 @@ pub(super) fn of(
 
 /// What rustc says, with the names of modules' files as the reader knows them, and not where they were copied to.
 fn with_files_named(messages: &str, program: &Program, cell: &Cell) -> String {
-    // Where a module is looked for whose file is not there.
-    let mut messages = messages.replace(r#"create file \"items/"#, r#"create file \""#);
-    messages = messages.replace(r#" or \"items/"#, r#" or \""#);
-    let own = cell.module_files.iter().map(|module| (cell.number, module));
-    for (number, module) in program.module_files().chain(own) {
-        let copy = format!("items/../{}", cell_program::file_of_module(number, &module.name));
-        let shown = module.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let shown = if shown == "mod.rs" { format!("{}/mod.rs", module.name) } else { shown };
-        messages = messages.replace(&copy, &shown);
-        let folder = copy.trim_end_matches("mod.rs");
-        messages = messages.replace(folder, &format!("{}/", module.name));
+    let mut messages = messages.to_owned();
+    for (items, _) in cell_program::FOLDERS {
+        // Where a module is looked for whose file is not there.
+        for words in ["create file ", " or "] {
+            messages = messages.replace(&format!("{words}\\\"{items}/"), &format!("{words}\\\""));
+        }
+        let own = cell.module_files.iter().map(|module| (cell.number, module));
+        for (number, module) in program.module_files().chain(own) {
+            let copy = format!("{items}/../{}", cell_program::file_of_module(number, &module.name));
+            let shown = module.file.file_name().unwrap_or_default().to_string_lossy();
+            let folder = format!("{}/", module.name);
+            let shown = if shown == "mod.rs" { format!("{folder}mod.rs") } else { shown.into() };
+            messages = messages.replace(&copy, &shown);
+            messages = messages.replace(copy.trim_end_matches("mod.rs"), &folder);
+        }
     }
     messages
 }

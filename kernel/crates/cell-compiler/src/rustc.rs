@@ -62,8 +62,8 @@ impl Rustc {
             .args(["--edition", &self.edition, "--out-dir", "out"])
             .args(diagnose::OPTIONS)
             .args(FOLDERS.map(|(folder, _)| format!("--remap-path-prefix={folder}/=")))
-            // Modules' files, as `file_of_module` names them.
-            .arg("--remap-path-prefix=items/../files/=")
+            // Modules' files, as items name them.
+            .args(FOLDERS.map(|(folder, _)| format!("--remap-path-prefix={folder}/../files/=")))
             .args(["--remap-path-scope", "macro"])
             .args(["-C", "prefer-dynamic", "-C", &format!("opt-level={}", self.level)])
             // Sums that overflow and the like are errors, as under `cargo run`; not as under `--release`.

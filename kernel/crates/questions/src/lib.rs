@@ -59,7 +59,9 @@ pub struct Completion {
     pub kind: Cow<'static, str>,
     /// Of a function its parameters, of a variable its type.
     pub signature: Option<String>,
-    /// What its documentation says, as plain text.
+    /// What its documentation says, as plain text. It is no part of an answer: hundreds of names would bring along
+    /// what nobody is shown.
+    #[serde(skip)]
     pub documentation: Option<String>,
     /// The bytes of the source that it replaces; the same for all of an answer.
     pub range: Range<usize>,
