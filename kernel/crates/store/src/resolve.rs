@@ -103,6 +103,9 @@ impl Resolved {
 /// How often cargo is called again where what it found was altered.
 const ATTEMPTS: usize = 3;
 
+/// How far a file system's clock may be behind the computer's.
+const CLOCK_LAG: Duration = Duration::from_millis(20);
+
 impl Crates {
     pub(crate) fn wanted(
         &mut self,
@@ -258,8 +261,10 @@ impl Crates {
         say: &dyn Fn(Said<'_>),
     ) -> Result<Resolved, Error> {
         let request = self.request(wanted, place, adding)?;
-        // A file system's clock may be a little behind.
-        let since = nanoseconds(SystemTime::now() - Duration::from_millis(20));
+        // What was written until now cargo reads. A file system's clock may be a little behind, so that
+        // what is written once cargo runs is not dated before this.
+        let since = nanoseconds(SystemTime::now());
+        std::thread::sleep(CLOCK_LAG);
         let mut compiled = false;
         for _ in 0..ATTEMPTS {
             let built = match self.build(&request, say)? {

@@ -23,7 +23,7 @@ fn what_one_session_has_compiled_the_next_one_takes() {
     assert_eq!(first.run("a", "one::value()"), 2);
     let mut second = world.session("second");
     assert!(!second.add("one = { path = 'one' }").unwrap().compiled);
-    assert_eq!(second.told(), [""; 0]);
+    assert_eq!(second.told_of_crates(), [""; 0]);
     assert_eq!(second.run("b", "one::value()"), 2);
     let package = second.crates.linked().package("one").unwrap();
     assert_eq!((&*package.version, package.direct), ("0.1.0", true));

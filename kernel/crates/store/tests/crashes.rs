@@ -144,7 +144,7 @@ fn an_entry_that_was_altered_is_told_of_and_compiled_anew() {
         // Put right for good.
         let mut next = world.session(&format!("next-{number}"));
         next.add(line).unwrap();
-        assert_eq!(next.told(), [""; 0], "{start}");
+        assert_eq!(next.told_of_crates(), [""; 0], "{start}");
     }
     // The library that holds all of them.
     for file in world.files_of_store("library.so") {
@@ -153,7 +153,10 @@ fn an_entry_that_was_altered_is_told_of_and_compiled_anew() {
     }
     let mut session = world.session("library");
     assert!(!session.add(line).unwrap().compiled);
-    assert_eq!(session.told(), ["crates_1 was altered in the store: it is compiled anew"]);
+    assert_eq!(
+        session.told_of_crates(),
+        ["crates_1 was altered in the store: it is compiled anew"]
+    );
     assert_eq!(session.run("library", "top::value()"), 42);
     // Another time alone is no alteration.
     let file = world.files_of_store("libtop-").remove(0);
@@ -386,7 +389,7 @@ fn what_is_there_is_taken_while_another_session_compiles() {
     stderr.read_exact(&mut [0]).unwrap();
     let mut session = world.session("second");
     assert!(!session.add(line).unwrap().compiled);
-    assert_eq!(session.told(), [""; 0]);
+    assert_eq!(session.told_of_crates(), [""; 0]);
     assert!(other.try_wait().unwrap().is_none());
     other.kill().unwrap();
     other.wait().unwrap();
@@ -431,7 +434,7 @@ fn a_session_that_waits_or_compiles_can_be_interrupted() {
         });
         assert!(matches!(session.add(line), Err(Error::Interrupted)));
     });
-    assert_eq!(session.told().last().unwrap(), "waiting for another notebook that compiles crates");
+    assert_eq!(session.told().last().unwrap(), common::WAITING);
     assert!(!session.add(line).unwrap().compiled);
     assert_eq!(session.run("slow", "slow::value()"), 5);
     // As long as it runs, it uses what it took.

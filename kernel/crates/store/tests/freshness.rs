@@ -23,8 +23,6 @@ fn world() -> World {
     let world = World::new();
     world.write("one", "", "mod inner; pub fn value() -> i64 { inner::VALUE }");
     fs::write(world.path("one/src/inner.rs"), "pub const VALUE: i64 = 1;").unwrap();
-    // What is written as cargo starts is not known to be what it has read.
-    std::thread::sleep(Duration::from_millis(200));
     assert_eq!(compiles(&world, ONE), (vec!["one".to_owned()], 1));
     world
 }

@@ -13,6 +13,9 @@ use cell_store::{Added, Crates, Dependency, Error, LINKER, Store};
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 use tempfile::TempDir;
 
+/// What a session is told that waits.
+pub(crate) const WAITING: &str = "waiting for another notebook that compiles crates";
+
 /// A folder with a store, crates and sessions.
 pub(crate) struct World {
     pub(crate) folder: TempDir,
@@ -104,6 +107,13 @@ impl Session {
     /// All that was told since this was last asked.
     pub(crate) fn told(&self) -> Vec<String> {
         self.told.take()
+    }
+
+    /// The same, but for waiting: cargo has one lock for the sources of all tests.
+    pub(crate) fn told_of_crates(&self) -> Vec<String> {
+        let mut told = self.told();
+        told.retain(|line| line != WAITING);
+        told
     }
 
     /// Compiles a cell.
