@@ -53,6 +53,12 @@ SHARED = {
         ("let commented = 11; // eleven", NOTHING),
         ("commented // still", Value("11")),
     ],
+    "one thread runs all cells, and it is main": [
+        ("std::thread::current().name().map(str::to_owned)", Value('Some("main")')),
+        ("let of_this_cell = std::thread::current().id();", NOTHING),
+        ("of_this_cell == std::thread::current().id()", Value("true")),
+        ("std::thread::spawn(|| std::thread::current().name().is_none()).join().unwrap()", Value("true")),
+    ],
     "imports alone": [
         (
             "use std::collections::{BTreeSet, VecDeque as Queue};\nuse std::fmt::Write as _;",

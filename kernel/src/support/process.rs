@@ -81,6 +81,18 @@ pub fn run(cell: impl FnOnce() -> bool) -> u8 {
     }
 }
 
+/// Starts a thread that calls `cells` with `argument`: it is this standard library's, so that
+/// `thread::current()` knows the name `main`. Returns 0, or the system's number of what went wrong, and then
+/// `cells` is not called.
+#[unsafe(no_mangle)]
+pub extern "C" fn live_start(stack: usize, cells: extern "C" fn(usize), argument: usize) -> i32 {
+    let thread = std::thread::Builder::new().name("main".into()).stack_size(stack);
+    match thread.spawn(move || cells(argument)) {
+        Ok(_) => 0,
+        Err(error) => error.raw_os_error().unwrap_or(-1),
+    }
+}
+
 /// Makes the calling thread the one that runs cells, and sets the panic hook. A panic goes to `report`,
 /// since only the kernel knows where in the reader's text it is, and whether it ends the cell: the thread,
 /// whether it runs cells, file, line, column and message, each behind its length (four bytes, little
@@ -121,9 +133,8 @@ fn described(panic: &PanicHookInfo<'_>) -> Vec<u8> {
         panic.location().map_or(("", 0, 0), |place| (place.file(), place.line(), place.column()));
     let (line, column) = (line.to_string(), column.to_string());
     let message = panic.payload_as_str().unwrap_or("a value that is no text");
-    // The one that runs cells was started by another standard library.
-    let (is_on_cells, unnamed) = if RUNS_CELLS.get() { ("1", "main") } else { ("0", "<unnamed>") };
-    let name = thread.name().unwrap_or(unnamed);
+    let is_on_cells = if RUNS_CELLS.get() { "1" } else { "0" };
+    let name = thread.name().unwrap_or("<unnamed>");
     let mut bytes = Vec::new();
     for field in [name, is_on_cells, file, &line, &column, message] {
         bytes.extend_from_slice(&(field.len() as u32).to_le_bytes());

@@ -14,7 +14,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 
 use crate::frame::{Frame, Order, Outcome, Panic};
 use input::Input;
@@ -82,7 +82,7 @@ fn run(socket: OsString, support: OsString) -> Result<()> {
     let output = OUTPUT.get_or_init(|| output);
     let input = Input::take_over(output, library.flush);
     let (sender, orders) = channel();
-    start_cells(output, input, library, orders)?;
+    start_cells(Cells { output, input, support: library, orders })?;
     // An end in the middle of an order is an end as any other.
     while let Ok(Some(order)) = Order::read(&mut kernel) {
         match order {
@@ -100,44 +100,52 @@ fn run_later(cells: &Sender<Cell>, library: std::path::PathBuf, symbol: String) 
     cells.send((library, symbol)).context("the thread that runs the cells has ended")
 }
 
-/// Starts the thread that runs the cells.
-fn start_cells(
+/// What the thread that runs the cells needs.
+struct Cells {
     output: &'static Output,
     input: &'static Input,
     support: Support,
     orders: Receiver<Cell>,
-) -> Result<()> {
-    let orders = std::sync::Arc::new(std::sync::Mutex::new(orders));
-    for (turn, size) in STACKS.into_iter().enumerate() {
-        let orders = std::sync::Arc::clone(&orders);
-        let cells = move || {
-            interrupt::set_up(support.flag());
-            (support.install)(report, interrupt::concerns_this_thread);
-            (support.offer)(&comms::FUNCTIONS);
-            output.send(&Frame::Hello(std::process::id()));
-            let orders = orders.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            for (library, symbol) in orders.iter() {
-                // Before the kernel knows of it: from then on an interrupt is meant for it.
-                interrupt::begin();
-                input.begin();
-                output.send(&Frame::Begin);
-                let outcome = load_and_run(&library, &symbol)
-                    .unwrap_or_else(|error| Outcome::NotRun(format!("{error:#}")));
-                interrupt::end();
-                (support.flush)();
-                // SAFETY: null flushes all of the C library's streams.
-                unsafe { libc::fflush(std::ptr::null_mut()) };
-                input.end(support.discard);
-                output.send(&Frame::End(outcome));
-            }
-        };
-        match std::thread::Builder::new().name("main".into()).stack_size(size).spawn(cells) {
-            Ok(_) => return Ok(()),
-            Err(error) if turn + 1 == STACKS.len() => return Err(error.into()),
-            Err(_) => {}
+}
+
+/// Starts the thread that runs the cells.
+fn start_cells(cells: Cells) -> Result<()> {
+    let start = cells.support.start;
+    let cells = Box::into_raw(Box::new(cells));
+    let mut error = 0;
+    for size in STACKS {
+        error = start(size, run_cells, cells as usize);
+        if error == 0 {
+            return Ok(());
         }
     }
-    bail!("no stack is large enough")
+    // SAFETY: made above, and no thread has begun that could take it.
+    drop(unsafe { Box::from_raw(cells) });
+    Err(std::io::Error::from_raw_os_error(error)).context("no stack is small enough for the system")
+}
+
+/// The thread that runs the cells: to the end of the process.
+extern "C" fn run_cells(cells: usize) {
+    // SAFETY: `start_cells` has made it for this one call.
+    let Cells { output, input, support, orders } = *unsafe { Box::from_raw(cells as *mut Cells) };
+    interrupt::set_up(support.flag());
+    (support.install)(report, interrupt::concerns_this_thread);
+    (support.offer)(&comms::FUNCTIONS);
+    output.send(&Frame::Hello(std::process::id()));
+    for (library, symbol) in orders {
+        // Before the kernel knows of it: from then on an interrupt is meant for it.
+        interrupt::begin();
+        input.begin();
+        output.send(&Frame::Begin);
+        let outcome = load_and_run(&library, &symbol)
+            .unwrap_or_else(|error| Outcome::NotRun(format!("{error:#}")));
+        interrupt::end();
+        (support.flush)();
+        // SAFETY: null flushes all of the C library's streams.
+        unsafe { libc::fflush(std::ptr::null_mut()) };
+        input.end(support.discard);
+        output.send(&Frame::End(outcome));
+    }
 }
 
 /// Runs one cell. Code and variables of earlier cells stay loaded to the end of the process.
@@ -205,6 +213,7 @@ fn kernel_is_gone() -> ! {
 /// The functions of the support library.
 #[derive(Clone, Copy)]
 struct Support {
+    start: extern "C" fn(usize, extern "C" fn(usize), usize) -> i32,
     install: extern "C" fn(extern "C" fn(*const u8, usize), extern "C" fn() -> bool),
     offer: extern "C" fn(&'static comms::Functions),
     flush: extern "C" fn(),
@@ -219,6 +228,7 @@ impl Support {
             let library = libloading::Library::new(path)
                 .with_context(|| format!("{} cannot be loaded", path.to_string_lossy()))?;
             let support = Support {
+                start: *library.get(b"live_start")?,
                 install: *library.get(b"live_install")?,
                 offer: *library.get(b"live_offer")?,
                 flush: *library.get(b"live_flush")?,
