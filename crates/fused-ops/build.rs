@@ -8,7 +8,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 
 /// `kernels.cpp` is compiled once for each kind of vector unit.
-const FILES: [&str; 9] = [
+const FILES: [&str; 10] = [
     "dispatch.cpp",
     "errors.cpp",
     "fused.cpp",
@@ -16,6 +16,7 @@ const FILES: [&str; 9] = [
     "gpu/gpu.cpp",
     "gpu/graph.cpp",
     "max_pool.cpp",
+    "memory.cpp",
     "optimizer.cpp",
     "tune.cpp",
 ];

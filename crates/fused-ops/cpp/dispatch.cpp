@@ -1,5 +1,9 @@
 // Which of the compiled kernels this machine can run.
 
+#include <string>
+
+#include <ATen/Version.h>
+
 #include "kernels.h"
 
 #define DECLARED(LEVEL)                                                                           \
@@ -19,7 +23,12 @@ bool has_avx512() {
   return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
-const bool AVX2 = has_avx2(), AVX512 = has_avx512();
+// Nothing that libtorch was told not to use, by ATEN_CPU_CAPABILITY.
+bool allows(const std::string &level) {
+  static const std::string most = at::get_cpu_capability();
+  return most.rfind("AVX512", 0) == 0 || most == level;
+}
+const bool AVX2 = has_avx2() && allows("AVX2"), AVX512 = has_avx512() && allows("AVX512");
 } // namespace
 
 #define CHOSEN(of) (AVX512 ? avx512::of : AVX2 ? avx2::of : baseline::of)

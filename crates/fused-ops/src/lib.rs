@@ -7,6 +7,7 @@
 //! | [`max_pool`] | maximum pooling that keeps a place in one byte |
 //! | [`Repeated`] | a computation that a GPU repeats at one call, as a CUDA graph |
 //! | [`Optimizer`] | libtorch's optimizers that take a step in one pass over the memory |
+//! | [`KeptMemory`] | memory of large tensors on the CPU, kept for the next ones |
 //! | [`allow_tensor_float32`] | how precise convolutions on a GPU are |
 //!
 //! ```
@@ -25,6 +26,7 @@ mod error;
 mod fused;
 mod gpu;
 mod graph;
+mod memory;
 mod native;
 mod optimizer;
 mod tune;
@@ -32,5 +34,6 @@ mod tune;
 pub use error::{Error, Result, explained, leave_frames_out};
 pub use fused::{BatchNorm, MAX_KERNEL, Piece, Window, fused, is_supported, max_pool};
 pub use graph::Repeated;
+pub use memory::KeptMemory;
 pub use optimizer::{Optimizer, Rule};
 pub use tune::allow_tensor_float32;

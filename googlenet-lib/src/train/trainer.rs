@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::time::Instant;
 
 use devices::describe;
-use fused_ops::{Optimizer, Repeated};
+use fused_ops::{KeptMemory, Optimizer, Repeated};
 use tch::{Device, Kind, Tensor, no_grad};
 use vision_data::{DataLoader, Dataset, EpochPlan, ImageSet, Normalize, random_number};
 
@@ -184,6 +184,7 @@ impl Trainer {
     /// A loss that is not a number any more; a device that fails, for want of memory for example.
     pub(crate) fn run(&mut self, epochs: Epochs, callback: &mut dyn Callback) -> Result<bool> {
         let _fitting = self.control.begin();
+        let kept = KeptMemory::new()?;
         let last = self.history.epochs.len() as u32 + epochs.0;
         while (self.history.epochs.len() as u32) < last {
             let mut running = match self.running.take() {
@@ -197,7 +198,10 @@ impl Trainer {
                 return Ok(true);
             }
             let flow = flow?;
+            // An evaluation has tensors of other sizes, and the next epoch may have.
+            kept.free_unused();
             self.end_epoch(running)?;
+            kept.free_unused();
             callback.epoch(&self.history);
             if flow.is_break() && (self.history.epochs.len() as u32) < last {
                 return Ok(true);
@@ -220,6 +224,7 @@ impl Trainer {
 
     /// Loss and accuracy on so many of the test images.
     pub(super) fn evaluate_first(&self, images: usize, size: Option<i64>) -> Result<Evaluation> {
+        let _kept = KeptMemory::new()?;
         let on_device = (Kind::Float, self.net.device());
         let mut loss = Tensor::f_zeros([1], on_device)?;
         let mut correct = Tensor::f_zeros([1], on_device)?;
