@@ -109,7 +109,8 @@ def rustc():
 
 
 def command(found):
-    words = ["bench/bench_train.py", "--device", found["device"]]
+    words = [f"{name}={value}" for name, value in found.get("limits", {}).items()]
+    words += ["bench/bench_train.py", "--device", found["device"]]
     words += ["--short"] * found["short"]
     words += ["--without", found["without"]] * bool(found["without"])
     for name in found.get("named", ()):

@@ -338,7 +338,19 @@ def programs_of(ours, short, without=None):
 
 
 # What must be the same where a run goes on with what another has measured.
-CONDITIONS = ("device", "short", "rounds", "round", "without", "mode", "machine", "program")
+CONDITIONS = (
+    "device",
+    "short",
+    "rounds",
+    "round",
+    "without",
+    "mode",
+    "machine",
+    "limits",
+    "program",
+)
+# Variables by which libtorch and oneDNN leave alone what a CPU has beyond them, on every side.
+LIMITS = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA")
 
 
 def begun(path, found):
@@ -395,6 +407,7 @@ def run(
         "mode": mode or MODES[device],
         "named": list(named),
         "machine": place(device),
+        "limits": {name: os.environ[name] for name in LIMITS if name in os.environ},
         "program": hashlib.sha256(ours.read_bytes()).hexdigest(),
         "device": device,
         "short": short,

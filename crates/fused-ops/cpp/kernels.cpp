@@ -95,15 +95,16 @@ inline void greatest_of_three(Source<T> a, Source<T> b, Source<T> c, int64_t cou
 #pragma GCC ivdep
   for (int64_t i = 0; i < count; ++i) {
     float first = load(a.values, i), second = load(b.values, i), third = load(c.values, i);
-    bool not_first = (second > first) | (second != second);
-    float greater = not_first ? second : first;
-    bool is_third = (third > greater) | (third != third);
+    // Numbers of four bytes all the way: with places of one byte beside them GCC makes no vectors for AVX2.
+    int32_t is_second = (second > first) | (second != second) ? -1 : 0;
+    float greater = is_second ? second : first;
+    int32_t is_third = (third > greater) | (third != third) ? -1 : 0;
     restore(y, i, is_third ? third : greater);
     if (PLACES) {
-      uint8_t of_first = a.places[i] + a.place, of_second = b.places[i] + b.place;
-      uint8_t of_third = c.places[i] + c.place;
-      uint8_t of_greater = not_first ? of_second : of_first;
-      places[i] = is_third ? of_third : of_greater;
+      int32_t of_first = a.places[i] + a.place, of_second = b.places[i] + b.place;
+      int32_t of_third = c.places[i] + c.place;
+      int32_t of_greater = (of_second & is_second) | (of_first & ~is_second);
+      places[i] = static_cast<uint8_t>((of_third & is_third) | (of_greater & ~is_third));
     }
   }
 }

@@ -1,5 +1,6 @@
 // Keeps the memory of large tensors on the CPU for the next ones: see memory.rs.
 
+#include <cstdint>
 #include <map>
 #include <mutex>
 #include <unordered_map>
@@ -59,23 +60,41 @@ public:
     free_unused();
   }
 
-  // To the C library. Returns how many bytes they were.
-  size_t free_unused() {
-    std::multimap<size_t, void *> blocks;
-    {
-      std::lock_guard<std::mutex> guard(lock);
-      blocks.swap(unused);
-    }
+  // What nobody has used since the last call. Returns how many bytes.
+  size_t free_old() {
     size_t bytes = 0;
-    for (const auto &[size, data] : blocks) {
-      bytes += size;
-      c10::free_cpu(data);
+    std::lock_guard<std::mutex> guard(lock);
+    for (auto block = unused.begin(); block != unused.end();) {
+      if (block->second.turn == turn) {
+        ++block;
+        continue;
+      }
+      bytes += block->first;
+      c10::free_cpu(block->second.data);
+      block = unused.erase(block);
     }
+    turn += 1;
     return bytes;
   }
 
 private:
+  struct Unused {
+    void *data;
+    // The one in which it was used last.
+    uint64_t turn;
+  };
+
   static void give_back(void *data);
+
+  bool free_unused() {
+    std::lock_guard<std::mutex> guard(lock);
+    bool were_any = !unused.empty();
+    for (const auto &block : unused) {
+      c10::free_cpu(block.second.data);
+    }
+    unused.clear();
+    return were_any;
+  }
 
   bool is_wanted() {
     std::lock_guard<std::mutex> guard(lock);
@@ -87,9 +106,9 @@ private:
       std::lock_guard<std::mutex> guard(lock);
       auto found = unused.lower_bound(size);
       if (found != unused.end() && found->first <= size + size / 4) {
-        auto [had, data] = *found;
+        void *data = found->second.data;
+        lent.emplace(data, found->first);
         unused.erase(found);
-        lent.emplace(data, had);
         return data;
       }
     }
@@ -105,7 +124,7 @@ private:
       data = c10::alloc_cpu(size);
     } catch (const c10::Error &) {
       // What lies unused may be all that is missing.
-      if (free_unused() == 0) {
+      if (!free_unused()) {
         throw;
       }
       data = c10::alloc_cpu(size);
@@ -132,7 +151,7 @@ private:
     size_t size = found->second;
     lent.erase(found);
     if (users > 0) {
-      unused.emplace(size, data);
+      unused.emplace(size, Unused{data, turn});
       return true;
     }
     guard.unlock();
@@ -144,7 +163,10 @@ private:
   std::mutex lock;
   // How many want memory kept.
   int users = 0;
-  std::multimap<size_t, void *> unused;
+  // Goes on with each call of free_old.
+  uint64_t turn = 0;
+  // By size.
+  std::multimap<size_t, Unused> unused;
   std::unordered_map<void *, size_t> lent;
 };
 
@@ -175,5 +197,5 @@ char *fused_ops_keep_memory() {
 
 void fused_ops_keep_memory_no_more() { keeper().end(); }
 
-size_t fused_ops_free_unused_memory() { return keeper().free_unused(); }
+size_t fused_ops_free_old_memory() { return keeper().free_old(); }
 }

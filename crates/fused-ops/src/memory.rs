@@ -12,7 +12,7 @@ use crate::native::check;
 unsafe extern "C" {
     fn fused_ops_keep_memory() -> *mut c_char;
     fn fused_ops_keep_memory_no_more();
-    fn fused_ops_free_unused_memory() -> usize;
+    fn fused_ops_free_old_memory() -> usize;
 }
 
 /// As long as one of these is there, memory of tensors on the CPU of 1 MiB and more is kept for the next ones. With
@@ -31,10 +31,11 @@ impl KeptMemory {
         Ok(KeptMemory(()))
     }
 
-    /// Gives back what is unused now: where tensors of other sizes come next. Returns how many bytes.
-    pub fn free_unused(&self) -> usize {
+    /// Gives back what no tensor has used since the last call, such as memory of batches of another size. Returns how
+    /// many bytes.
+    pub fn free_old(&self) -> usize {
         // SAFETY: what is unused is no tensor's.
-        unsafe { fused_ops_free_unused_memory() }
+        unsafe { fused_ops_free_old_memory() }
     }
 }
 

@@ -198,10 +198,9 @@ impl Trainer {
                 return Ok(true);
             }
             let flow = flow?;
-            // An evaluation has tensors of other sizes, and the next epoch may have.
-            kept.free_unused();
             self.end_epoch(running)?;
-            kept.free_unused();
+            // Images may have grown in it.
+            kept.free_old();
             callback.epoch(&self.history);
             if flow.is_break() && (self.history.epochs.len() as u32) < last {
                 return Ok(true);
