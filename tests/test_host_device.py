@@ -1,7 +1,7 @@
 """The lessons' cells on a device that is not the CPU.
 
-The device is the tests' own (crates/host-device): it computes on the host, and to libtorch it is another
-one, as a GPU is. A tensor that a cell has left on the CPU ends that cell here, too.
+The device is the tests' own (crates/host-device): it computes on the host, and to libtorch it is
+another one, as a GPU is. A tensor that a cell has left on the CPU ends that cell here, too.
 """
 
 import nbformat

@@ -57,7 +57,10 @@ SHARED = {
         ("std::thread::current().name().map(str::to_owned)", Value('Some("main")')),
         ("let of_this_cell = std::thread::current().id();", NOTHING),
         ("of_this_cell == std::thread::current().id()", Value("true")),
-        ("std::thread::spawn(|| std::thread::current().name().is_none()).join().unwrap()", Value("true")),
+        (
+            "std::thread::spawn(|| std::thread::current().name().is_none()).join().unwrap()",
+            Value("true"),
+        ),
     ],
     "imports alone": [
         (
