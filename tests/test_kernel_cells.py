@@ -608,3 +608,30 @@ def test_a_module_in_a_file_is_as_it_was_when_its_cell_ran(plain, tmp_path):
         file.write_text('pub fn fail() { panic!("by design") }\n')
         shown = without_colours(kernel.run("mod helpers; helpers::fail()").error["traceback"])
         assert "by design" in shown and "/mod.rs:1:17" in shown, shown
+
+
+def test_a_file_that_an_item_includes_is_as_it_was_when_its_cell_ran(plain, tmp_path):
+    words, items = tmp_path / "words.txt", tmp_path / "items.rs"
+    words.write_text("seven")
+    items.write_text("fn private() -> i32 { 7 }\n#[derive(Debug)] struct Pair(i32, i32);\n")
+    (tmp_path / "value.rs").write_text("40 + 2")
+    with running(plain, cwd=tmp_path) as kernel:
+        assert kernel.run('const WORDS: &str = include_str!("words.txt");').status == "ok"
+        assert kernel.run('static BYTES: &[u8; 5] = include_bytes!("words.txt");').status == "ok"
+        assert kernel.run('include!("items.rs");\nlet pair = Pair(1, 2);').status == "ok"
+        assert kernel.run('include!("value.rs")').result == "42"
+        assert kernel.run('fn read() -> i32 { include!("value.rs") }').status == "ok"
+        words.write_text("other words")
+        items.write_text("struct Pair(String);\n")
+        (tmp_path / "value.rs").write_text("true")
+        assert kernel.run("(WORDS, BYTES.len(), private(), read(), pair)").result == (
+            '("seven", 5, 7, 42, Pair(1, 2))'
+        )
+        # A statement reads it as it is now.
+        assert kernel.run('include_str!("words.txt")').result == '"other words"'
+        assert kernel.run('include!("items.rs");\nPair("new".into()).0').result == '"new"'
+        items.write_text("\nfn private() -> i32 { true }\n")
+        shown = without_colours(kernel.run('include!("items.rs");').error["traceback"])
+        assert "E0308" in shown and "--> items.rs:2:23" in shown, shown
+        shown = without_colours(kernel.run('include_str!("none.txt")').error["traceback"])
+        assert f"couldn't read `{tmp_path / 'none.txt'}`" in shown, shown

@@ -75,6 +75,12 @@ fn with_files_named(messages: &str, program: &Program, cell: &Cell) -> String {
             messages = messages.replace(&copy, &shown);
             messages = messages.replace(copy.trim_end_matches("mod.rs"), &folder);
         }
+        let own = cell.included_files.iter().enumerate();
+        let own = own.map(|(place, included)| (cell.number, place, included));
+        for (number, place, included) in program.included_files().chain(own) {
+            let copy = format!("{items}/../{}", cell_program::file_of_include(number, place));
+            messages = messages.replace(&copy, &included.written);
+        }
     }
     messages
 }

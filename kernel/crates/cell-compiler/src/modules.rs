@@ -1,16 +1,28 @@
-//! Modules of a cell that are in files beside the notebook: later cells are compiled with them as they were.
+//! Modules of a cell that are in files beside the notebook, and files that it includes: later cells are compiled with them as they were.
 
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use cell_program::{Cell, ModuleFile, file_of_module, text_of_module};
+use cell_program::{Cell, ModuleFile, file_of_include, file_of_module, text_of_module};
 
-/// Copies the files of a cell's modules to where its program reads them.
+/// Copies the files of a cell's modules, and those that it includes, to where its program reads them.
 pub(crate) fn copy(cell: &Cell, folder: &Path) -> Result<()> {
     for module in &cell.module_files {
         let to = folder.join(file_of_module(cell.number, &module.name));
         copy_module(module, to.parent().unwrap_or(folder))?;
+    }
+    for (place, included) in cell.included_files.iter().enumerate() {
+        let to = folder.join(file_of_include(cell.number, place));
+        let parent = to.parent().unwrap_or(folder);
+        fs::create_dir_all(parent)
+            .with_context(|| format!("{} cannot be made", parent.display()))?;
+        if included.is_rust {
+            copy_file(&included.file, &to)?;
+        } else {
+            let cannot = || format!("the file {} cannot be copied", included.file.display());
+            fs::copy(&included.file, &to).with_context(cannot)?;
+        }
     }
     Ok(())
 }
@@ -52,7 +64,7 @@ fn copy_folder(from: &Path, to: &Path) -> Result<()> {
 
 fn copy_file(from: &Path, to: &Path) -> Result<()> {
     let text = fs::read_to_string(from)
-        .with_context(|| format!("the module's file {} cannot be read", from.display()))?;
+        .with_context(|| format!("the file {} cannot be read", from.display()))?;
     let text = text_of_module(&text, from.parent().unwrap_or(from));
     fs::write(to, text).with_context(|| format!("{} cannot be written", to.display()))
 }

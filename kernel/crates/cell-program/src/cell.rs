@@ -7,10 +7,10 @@ use std::path::Path;
 use ra_ap_syntax::ast::{self, HasAttrs as _, HasModuleItem as _, HasName as _};
 use ra_ap_syntax::{AstNode as _, Edition, SourceFile, SyntaxKind, SyntaxNode};
 
-use crate::ModuleFile;
 use crate::edit::{Edit, rendered, without};
 use crate::imports::{self, Leaf};
 use crate::items::{self, Item, MacroKind, Place, Rule};
+use crate::{IncludedFile, ModuleFile};
 use crate::{checks, commands, tests};
 
 /// A cell as the reader wrote it, and what is known of it without compiling it.
@@ -54,6 +54,8 @@ pub struct Cell {
     edits_of_statements: Vec<Edit>,
     /// Its modules that are in files of their own.
     pub module_files: Vec<ModuleFile>,
+    /// The files that its items include.
+    pub included_files: Vec<IncludedFile>,
     /// What of the text is no statement.
     holes: Vec<Range<usize>>,
 }
@@ -91,6 +93,11 @@ struct Return {
 /// root file: what changes in that file later changes no type of a variable.
 pub fn file_of_module(cell: usize, name: &str) -> String {
     format!("files/cell {cell}/{name}/mod.rs")
+}
+
+/// Where a program has the text of a file that its cell includes, the first, second or a later one, as it was then.
+pub fn file_of_include(cell: usize, place: usize) -> String {
+    format!("files/cell {cell}/included {place}.rs")
 }
 
 /// What is known when a cell is parsed.
@@ -145,6 +152,7 @@ impl Cell {
             edits: Vec::new(),
             edits_of_statements: Vec::new(),
             module_files: Vec::new(),
+            included_files: Vec::new(),
         };
         let tree = parse.tree();
         let mut functions = tree.items();
@@ -159,7 +167,9 @@ impl Cell {
             return cell;
         };
         cell.inner_attributes(&list);
-        let macros = Macros { outer: surroundings.macros, own: items::macros_in(list.syntax()) };
+        let included = crate::paths::included(&code, surroundings.folder);
+        let own = items::macros_in(list.syntax());
+        let macros = Macros { outer: surroundings.macros, own, included: &included, edition };
         for node in list.syntax().children() {
             cell.take(&node, &macros);
         }
@@ -175,6 +185,11 @@ impl Cell {
         // A comment that is not closed: nothing else says that something is wrong.
         cell.has_statements |= cell.is_broken && !cell.has_anything();
         cell.edits.extend(crate::paths::absolute(&code, surroundings.folder));
+        // A statement is compiled once, and reads the file itself.
+        let is_item = |included: &IncludedFile| {
+            cell.items.iter().any(|item| holds(&item.range, &included.literal))
+        };
+        cell.included_files = included.into_iter().filter(is_item).collect();
         cell.module_files = crate::paths::modules(&code, surroundings.folder);
         cell
     }
@@ -503,19 +518,41 @@ impl Cell {
             module.read_from(&format!("../{}", file_of_module(self.number, &module.name)))
         };
         edits.extend(self.module_files.iter().map(read));
+        let is_copied =
+            |edit: &Edit| self.included_files.iter().any(|included| included.literal == edit.range);
+        edits.retain(|edit| !is_copied(edit));
+        edits.extend(self.included_files.iter().enumerate().map(|(place, included)| {
+            let path = format!("../{}", file_of_include(self.number, place));
+            Edit::replace(included.literal.clone(), format!("{path:?}"))
+        }));
         (rendered(&self.text, kept, &edits), edits)
     }
+}
+
+fn holds(outer: &Range<usize>, inner: &Range<usize>) -> bool {
+    outer.start <= inner.start && inner.end <= outer.end
 }
 
 /// What macros expand to: those of this cell, then those of earlier ones and of the standard library.
 struct Macros<'a> {
     outer: &'a dyn Fn(&str, &ast::MacroCall) -> Option<MacroKind>,
     own: Vec<(String, Vec<Rule>)>,
+    /// The files that the cell includes.
+    included: &'a [IncludedFile],
+    edition: Edition,
 }
 
 impl Macros<'_> {
     fn kind(&self, call: &ast::MacroCall) -> MacroKind {
         let Some(name) = items::name_of(call) else { return MacroKind::Statements };
+        let range = range_of(call.syntax());
+        let of_call = |included: &&IncludedFile| holds(&range, &included.literal);
+        if name == "include"
+            && let Some(included) = self.included.iter().find(of_call)
+            && crate::paths::has_items_alone(&included.file, self.edition)
+        {
+            return MacroKind::Items;
+        }
         let own = self.own.iter().rev().find(|(own, _)| *own == name);
         own.and_then(|(_, rules)| items::expansion(rules, call))
             .or_else(|| (self.outer)(&name, call))

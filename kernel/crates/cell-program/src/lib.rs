@@ -19,12 +19,12 @@ mod statics;
 mod tests;
 pub mod types;
 
-pub use cell::{Binding, Cell, Closing, Surroundings, file_of_module};
+pub use cell::{Binding, Cell, Closing, Surroundings, file_of_include, file_of_module};
 pub use commands::Command;
 pub use edit::Edit;
 pub use imports::Leaf;
 pub use items::{Item, Key, MacroKind, Main, Namespace, Place, Static, StaticBy};
-pub use paths::{ModuleFile, text_of_module};
+pub use paths::{IncludedFile, ModuleFile, text_of_module};
 pub use program::{Choices, Lost, Program, Variable};
 pub use source::{FOLDERS, File, Mark, Session, Source, raw};
 pub use tests::Test;

@@ -3,6 +3,8 @@
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use ra_ap_syntax::ast::{self, HasModuleItem as _};
+use ra_ap_syntax::{AstNode as _, Edition, SourceFile, SyntaxNode};
 use rustc_lexer::{FrontmatterAllowed, LiteralKind, TokenKind, tokenize};
 
 use crate::edit::Edit;
@@ -25,6 +27,20 @@ impl ModuleFile {
     pub(crate) fn read_from(&self, path: &str) -> Edit {
         Edit::insert(self.at, format!("#[path = {path:?}] "))
     }
+}
+
+/// A file that an item of a cell includes, as `const TEXT: &str = include_str!("words.txt");` says, or which holds the
+/// items itself, as in `include!("helpers.rs");`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IncludedFile {
+    /// As the reader has written it.
+    pub written: String,
+    /// Where it is.
+    pub file: PathBuf,
+    /// Whether it is Rust.
+    pub is_rust: bool,
+    /// Where in the cell it is written, with its quotes.
+    pub literal: Range<usize>,
 }
 
 /// The text of a module's file, to be read from another folder: paths in it are relative to its own.
@@ -112,6 +128,41 @@ pub(crate) fn modules(code: &str, folder: &Path) -> Vec<ModuleFile> {
     found
 }
 
+/// The files that a cell includes and that are there.
+pub(crate) fn included(code: &str, folder: &Path) -> Vec<IncludedFile> {
+    let tokens = Tokens::of(code);
+    let is_macro = |index: usize| {
+        matches!(tokens.text(index), "include" | "include_str" | "include_bytes")
+            && tokens.text(index + 1) == "!"
+            && tokens.is_text(index + 3)
+    };
+    let found = (0..tokens.all.len()).filter(|index| is_macro(*index)).map(|index| {
+        let literal = tokens.all[index + 3].1.clone();
+        let written = code[literal.start + 1..literal.end - 1].to_owned();
+        let (file, is_rust) = (folder.join(&written), tokens.text(index) == "include");
+        IncludedFile { written, file, is_rust, literal }
+    });
+    found.filter(|included| included.file.is_file()).collect()
+}
+
+/// Whether a file of Rust holds items and nothing else. One with statics does not count: each cell that is compiled with
+/// it would have its own.
+pub(crate) fn has_items_alone(file: &Path, edition: Edition) -> bool {
+    let Ok(text) = std::fs::read_to_string(file) else { return false };
+    let parse = SourceFile::parse(&text, edition);
+    let tree = parse.tree();
+    let is_static = |node: SyntaxNode| {
+        let call = ast::MacroCall::cast(node.clone()).and_then(|call| call.path());
+        let makes_statics = |path: ast::Path| {
+            ["thread_local", "lazy_static"].iter().any(|name| path.to_string().ends_with(name))
+        };
+        ast::Static::can_cast(node.kind()) || call.is_some_and(makes_statics)
+    };
+    parse.errors().is_empty()
+        && tree.items().next().is_some()
+        && !tree.syntax().descendants().any(is_static)
+}
+
 /// Where the item begins whose `mod` stands here, behind its attributes; None where one of these names its file.
 fn head(tokens: &Tokens<'_>, word: usize) -> Option<usize> {
     let before = |index: usize| index.checked_sub(1).map_or("", |before| tokens.text(before));
@@ -180,6 +231,41 @@ mod tests {
         assert_eq!(found.len(), 2, "{found:?}");
         assert!(found[0].0 == "a" && found[0].1.starts_with("mod a;"));
         assert!(found[1].0 == "b" && found[1].1.starts_with("pub(crate) mod b;"), "{found:?}");
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn files_that_are_included_and_those_that_hold_items_alone() {
+        let folder = std::env::temp_dir().join(format!("included-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        for (file, text) in [
+            ("items.rs", "//! Items.\nfn f() -> i32 { 1 }\nstruct P;\n"),
+            ("value.rs", "1 + 1"),
+            ("broken.rs", "fn f( {"),
+            ("static.rs", "fn f() { static N: u8 = 0; }"),
+            ("local.rs", "std::thread_local! { static N: u8 = 0; }"),
+        ] {
+            std::fs::write(folder.join(file), text).unwrap();
+        }
+        let code = "include!(\"items.rs\"); include!(\"value.rs\"); include!{\"broken.rs\"}\n\
+                    include!(\"static.rs\"); include!(\"local.rs\"); include!(\"none.rs\");\n\
+                    let x = { include!(\"items.rs\") }; include_str!(\"items.rs\");";
+        let found = included(code, &folder);
+        let written: Vec<_> = found.iter().map(|one| (&*one.written, one.is_rust)).collect();
+        let expected = [
+            ("items.rs", true),
+            ("value.rs", true),
+            ("broken.rs", true),
+            ("static.rs", true),
+            ("local.rs", true),
+            ("items.rs", true),
+            ("items.rs", false),
+        ];
+        assert_eq!(written, expected);
+        assert_eq!(&code[found[0].literal.clone()], "\"items.rs\"");
+        let items: Vec<_> =
+            found.iter().map(|one| has_items_alone(&one.file, Edition::Edition2024)).collect();
+        assert_eq!(items, [true, false, false, false, false, true, true]);
         std::fs::remove_dir_all(&folder).unwrap();
     }
 

@@ -11,7 +11,7 @@ use crate::edit::without;
 use crate::imports::Leaf;
 use crate::items::{Item, Key, MacroKind, Namespace};
 use crate::names::words;
-use crate::paths::ModuleFile;
+use crate::paths::{IncludedFile, ModuleFile};
 use crate::source::{File, Source, line_start, place};
 use crate::types::Callable;
 
@@ -281,6 +281,14 @@ impl Program {
     /// The text of an earlier cell.
     pub fn cell_text(&self, number: usize) -> Option<&str> {
         self.cells.get(&number).map(|left| left.cell.text.as_str())
+    }
+
+    /// The files that items of earlier cells include, each with its cell and its place among those.
+    pub fn included_files(&self) -> impl Iterator<Item = (usize, usize, &IncludedFile)> {
+        self.cells.iter().flat_map(|(number, left)| {
+            let included = left.cell.included_files.iter().enumerate();
+            included.map(|(place, included)| (*number, place, included))
+        })
     }
 
     /// The modules of earlier cells that were in files of their own, with their cells.
