@@ -1,8 +1,8 @@
 //! Memory of large tensors on the CPU, kept for the next ones.
 //!
 //! The C library gives memory of more than some megabytes back to the system as soon as a tensor ends, and gets it
-//! anew for the next one, page by page, each filled with zeros: a sixth of an evaluation's time where batches are
-//! large. A training makes tensors of the same sizes at every step.
+//! anew for the next one, page by page, each filled with zeros: a fifth of the time that CIFAR takes in evaluation at
+//! batch 32. A training makes tensors of the same sizes at every step.
 
 use std::ffi::c_char;
 

@@ -1,4 +1,5 @@
-//! Modules of a cell that are in files beside the notebook, and files that it includes: later cells are compiled with them as they were.
+//! Modules of a cell that are in files beside the notebook, and files that it includes: later cells are compiled
+//! with them as they were.
 
 use std::fs;
 use std::path::Path;
