@@ -621,6 +621,10 @@ def test_a_file_that_an_item_includes_is_as_it_was_when_its_cell_ran(plain, tmp_
         assert kernel.run('include!("items.rs");\nlet pair = Pair(1, 2);').status == "ok"
         assert kernel.run('include!("value.rs")').result == "42"
         assert kernel.run('fn read() -> i32 { include!("value.rs") }').status == "ok"
+        (tmp_path / "lower.rs").write_text("pub struct Low(pub u8);\n")
+        kernel.run('#[path = "lower.rs"] mod low;\nlet low = low::Low(9);')
+        (tmp_path / "lower.rs").write_text("pub struct Low(pub String);\n")
+        assert kernel.run("low.0").result == "9"
         words.write_text("other words")
         items.write_text("struct Pair(String);\n")
         (tmp_path / "value.rs").write_text("true")

@@ -30,7 +30,7 @@ impl ModuleFile {
 }
 
 /// A file that an item of a cell includes, as `const TEXT: &str = include_str!("words.txt");` says, or which holds the
-/// items itself, as in `include!("helpers.rs");`.
+/// items itself, as in `include!("helpers.rs");` and `#[path = "helpers.rs"] mod helpers;`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IncludedFile {
     /// As the reader has written it.
@@ -86,6 +86,20 @@ impl<'a> Tokens<'a> {
         })
     }
 
+    /// Where a path stands that `include_str!("..")` or its like, or `#[path = ".."]`, names here.
+    fn path_at(&self, index: usize) -> Option<usize> {
+        let literal = match (self.text(index), self.text(index + 1)) {
+            ("include_str" | "include_bytes" | "include", "!") => index + 3,
+            ("path", "=")
+                if index >= 2 && self.text(index - 2) == "#" && self.text(index - 1) == "[" =>
+            {
+                index + 2
+            }
+            _ => return None,
+        };
+        self.is_text(literal).then_some(literal)
+    }
+
     /// Where the bracket was opened that is closed here.
     fn opening(&self, close: usize) -> Option<usize> {
         let mut depth = 0;
@@ -128,21 +142,30 @@ pub(crate) fn modules(code: &str, folder: &Path) -> Vec<ModuleFile> {
     found
 }
 
-/// The files that a cell includes and that are there.
+/// The files that a cell includes and that are there; not one with modules in further files, which are looked for
+/// beside it.
 pub(crate) fn included(code: &str, folder: &Path) -> Vec<IncludedFile> {
     let tokens = Tokens::of(code);
-    let is_macro = |index: usize| {
-        matches!(tokens.text(index), "include" | "include_str" | "include_bytes")
-            && tokens.text(index + 1) == "!"
-            && tokens.is_text(index + 3)
-    };
-    let found = (0..tokens.all.len()).filter(|index| is_macro(*index)).map(|index| {
-        let literal = tokens.all[index + 3].1.clone();
+    let all = (0..tokens.all.len()).filter_map(|index| Some((index, tokens.path_at(index)?)));
+    let found = all.map(|(index, literal)| {
+        let literal = tokens.all[literal].1.clone();
         let written = code[literal.start + 1..literal.end - 1].to_owned();
-        let (file, is_rust) = (folder.join(&written), tokens.text(index) == "include");
+        let file = folder.join(&written);
+        let is_rust = matches!(tokens.text(index), "include" | "path");
         IncludedFile { written, file, is_rust, literal }
     });
-    found.filter(|included| included.file.is_file()).collect()
+    found.filter(|included| included.file.is_file() && !included.has_modules_in_files()).collect()
+}
+
+impl IncludedFile {
+    fn has_modules_in_files(&self) -> bool {
+        // One that cannot be read is told of where it is copied.
+        let text = if self.is_rust { std::fs::read_to_string(&self.file) } else { return false };
+        let text = text.unwrap_or_default();
+        let tokens = Tokens::of(&text);
+        (0..tokens.all.len())
+            .any(|index| tokens.text(index) == "mod" && tokens.text(index + 2) == ";")
+    }
 }
 
 /// Whether a file of Rust holds items and nothing else. One with statics does not count: each cell that is compiled with
@@ -187,22 +210,8 @@ fn head(tokens: &Tokens<'_>, word: usize) -> Option<usize> {
 /// Makes the paths in `include_str!("..")` and its like, and in `#[path = ".."]`, absolute.
 pub(crate) fn absolute(code: &str, folder: &Path) -> Vec<Edit> {
     let tokens = Tokens::of(code);
-    let text = |index: usize| tokens.text(index);
-    let is_text = |index: usize| tokens.is_text(index);
     let mut edits = Vec::new();
-    for index in 0..tokens.all.len() {
-        let literal = match (text(index), text(index + 1)) {
-            ("include_str" | "include_bytes" | "include", "!") if is_text(index + 3) => index + 3,
-            ("path", "=")
-                if index >= 2
-                    && text(index - 2) == "#"
-                    && text(index - 1) == "["
-                    && is_text(index + 2) =>
-            {
-                index + 2
-            }
-            _ => continue,
-        };
+    for literal in (0..tokens.all.len()).filter_map(|index| tokens.path_at(index)) {
         let range = tokens.all[literal].1.clone();
         let written = &code[range.start + 1..range.end - 1];
         if !written.contains('\\') && Path::new(written).is_relative() {
@@ -244,12 +253,14 @@ mod tests {
             ("broken.rs", "fn f( {"),
             ("static.rs", "fn f() { static N: u8 = 0; }"),
             ("local.rs", "std::thread_local! { static N: u8 = 0; }"),
+            ("upper.rs", "mod lower; fn f() {}"),
         ] {
             std::fs::write(folder.join(file), text).unwrap();
         }
         let code = "include!(\"items.rs\"); include!(\"value.rs\"); include!{\"broken.rs\"}\n\
                     include!(\"static.rs\"); include!(\"local.rs\"); include!(\"none.rs\");\n\
-                    let x = { include!(\"items.rs\") }; include_str!(\"items.rs\");";
+                    let x = { include!(\"items.rs\") }; include_str!(\"items.rs\");\n\
+                    include!(\"upper.rs\"); #[path = \"upper.rs\"] mod a; #[path = \"items.rs\"] mod b;";
         let found = included(code, &folder);
         let written: Vec<_> = found.iter().map(|one| (&*one.written, one.is_rust)).collect();
         let expected = [
@@ -260,12 +271,13 @@ mod tests {
             ("local.rs", true),
             ("items.rs", true),
             ("items.rs", false),
+            ("items.rs", true),
         ];
         assert_eq!(written, expected);
         assert_eq!(&code[found[0].literal.clone()], "\"items.rs\"");
         let items: Vec<_> =
             found.iter().map(|one| has_items_alone(&one.file, Edition::Edition2024)).collect();
-        assert_eq!(items, [true, false, false, false, false, true, true]);
+        assert_eq!(items, [true, false, false, false, false, true, true, true]);
         std::fs::remove_dir_all(&folder).unwrap();
     }
 
