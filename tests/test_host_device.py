@@ -21,6 +21,7 @@ AFTER = 'println!("{}", host_device::take_operations().values().sum::<usize>());
 
 
 @pytest.mark.timeout(1200)
+@pytest.mark.usefixtures("own_state")
 @pytest.mark.parametrize("name", [*NAMES, "hello"])
 def test_cells_of_a_lesson_run_on_a_device_that_is_not_the_cpu(name, monkeypatch, tmp_path):
     monkeypatch.setenv("GOOGLENET_LESSON_BUDGET", "test")

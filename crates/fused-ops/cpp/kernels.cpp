@@ -95,7 +95,8 @@ inline void greatest_of_three(Source<T> a, Source<T> b, Source<T> c, int64_t cou
 #pragma GCC ivdep
   for (int64_t i = 0; i < count; ++i) {
     float first = load(a.values, i), second = load(b.values, i), third = load(c.values, i);
-    // Numbers of four bytes all the way: with places of one byte beside them GCC makes no vectors for AVX2.
+    // Numbers of four bytes all the way: with places of one byte beside them GCC makes no vectors
+    // for AVX2.
     int32_t is_second = (second > first) | (second != second) ? -1 : 0;
     float greater = is_second ? second : first;
     int32_t is_third = (third > greater) | (third != third) ? -1 : 0;

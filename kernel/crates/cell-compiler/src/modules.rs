@@ -18,12 +18,15 @@ pub(crate) fn copy(cell: &Cell, folder: &Path) -> Result<()> {
         let parent = to.parent().unwrap_or(folder);
         fs::create_dir_all(parent)
             .with_context(|| format!("{} cannot be made", parent.display()))?;
-        if included.is_rust {
-            copy_file(&included.file, &to)?;
-        } else {
-            let cannot = || format!("the file {} cannot be copied", included.file.display());
-            fs::copy(&included.file, &to).with_context(cannot)?;
-        }
+        let written = match &included.text {
+            Some(text) => {
+                let beside = included.file.parent().unwrap_or(&included.file);
+                fs::write(&to, text_of_module(text, beside))
+            }
+            None => fs::copy(&included.file, &to).map(|_| ()),
+        };
+        written
+            .with_context(|| format!("the file {} cannot be copied", included.file.display()))?;
     }
     Ok(())
 }
@@ -65,7 +68,7 @@ fn copy_folder(from: &Path, to: &Path) -> Result<()> {
 
 fn copy_file(from: &Path, to: &Path) -> Result<()> {
     let text = fs::read_to_string(from)
-        .with_context(|| format!("the file {} cannot be read", from.display()))?;
+        .with_context(|| format!("the module's file {} cannot be read", from.display()))?;
     let text = text_of_module(&text, from.parent().unwrap_or(from));
     fs::write(to, text).with_context(|| format!("{} cannot be written", to.display()))
 }

@@ -549,7 +549,8 @@ impl Macros<'_> {
         let of_call = |included: &&IncludedFile| holds(&range, &included.literal);
         if name == "include"
             && let Some(included) = self.included.iter().find(of_call)
-            && crate::paths::has_items_alone(&included.file, self.edition)
+            && let Some(text) = &included.text
+            && crate::paths::has_items_alone(text, self.edition)
         {
             return MacroKind::Items;
         }

@@ -3,8 +3,8 @@
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use ra_ap_syntax::ast::{self, HasModuleItem as _};
-use ra_ap_syntax::{AstNode as _, Edition, SourceFile, SyntaxNode};
+use ra_ap_syntax::ast::HasModuleItem as _;
+use ra_ap_syntax::{Edition, SourceFile};
 use rustc_lexer::{FrontmatterAllowed, LiteralKind, TokenKind, tokenize};
 
 use crate::edit::Edit;
@@ -37,8 +37,8 @@ pub struct IncludedFile {
     pub written: String,
     /// Where it is.
     pub file: PathBuf,
-    /// Whether it is Rust.
-    pub is_rust: bool,
+    /// What it held when the cell was taken apart, if it is Rust and can be read.
+    pub text: Option<String>,
     /// Where in the cell it is written, with its quotes.
     pub literal: Range<usize>,
 }
@@ -152,38 +152,28 @@ pub(crate) fn included(code: &str, folder: &Path) -> Vec<IncludedFile> {
         let written = code[literal.start + 1..literal.end - 1].to_owned();
         let file = folder.join(&written);
         let is_rust = matches!(tokens.text(index), "include" | "path");
-        IncludedFile { written, file, is_rust, literal }
+        let text = is_rust.then(|| std::fs::read_to_string(&file).ok()).flatten();
+        IncludedFile { written, file, text, literal }
     });
     found.filter(|included| included.file.is_file() && !included.has_modules_in_files()).collect()
 }
 
 impl IncludedFile {
     fn has_modules_in_files(&self) -> bool {
-        // One that cannot be read is told of where it is copied.
-        let text = if self.is_rust { std::fs::read_to_string(&self.file) } else { return false };
-        let text = text.unwrap_or_default();
-        let tokens = Tokens::of(&text);
+        let tokens = Tokens::of(self.text.as_deref().unwrap_or_default());
         (0..tokens.all.len())
             .any(|index| tokens.text(index) == "mod" && tokens.text(index + 2) == ";")
     }
 }
 
-/// Whether a file of Rust holds items and nothing else. One with statics does not count: each cell that is compiled with
-/// it would have its own.
-pub(crate) fn has_items_alone(file: &Path, edition: Edition) -> bool {
-    let Ok(text) = std::fs::read_to_string(file) else { return false };
-    let parse = SourceFile::parse(&text, edition);
-    let tree = parse.tree();
-    let is_static = |node: SyntaxNode| {
-        let call = ast::MacroCall::cast(node.clone()).and_then(|call| call.path());
-        let makes_statics = |path: ast::Path| {
-            ["thread_local", "lazy_static"].iter().any(|name| path.to_string().ends_with(name))
-        };
-        ast::Static::can_cast(node.kind()) || call.is_some_and(makes_statics)
-    };
+/// Whether a file of this text holds items and nothing else. One with statics does not count: each cell that is compiled
+/// with it would have its own.
+pub(crate) fn has_items_alone(text: &str, edition: Edition) -> bool {
+    let tokens = Tokens::of(text);
+    let parse = SourceFile::parse(text, edition);
     parse.errors().is_empty()
-        && tree.items().next().is_some()
-        && !tree.syntax().descendants().any(is_static)
+        && parse.tree().items().next().is_some()
+        && !(0..tokens.all.len()).any(|index| tokens.text(index) == "static")
 }
 
 /// Where the item begins whose `mod` stands here, behind its attributes; None where one of these names its file.
@@ -262,7 +252,7 @@ mod tests {
                     let x = { include!(\"items.rs\") }; include_str!(\"items.rs\");\n\
                     include!(\"upper.rs\"); #[path = \"upper.rs\"] mod a; #[path = \"items.rs\"] mod b;";
         let found = included(code, &folder);
-        let written: Vec<_> = found.iter().map(|one| (&*one.written, one.is_rust)).collect();
+        let written: Vec<_> = found.iter().map(|one| (&*one.written, one.text.is_some())).collect();
         let expected = [
             ("items.rs", true),
             ("value.rs", true),
@@ -275,8 +265,10 @@ mod tests {
         ];
         assert_eq!(written, expected);
         assert_eq!(&code[found[0].literal.clone()], "\"items.rs\"");
-        let items: Vec<_> =
-            found.iter().map(|one| has_items_alone(&one.file, Edition::Edition2024)).collect();
+        let has_items = |one: &IncludedFile| {
+            has_items_alone(&std::fs::read_to_string(&one.file).unwrap(), Edition::Edition2024)
+        };
+        let items: Vec<_> = found.iter().map(has_items).collect();
         assert_eq!(items, [true, false, false, false, false, true, true, true]);
         std::fs::remove_dir_all(&folder).unwrap();
     }
