@@ -19,6 +19,20 @@ DRIVERS = ["bench-train", "parity", "spread", "torchvision"]
 FROM_CARGO = ("LD_LIBRARY_PATH", "LIBTORCH")
 
 
+def pytest_collection_modifyitems(items):
+    """What runs in one process, where `cargo xtask test` runs several (pytest-xdist).
+
+    The tests of a file stay together, for they share sessions; those that build with evcxr_jupyter
+    too, for they share what it builds. These take longest and come first.
+    """
+    builds = [item for item in items if "build_directory" in getattr(item, "fixturenames", ())]
+    files = {item.path for item in builds}
+    for item in items:
+        name = "evcxr" if item.path in files else item.path.stem
+        item.add_marker(pytest.mark.xdist_group(name))
+    items.sort(key=lambda item: item.path not in files)
+
+
 @pytest.fixture(scope="session")
 def root():
     return ROOT

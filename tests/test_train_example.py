@@ -5,6 +5,7 @@ import subprocess
 import time
 
 import pytest
+from conftest import ROOT
 from PIL import Image
 from safetensors import safe_open
 
@@ -96,6 +97,13 @@ def test_one_command_begins_and_goes_on(train, drawn_cifar10, tmp_path):
     ("args", "expected"),
     [
         (["--spec", "resnet"], "choose one of paper, seed, cifar, compact"),
+        (["--spec", "/missing/own.json"], "cannot read /missing/own.json"),
+        (
+            ["--spec", str(ROOT / "docs/results/compact-cpu.json")],
+            "compact-cpu.json holds no NetworkSpec",
+        ),
+        (["--minutes", "0"], "--minutes 0: it must be over 0"),
+        (["--minutes", "1", "--epochs", "3"], "cannot be used with"),
         (["--data", "/missing"], "/missing"),
         (["--epochs", "0"], "epochs of recipe fast is 0"),
         (["--batch", "0"], "batch of recipe fast is 0"),

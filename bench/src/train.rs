@@ -1,7 +1,7 @@
 //! Our side of `cargo xtask bench train` (bench/bench_train.py), and its bar chart.
 //!
 //!     bench-train ours train|evaluate NETWORK BATCH cpu|cuda FOLDER float32|bf16
-//!     bench-train chart FILE.json OUT.png
+//!     bench-train chart|lines FILE.json OUT.png
 //!
 //! FOLDER holds `data.safetensors`, with `images` u8 (N, H, W, 3) and `labels` (N), and
 //! `weights.safetensors`. A side first writes what it computed, for comparison with the others: in
@@ -21,6 +21,7 @@ use googlenet_lib::data::ImageSet;
 use googlenet_lib::prelude::*;
 use googlenet_lib::{device, tch};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::json;
 
 /// Steps whose losses are compared with the other sides'.
@@ -32,6 +33,8 @@ enum Args {
     Ours(Task),
     /// Draws what was measured.
     Chart { measured: PathBuf, out: PathBuf },
+    /// Draws lines for bench_curve.py.
+    Lines { measured: PathBuf, out: PathBuf },
 }
 
 #[derive(Parser)]
@@ -68,7 +71,15 @@ fn main() -> anyhow::Result<()> {
             Phase::Train => task.train(),
             Phase::Evaluate => task.evaluate(),
         },
-        Args::Chart { measured, out } => chart(&measured, &out),
+        Args::Chart { measured, out } => {
+            let Chart { title, note, series, groups } = handed(&measured)?;
+            let series: Vec<&str> = series.iter().map(String::as_str).collect();
+            Ok(plot::bar_chart(&title, &note, &series, &groups)?.save(out)?)
+        }
+        Args::Lines { measured, out } => {
+            let Lines { title, note, axes, lines } = handed(&measured)?;
+            Ok(plot::lines(title, note, (&axes.0, &axes.1), lines)?.save(out)?)
+        }
     }
 }
 
@@ -211,11 +222,18 @@ struct Chart {
     groups: Vec<plot::BarGroup>,
 }
 
-fn chart(measured: &Path, out: &Path) -> anyhow::Result<()> {
+/// What bench_curve.py hands over.
+#[derive(Deserialize)]
+struct Lines {
+    title: String,
+    note: String,
+    axes: (String, String),
+    /// Names, and the points of each.
+    lines: Vec<(String, Vec<(f64, f64)>)>,
+}
+
+fn handed<T: DeserializeOwned>(measured: &Path) -> anyhow::Result<T> {
     let text = std::fs::read_to_string(measured)
         .with_context(|| format!("cannot read {}", measured.display()))?;
-    let Chart { title, note, series, groups } = serde_json::from_str(&text)?;
-    let series: Vec<&str> = series.iter().map(String::as_str).collect();
-    plot::bar_chart(&title, &note, &series, &groups)?.save(out)?;
-    Ok(())
+    Ok(serde_json::from_str(&text)?)
 }

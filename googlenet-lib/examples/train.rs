@@ -9,7 +9,7 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use clap::{Parser, ValueEnum};
 use googlenet_lib::device;
 use googlenet_lib::prelude::*;
@@ -24,8 +24,9 @@ struct Args {
     /// Directory with CIFAR-10's binary files; without it, CIFAR10_DIR, your cache, or a download.
     #[arg(long)]
     data: Option<PathBuf>,
-    /// Network: paper, seed, cifar or compact. Without it, compact.
-    #[arg(long)]
+    /// Network: paper, seed, cifar or compact, or a file of yours, FILE.json, with a NetworkSpec as serde_json
+    /// writes it. Without it, compact.
+    #[arg(long, value_name = "NAME|FILE.json")]
     spec: Option<String>,
     /// Recipe; if you give none, the blog post's for seed, steady for paper, fast for the others.
     #[arg(long)]
@@ -33,6 +34,9 @@ struct Args {
     /// Epochs to train; the learning rate schedule is spread over them.
     #[arg(long)]
     epochs: Option<u32>,
+    /// As many epochs as so many minutes afford on this device, found by a few steps; in place of --epochs.
+    #[arg(long, conflicts_with_all = ["epochs", "resume", "go_on"])]
+    minutes: Option<f64>,
     /// Images a step, if not the recipe's own.
     #[arg(long)]
     batch: Option<i64>,
@@ -142,7 +146,13 @@ fn main() -> anyhow::Result<()> {
         }
         (true, None) => Trainer::resume(&checkpoints, &data, device)?,
         (false, _) => {
-            let (spec, recipe) = wanted(&args, &data)?;
+            let (spec, mut recipe) = wanted(&args, &data)?;
+            if let Some(minutes) = args.minutes {
+                ensure!(minutes > 0.0, "--minutes {minutes}: it must be over 0");
+                let probe = Probe::of(&spec, &data, &recipe, device)?;
+                recipe.epochs = probe.epochs_in(minutes);
+                println!("{probe}; {minutes} minutes: --epochs {}", recipe.epochs);
+            }
             manual_seed(recipe.seed as i64);
             Trainer::new(GoogLeNet::new(&spec, device)?, &data, recipe)?
         }
@@ -152,7 +162,7 @@ fn main() -> anyhow::Result<()> {
         let found = run.history();
         // A run that goes on keeps the precision that it began in.
         let recipe = Recipe { precision: found.recipe.precision, ..recipe };
-        if found.network != spec.name || found.recipe != recipe {
+        if *run.net().spec() != spec || found.recipe != recipe {
             bail!(
                 "{} holds a run that was begun with other options ({}, recipe {}, --epochs {}): \
                  give those, or another --out",
@@ -205,7 +215,13 @@ fn main() -> anyhow::Result<()> {
 
 /// Network and recipe that the options name.
 fn wanted(args: &Args, data: &Dataset) -> anyhow::Result<(NetworkSpec, Recipe)> {
-    let spec = spec::by_name(args.spec.as_deref().unwrap_or("compact"))?;
+    let spec = match args.spec.as_deref().unwrap_or("compact") {
+        file if file.ends_with(".json") => {
+            let text = std::fs::read(file).with_context(|| format!("cannot read {file}"))?;
+            serde_json::from_slice(&text).with_context(|| format!("{file} holds no NetworkSpec"))?
+        }
+        name => spec::by_name(name)?,
+    };
     let spec = spec.with_classes(data.classes.len() as i64)?;
     let name = args.recipe.unwrap_or(match spec.name.as_ref() {
         "SEED" => RecipeName::Seed,

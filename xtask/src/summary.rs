@@ -36,14 +36,18 @@ impl Tests {
         tests
     }
 
-    /// Reads what `pytest -v --durations` writes: `FILE::NAME PASSED [ 10%]`, `1.20s call FILE::NAME` and the
-    /// like.
+    /// Reads what `pytest -v --durations` writes: `FILE::NAME PASSED [ 10%]`, of several processes
+    /// `[gw0] [ 10%] PASSED FILE::NAME`, `1.20s call FILE::NAME` and the like.
     pub(crate) fn of_pytest(output: &str) -> Self {
         const RESULTS: [&str; 6] = [" PASSED", " FAILED", " SKIPPED", " ERROR", " XFAIL", " XPASS"];
         let mut tests = Self::default();
         // A program that writes past pytest may part a name from its result.
         let mut begun = "";
         for line in output.lines() {
+            if let Some((name, result)) = of_a_process(line) {
+                tests.count(name, result);
+                continue;
+            }
             let place = |result: &str| {
                 if line.starts_with(result.trim()) { Some(0) } else { line.find(result) }
             };
@@ -71,6 +75,21 @@ impl Tests {
     }
 }
 
+/// A test and its result in the words of pytest-xdist, whose processes write nothing else between them.
+fn of_a_process(line: &str) -> Option<(&str, &str)> {
+    let (_, rest) = line.strip_prefix("[gw")?.split_once("] [")?;
+    let (result, name) = rest.split_once("] ")?.1.split_once(' ')?;
+    Some((without_group(name.trim_end()), result))
+}
+
+/// The name of a test without its group, which pytest-xdist puts behind an @.
+fn without_group(name: &str) -> &str {
+    match name.rsplit_once('@') {
+        Some((name, group)) if group.chars().all(|c| c.is_alphanumeric() || c == '_') => name,
+        _ => name,
+    }
+}
+
 /// The name of a test with which a line begins. What stands in brackets may hold blanks.
 fn name_of(line: &str) -> Option<&str> {
     let (file, _) = line.split_once("::")?;
@@ -89,7 +108,7 @@ fn duration(line: &str) -> Option<(f64, String)> {
     let (seconds, rest) = line.trim().split_once("s ")?;
     let seconds = seconds.parse().ok()?;
     let (part, name) = rest.trim().split_once(' ')?;
-    let name = Some(name.trim()).filter(|name| name.contains("::"))?;
+    let name = Some(without_group(name.trim())).filter(|name| name.contains("::"))?;
     if !["setup", "call", "teardown"].contains(&part) {
         return None;
     }
@@ -183,7 +202,19 @@ FAILED                                                                   [100%]
 FAILED tests/test_b.py::test_four - AssertionError
 ============================= slowest 2 durations ==============================
 12.50s call     tests/test_a.py::test_two[a b]
-3.00s setup    tests/test_a.py::test_one
+3.00s setup    tests/test_a.py::test_one@test_a
+";
+
+    const PROCESSES: &str = "
+scheduling tests via LoadGroupScheduling
+
+tests/test_a.py::test_two[a b]@test_a
+tests/test_b.py::test_three@test_b
+[gw1] [ 25%] PASSED tests/test_b.py::test_three@test_b
+tests/test_b.py::test_four@test_b
+[gw0] [ 50%] FAILED tests/test_a.py::test_two[a b]@test_a
+[gw1] [ 75%] SKIPPED tests/test_b.py::test_four@test_b
+FAILED tests/test_a.py::test_two[a b]@test_a - AssertionError
 ";
 
     #[test]
@@ -206,6 +237,14 @@ FAILED tests/test_b.py::test_four - AssertionError
         let slowest =
             [(12.5, "tests/test_a.py::test_two[a b]"), (3.0, "tests/test_a.py::test_one (setup)")];
         assert_eq!(tests.slowest, slowest.map(|(seconds, name)| (seconds, name.to_owned())));
+    }
+
+    #[test]
+    fn pytests_tests_of_several_processes_are_counted() {
+        let tests = Tests::of_pytest(PROCESSES);
+        assert_eq!(tests.passed, 1);
+        assert_eq!(tests.failed, ["tests/test_a.py::test_two[a b]"]);
+        assert_eq!(tests.skipped, ["tests/test_b.py::test_four"]);
     }
 
     #[test]

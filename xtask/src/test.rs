@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
+use std::thread::available_parallelism;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
@@ -28,6 +29,10 @@ const FAST: [&str; 3] = [
     "tests/test_kernel_cells.py",
     "tests/test_notebooks.py::test_a_lesson_runs_and_gives_what_is_committed[01-bottleneck-arithmetic-googlenet]",
 ];
+
+/// pytest's processes at most: the tests that build with evcxr_jupyter, one after the other, take as long as a
+/// quarter of all.
+const PROCESSES: usize = 4;
 
 /// Runs it all. A step that fails does not stop the next; only without a setup is there nothing
 /// to test.
@@ -70,9 +75,15 @@ pub(crate) fn test(root: &Path, options: &TestOptions) -> Result<ExitCode> {
     let units: &[&str] = if options.fast { &["--lib", "--bins"] } else { &[] };
     let tests = [&["test", "--workspace", "--no-fail-fast"], units].concat();
     step("cargo test", cargo(&tests), Some(Tests::of_cargo))?;
-    let chosen: &[&str] = if options.fast { &FAST } else { &["tests"] };
-    let pytest = [&["pytest", "-v", "-rs", "--color=no", "--durations=10"], chosen].concat();
-    step("pytest tests", python(&pytest), Some(Tests::of_pytest))?;
+    // Several processes, of which each takes the next group of tests (tests/conftest.py).
+    let processes = available_parallelism()?.get().min(PROCESSES).to_string();
+    let several = ["-n", &processes, "--dist", "loadgroup", "--no-loadscope-reorder", "tests"];
+    let chosen: &[&str] = if options.fast { &FAST } else { &several };
+    let mut pytest =
+        python(&[&["pytest", "-v", "-rs", "--color=no", "--durations=10"], chosen].concat());
+    // Threads of libtorch that wait actively would take the processors from those that compute.
+    pytest.env("OMP_WAIT_POLICY", "PASSIVE");
+    step("pytest tests", pytest, Some(Tests::of_pytest))?;
 
     println!("\n{summary}");
     Ok(if summary.ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
