@@ -158,6 +158,11 @@ SHARED = {
         ),
         ("part.len()", Error("`part` ended with cell", "borrows", ".to_vec()")),
         ("spent", Error("`spent` ended with cell", "moved")),
+        (
+            "let mut presses = 0; let mut press = || { presses += 1; presses }; press() + press()",
+            Err("`press` ends with this cell", "`move |..|`"),
+        ),
+        ("presses", Value("2")),
     ],
     "a number takes the type of its use": [
         ("let small = 1; let half = 0.5;", NOTHING),
@@ -560,6 +565,8 @@ def test_questions_about_variables(shared):
     assert "alpha" in shared.reply(client.complete("samples[0].al"))["matches"]
     found = shared.reply(client.inspect("texted.push_str(", 15))
     assert found["found"] and "push_str" in found["data"]["text/plain"]
+    found = shared.reply(client.inspect("texted", 3))
+    assert found["data"]["text/plain"].startswith("let texted: String"), found
 
 
 def test_the_folder_of_a_session_goes_with_it(plain):
@@ -607,7 +614,7 @@ def test_a_module_in_a_file_is_as_it_was_when_its_cell_ran(plain, tmp_path):
         assert 'create file "nowhere.rs" or "nowhere/mod.rs"' in shown, shown
         file.write_text('pub fn fail() { panic!("by design") }\n')
         shown = without_colours(kernel.run("mod helpers; helpers::fail()").error["traceback"])
-        assert "by design" in shown and "/mod.rs:1:17" in shown, shown
+        assert "by design" in shown and " helpers.rs:1:17" in shown, shown
 
 
 def test_a_file_that_an_item_includes_is_as_it_was_when_its_cell_ran(plain, tmp_path):
@@ -634,6 +641,9 @@ def test_a_file_that_an_item_includes_is_as_it_was_when_its_cell_ran(plain, tmp_
         # A statement reads it as it is now.
         assert kernel.run('include_str!("words.txt")').result == '"other words"'
         assert kernel.run('include!("items.rs");\nPair("new".into()).0').result == '"new"'
+        items.write_text('\nfn fail() { panic!("by design") }\n')
+        failed = kernel.run('include!("items.rs");\nfail()')
+        assert " items.rs:2:13" in without_colours(failed.error["traceback"])
         items.write_text("\nfn private() -> i32 { true }\n")
         shown = without_colours(kernel.run('include!("items.rs");').error["traceback"])
         assert "E0308" in shown and "--> items.rs:2:23" in shown, shown

@@ -93,6 +93,35 @@ def test_one_command_begins_and_goes_on(train, drawn_cifar10, tmp_path):
         assert "begun with other options (COMPACT, recipe long, --epochs 1): give those" in said
 
 
+@pytest.mark.timeout(300)
+def test_a_network_of_ones_own_trains_for_some_minutes(train, drawn_cifar10, tmp_path):
+    """Its spec is taken from a checkpoint, and changed."""
+    some = ("--data", drawn_cifar10, "--train-images", 128, "--test-images", 64, "--batch", 64)
+    train(*some, "--epochs", 1, "--out", tmp_path / "first")
+    (begun,) = (tmp_path / "first/checkpoints").glob("*/run.json")
+    spec = json.loads(begun.read_text())["spec"]
+    spec["name"] = "OWN"
+    spec["layers"][0]["Conv"]["out_channels"] = 8
+    file = tmp_path / "own.json"
+    file.write_text(json.dumps(spec))
+    run = (*some, "--spec", file, "--minutes", 0.0001, "--out", tmp_path / "own")
+    done = train(*run)
+    assert "is --epochs 1\nOWN (" in done.stdout
+    with safe_open(tmp_path / "own/model.safetensors", "np") as weights:
+        assert weights.get_tensor("conv_1.weight").shape == (8, 3, 5, 5)
+    spec["layers"][0]["Conv"]["kernel"] = -1
+    file.write_text(json.dumps(spec))
+    with pytest.raises(subprocess.CalledProcessError) as error:
+        train(*some, "--spec", file, "--out", tmp_path / "wrong")
+    assert "-1" in error.value.stderr and "panicked" not in error.value.stderr
+    # It is told from the run that was begun, though name and recipe are the same.
+    spec["layers"][0]["Conv"] |= {"kernel": 5, "out_channels": 16}
+    file.write_text(json.dumps(spec))
+    with pytest.raises(subprocess.CalledProcessError) as error:
+        train(*some, "--spec", file, "--epochs", 1, "--go-on", "--out", tmp_path / "own")
+    assert "begun with other options (OWN" in error.value.stderr
+
+
 @pytest.mark.parametrize(
     ("args", "expected"),
     [

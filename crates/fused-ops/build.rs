@@ -8,7 +8,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 
 /// `kernels.cpp` is compiled once for each kind of vector unit.
-const FILES: [&str; 10] = [
+const FILES: [&str; 11] = [
     "dispatch.cpp",
     "errors.cpp",
     "fused.cpp",
@@ -18,6 +18,7 @@ const FILES: [&str; 10] = [
     "max_pool.cpp",
     "memory.cpp",
     "optimizer.cpp",
+    "prepacked.cpp",
     "tune.cpp",
 ];
 

@@ -151,7 +151,11 @@ fn main() -> anyhow::Result<()> {
                 ensure!(minutes > 0.0, "--minutes {minutes}: it must be over 0");
                 let probe = Probe::of(&spec, &data, &recipe, device)?;
                 recipe.epochs = probe.epochs_in(minutes);
-                println!("{probe}; {minutes} minutes: --epochs {}", recipe.epochs);
+                let seconds = probe.seconds_per_epoch;
+                let epochs = recipe.epochs;
+                println!(
+                    "an epoch takes {seconds:.1} s here: --minutes {minutes} is --epochs {epochs}"
+                );
             }
             manual_seed(recipe.seed as i64);
             Trainer::new(GoogLeNet::new(&spec, device)?, &data, recipe)?

@@ -75,15 +75,23 @@ pub(crate) fn test(root: &Path, options: &TestOptions) -> Result<ExitCode> {
     let units: &[&str] = if options.fast { &["--lib", "--bins"] } else { &[] };
     let tests = [&["test", "--workspace", "--no-fail-fast"], units].concat();
     step("cargo test", cargo(&tests), Some(Tests::of_cargo))?;
-    // Several processes, of which each takes the next group of tests (tests/conftest.py).
-    let processes = available_parallelism()?.get().min(PROCESSES).to_string();
-    let several = ["-n", &processes, "--dist", "loadgroup", "--no-loadscope-reorder", "tests"];
-    let chosen: &[&str] = if options.fast { &FAST } else { &several };
-    let mut pytest =
-        python(&[&["pytest", "-v", "-rs", "--color=no", "--durations=10"], chosen].concat());
-    // Threads of libtorch that wait actively would take the processors from those that compute.
-    pytest.env("OMP_WAIT_POLICY", "PASSIVE");
-    step("pytest tests", pytest, Some(Tests::of_pytest))?;
+    let pytest = |chosen: &[&str]| {
+        let options = ["pytest", "-v", "-rs", "--color=no", "--durations=10"];
+        let mut command = python(&[&options, chosen].concat());
+        // Threads of libtorch that wait actively would take the processors from those that compute.
+        command.env("OMP_WAIT_POLICY", "PASSIVE");
+        command
+    };
+    if options.fast {
+        step("pytest tests", pytest(&FAST), Some(Tests::of_pytest))?;
+    } else {
+        // Several processes, of which each takes the next group of tests (tests/conftest.py).
+        let processes = available_parallelism()?.get().min(PROCESSES).to_string();
+        let several = ["-n", &processes, "--dist", "loadgroup", "--no-loadscope-reorder"];
+        let beside = [&several[..], &["-m", "not alone", "tests"]].concat();
+        step("pytest tests", pytest(&beside), Some(Tests::of_pytest))?;
+        step("pytest, alone", pytest(&["-m", "alone", "tests"]), Some(Tests::of_pytest))?;
+    }
 
     println!("\n{summary}");
     Ok(if summary.ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -418,9 +418,11 @@ mod tests {
     #[test]
     fn max_pool_keeps_what_is_not_a_number() {
         let spec = Window { kernel: 3, stride: 1, padding: 1, ceil_mode: false };
-        for place in [0, 7, 12, 24] {
-            let input = values(&[1, 1, 5, 5], 0.0).to_kind(Kind::Float);
-            let _ = input.view(-1).narrow(0, place, 1).fill_(f64::NAN);
+        let kinds =
+            [(Kind::Float, f64::NAN), (Kind::BFloat16, f64::NAN), (Kind::BFloat16, -f64::NAN)];
+        for (place, (kind, nan)) in [0, 7, 12, 24].into_iter().flat_map(|p| kinds.map(|k| (p, k))) {
+            let input = values(&[1, 1, 5, 5], 0.0).to_kind(kind);
+            let _ = input.view(-1).narrow(0, place, 1).fill_(nan);
             let wanted = input.max_pool2d([3; 2], [1; 2], [1; 2], [1, 1], false).isnan();
             for device in devices() {
                 let input = input.to_device(device).copy().set_requires_grad(true);

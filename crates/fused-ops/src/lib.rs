@@ -5,6 +5,7 @@
 //! | --- | --- |
 //! | [`fused`] | batch normalisation, ReLU and concatenation in one pass |
 //! | [`max_pool`] | maximum pooling that keeps a place in one byte |
+//! | [`Prepacked`] | a convolution whose weight does not change, and ReLU in one |
 //! | [`Repeated`] | a computation that a GPU repeats at one call, as a CUDA graph |
 //! | [`Optimizer`] | libtorch's optimizers that take a step in one pass over the memory |
 //! | [`KeptMemory`] | memory of large tensors on the CPU, kept for the next ones |
@@ -29,6 +30,7 @@ mod graph;
 mod memory;
 mod native;
 mod optimizer;
+mod prepacked;
 mod tune;
 
 pub use error::{Error, Result, explained, leave_frames_out};
@@ -36,4 +38,5 @@ pub use fused::{BatchNorm, MAX_KERNEL, Piece, Window, fused, is_supported, max_p
 pub use graph::Repeated;
 pub use memory::KeptMemory;
 pub use optimizer::{Optimizer, Rule};
+pub use prepacked::Prepacked;
 pub use tune::allow_tensor_float32;

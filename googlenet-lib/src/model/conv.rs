@@ -1,6 +1,6 @@
 //! Convolutions and what surrounds them.
 
-use fused_ops::{MAX_KERNEL, Piece, Window, fused, is_supported};
+use fused_ops::{MAX_KERNEL, Piece, Prepacked, Window, fused, is_supported};
 use tch::nn::Path;
 use tch::{Kind, Tensor};
 
@@ -31,6 +31,8 @@ pub(crate) struct Conv {
     stride: i64,
     padding: i64,
     relu: bool,
+    /// The same with its weight laid out, where that does not change any more.
+    prepacked: Option<Prepacked>,
 }
 
 impl Conv {
@@ -49,10 +51,13 @@ impl Conv {
             Some(norm) => (None, Some(BatchNorm::new(&(path / "norm"), out_channels, norm)?)),
             None => (Some(path.add("bias", uniform(path, &[out_channels], inputs)?, true)), None),
         };
-        Ok(Conv { weight, bias, norm, stride, padding, relu })
+        Ok(Conv { weight, bias, norm, stride, padding, relu, prepacked: None })
     }
 
     pub(crate) fn forward(&self, xs: &Tensor, train: bool) -> Result<Tensor> {
+        if let Some(prepacked) = &self.prepacked {
+            return Ok(prepacked.convolve(xs, self.relu)?);
+        }
         let mut ys = self.convolve(xs, train)?;
         match &self.norm {
             Some(_) if train && is_supported(&ys) => {
@@ -70,6 +75,9 @@ impl Conv {
 
     /// The convolution without what follows it. In evaluation the normalisation is part of it.
     pub(crate) fn convolve(&self, xs: &Tensor, train: bool) -> Result<Tensor> {
+        if let Some(prepacked) = &self.prepacked {
+            return Ok(prepacked.convolve(xs, false)?);
+        }
         let (weight, bias) = self.weights(train)?;
         convolve(xs, &weight, bias.as_ref(), self.stride, self.padding)
     }
@@ -90,8 +98,11 @@ impl Conv {
     pub(crate) fn folded(&self, kind: Kind) -> Result<Conv> {
         let (weight, bias) = self.weights(false)?;
         let bias = bias.map(|bias| bias.f_to_kind(kind)).transpose()?;
+        let weight = weight.f_to_kind(kind)?;
         let Conv { stride, padding, relu, .. } = *self;
-        Ok(Conv { weight: weight.f_to_kind(kind)?, bias, norm: None, stride, padding, relu })
+        let alike = (weight.shallow_clone(), bias.as_ref().map(Tensor::shallow_clone));
+        let prepacked = Some(Prepacked::new(alike.0, alike.1, stride, padding));
+        Ok(Conv { weight, bias, norm: None, stride, padding, relu, prepacked })
     }
 
     /// What follows the convolution, for [`fused`].
@@ -115,6 +126,11 @@ pub(crate) struct Joint {
 }
 
 impl Joint {
+    /// The same with its weight laid out: it does not change any more.
+    pub(crate) fn prepacked(self) -> Prepacked {
+        Prepacked::new(self.weight, self.bias, 1, 0)
+    }
+
     pub(crate) fn of(convs: &[&Conv], train: bool) -> Result<Joint> {
         let (weights, biases): (Vec<_>, Vec<_>) = convs
             .iter()

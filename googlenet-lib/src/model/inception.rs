@@ -1,7 +1,7 @@
 //! The inception block: four branches that read the same input, concatenated over the channels
 //! (Figure 2 of the paper).
 
-use fused_ops::{Piece, fused, is_supported};
+use fused_ops::{Piece, Prepacked, fused, is_supported};
 use tch::nn::Path;
 use tch::{Kind, Tensor};
 
@@ -63,7 +63,7 @@ impl Branch {
 pub(crate) struct Inception {
     branches: Vec<Branch>,
     /// The convolutions that are computed together, where their weights do not change any more.
-    joint: Option<Joint>,
+    joint: Option<Prepacked>,
 }
 
 impl Inception {
@@ -88,6 +88,7 @@ impl Inception {
         let folded = Inception { branches, joint: None };
         let joining = folded.joining();
         let joint = (joining.len() > 1).then(|| Joint::of(&joining, false)).transpose()?;
+        let joint = joint.map(Joint::prepacked);
         Ok(Inception { joint, ..folded })
     }
 
@@ -120,7 +121,7 @@ impl Inception {
             let pieces: Vec<Piece<'_>> =
                 joining.iter().enumerate().map(|(i, conv)| conv.piece(0, i, train)).collect();
             let outputs = match &self.joint {
-                Some(joint) => joint.convolve(xs)?,
+                Some(joint) => joint.convolve(xs, false)?,
                 None => Joint::of(&joining, train)?.convolve(xs)?,
             };
             heads = fused(&[outputs], &pieces)?;

@@ -66,20 +66,8 @@ fn with_files_named(messages: &str, program: &Program, cell: &Cell) -> String {
         for words in ["create file ", " or "] {
             messages = messages.replace(&format!("{words}\\\"{items}/"), &format!("{words}\\\""));
         }
-        let own = cell.module_files.iter().map(|module| (cell.number, module));
-        for (number, module) in program.module_files().chain(own) {
-            let copy = format!("{items}/../{}", cell_program::file_of_module(number, &module.name));
-            let shown = module.file.file_name().unwrap_or_default().to_string_lossy();
-            let folder = format!("{}/", module.name);
-            let shown = if shown == "mod.rs" { format!("{folder}mod.rs") } else { shown.into() };
-            messages = messages.replace(&copy, &shown);
-            messages = messages.replace(copy.trim_end_matches("mod.rs"), &folder);
-        }
-        let own = cell.included_files.iter().enumerate();
-        let own = own.map(|(place, included)| (cell.number, place, included));
-        for (number, place, included) in program.included_files().chain(own) {
-            let copy = format!("{items}/../{}", cell_program::file_of_include(number, place));
-            messages = messages.replace(&copy, &included.written);
+        for (copy, shown) in program.copies(cell).iter().rev() {
+            messages = messages.replace(&format!("{items}/../{copy}"), shown);
         }
     }
     messages

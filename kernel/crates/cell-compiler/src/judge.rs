@@ -132,7 +132,7 @@ fn about_variables(
                 || refused
                 || matches!(number, "E0382" | "E0381" | "E0277");
             let reason = if is_borrowed {
-                BORROWED.to_owned()
+                borrows(cell, name)
             } else if matches!(number, "E0382" | "E0381") {
                 "it was moved there, or had no value in every case".to_owned()
             } else {
@@ -154,7 +154,7 @@ fn about_variables(
                 choices.undeclared.insert(name.clone());
             }
             if is_borrowed {
-                notes.push(borrows(name));
+                notes.push(format!("`{name}` ends with this cell: {}", borrows(cell, name)));
             } else if number == "E0277" || refused {
                 notes.push(format!(
                     "`{name}` ends with this cell: a value of its type cannot be kept"
@@ -207,11 +207,14 @@ fn private(error: &Message, program: &Program, source: &Source) -> Option<(usize
     places.next()
 }
 
-const BORROWED: &str = "it borrows from another variable. To keep it, let it own what it holds: \
-    `.clone()`, `.to_owned()`, `.to_vec()`, `.collect()`";
-
-fn borrows(name: &str) -> String {
-    format!("`{name}` ends with this cell: {BORROWED}")
+/// Why a variable ends with a cell in which it borrows from another, and what its reader can do.
+fn borrows(cell: &Cell, name: &str) -> String {
+    let remedy = if cell.is_closure(name) {
+        "what it captures: `move |..|`"
+    } else {
+        "what it holds: `.clone()`, `.to_owned()`, `.to_vec()`, `.collect()`"
+    };
+    format!("it borrows from another variable. To keep it, let it own {remedy}")
 }
 
 /// A borrow that has to last, and no line that keeps a variable is named: that the variable is to be kept has
@@ -230,10 +233,12 @@ fn about_closures(
     for place in error.spans.iter().filter(lasts) {
         let at = source.reader_offset(&cell.text, place.line_start, place.column_start);
         for binding in at.into_iter().flat_map(|at| cell.declared_at(at)) {
-            let reason = BORROWED.to_owned();
-            if choices.dropped.insert(binding.name.clone(), reason).is_none() {
-                choices.callables.remove(&binding.name);
-                notes.push(borrows(&binding.name));
+            let name = &binding.name;
+            let reason = borrows(cell, name);
+            let note = format!("`{name}` ends with this cell: {reason}");
+            if choices.dropped.insert(name.clone(), reason).is_none() {
+                choices.callables.remove(name);
+                notes.push(note);
             }
         }
     }

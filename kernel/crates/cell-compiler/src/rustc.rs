@@ -62,8 +62,13 @@ impl Rustc {
             .args(["--edition", &self.edition, "--out-dir", "out"])
             .args(diagnose::OPTIONS)
             .args(FOLDERS.map(|(folder, _)| format!("--remap-path-prefix={folder}/=")))
-            // Modules' files, as items name them.
-            .args(FOLDERS.map(|(folder, _)| format!("--remap-path-prefix={folder}/../files/=")))
+            .args(FOLDERS.iter().flat_map(|(folder, _)| {
+                // Of several that fit, the last counts. A name with an = in it cannot be given.
+                let named = source.copies.iter().filter(|(_, shown)| !shown.contains('='));
+                named.map(move |(copy, shown)| {
+                    format!("--remap-path-prefix={folder}/../{copy}={shown}")
+                })
+            }))
             .args(["--remap-path-scope", "macro"])
             .args(["-C", "prefer-dynamic", "-C", &format!("opt-level={}", self.level)])
             // Sums that overflow and the like are errors, as under `cargo run`; not as under `--release`.

@@ -448,6 +448,30 @@ impl Cell {
         last
     }
 
+    /// Where the copies of its files are, below the folder of the root file, and how the reader knows them; a folder
+    /// before the files in it.
+    pub(crate) fn copies(&self) -> Vec<(String, String)> {
+        let modules = self.module_files.iter().flat_map(|module| {
+            let copy = file_of_module(self.number, &module.name);
+            let folder = format!("{}/", module.name);
+            let shown = module.file.file_name().unwrap_or_default().to_string_lossy();
+            let shown = if shown == "mod.rs" { format!("{folder}mod.rs") } else { shown.into() };
+            [(copy.trim_end_matches("mod.rs").to_owned(), folder), (copy, shown)]
+        });
+        let included = self.included_files.iter().enumerate();
+        let included = included.map(|(place, included)| {
+            (file_of_include(self.number, place), included.written.clone())
+        });
+        modules.chain(included).collect()
+    }
+
+    /// Whether a variable is declared as a closure that captures by reference: `let f = |..| ..`.
+    pub fn is_closure(&self, name: &str) -> bool {
+        let declared = self.bindings.iter().rev().find(|binding| binding.name == name);
+        let value = declared.and_then(|binding| self.text[binding.range.clone()].split_once('='));
+        value.is_some_and(|(_, value)| value.trim_start().starts_with('|'))
+    }
+
     /// The variables that the statement declares which stands at a place of the text.
     pub fn declared_at(&self, at: usize) -> impl Iterator<Item = &Binding> {
         self.bindings.iter().filter(move |binding| binding.range.contains(&at))

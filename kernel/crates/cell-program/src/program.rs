@@ -11,7 +11,7 @@ use crate::edit::without;
 use crate::imports::Leaf;
 use crate::items::{Item, Key, MacroKind, Namespace};
 use crate::names::words;
-use crate::paths::{IncludedFile, ModuleFile};
+use crate::paths::ModuleFile;
 use crate::source::{File, Source, line_start, place};
 use crate::types::Callable;
 
@@ -283,12 +283,11 @@ impl Program {
         self.cells.get(&number).map(|left| left.cell.text.as_str())
     }
 
-    /// The files that items of earlier cells include, each with its cell and its place among those.
-    pub fn included_files(&self) -> impl Iterator<Item = (usize, usize, &IncludedFile)> {
-        self.cells.iter().flat_map(|(number, left)| {
-            let included = left.cell.included_files.iter().enumerate();
-            included.map(|(place, included)| (*number, place, included))
-        })
+    /// Where the files of a cell and of earlier ones lie as they were, below the folder of the root file, and how the
+    /// reader knows them; a folder before the files in it.
+    pub fn copies(&self, cell: &Cell) -> Vec<(String, String)> {
+        let earlier = self.cells.values().map(|left| &left.cell);
+        earlier.chain([cell]).flat_map(Cell::copies).collect()
     }
 
     /// The modules of earlier cells that were in files of their own, with their cells.

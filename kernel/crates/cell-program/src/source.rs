@@ -37,6 +37,8 @@ pub struct Source {
     pub edits: Vec<Edit>,
     /// The files that it includes: name, text, and what was changed in the reader's text.
     pub files: Vec<File>,
+    /// Where the copies of the reader's own files lie, and how the reader knows them: see [`Program::copies`].
+    pub copies: Vec<(String, String)>,
     /// Lines of the root file that are about one variable.
     pub marks: BTreeMap<usize, Mark>,
     /// The function to call.
@@ -354,6 +356,7 @@ impl Program {
             text,
             edits,
             files,
+            copies: self.copies(cell),
             marks,
             symbol,
             defines,
@@ -457,7 +460,8 @@ impl Program {
         }
         text.push_str("async fn __rust_live_body() {\n");
         for (name, variable) in &self.variables {
-            let _ = writeln!(text, "let mut {}: {} = todo!();", raw(name), variable.kind);
+            let word = if variable.is_mut { "mut " } else { "" };
+            let _ = writeln!(text, "let {word}{}: {} = todo!();", raw(name), variable.kind);
         }
         let start = text.len();
         // Commands are no Rust, and take as many bytes.
