@@ -1,6 +1,6 @@
 """Accuracy against minutes on a CPU, by recipe `fast`, with the epochs that each budget affords.
 
-    .venv/bin/python bench/bench_curve.py --data DIR --run compact:1 --run FILE.json:15
+    bench/bench_curve.py --data DIR --run compact:1 --run bench/networks/fine.json:15
 
 Each run is added to docs/results/curve-cpu.json as it ends, in place of one of the same network and
 minutes, and table and chart beside it are made anew. Nothing else should run meanwhile.
@@ -19,6 +19,11 @@ from bench_train import ROOT, build
 from machine import machine
 
 STEM = ROOT / "docs" / "results" / "curve-cpu"
+# What the report says of networks that are not the library's.
+NETWORKS = {
+    "FINE": "COMPACT with stride 1 in place of 2 in its first convolution: four times the pixels "
+    "in every layer, the same parameters (bench/networks/fine.json)",
+}
 # Test images; two standard errors of a share of them are the error bar.
 IMAGES = 10_000
 
@@ -57,6 +62,7 @@ def added(runs, new):
 def text(runs):
     machines = sorted({run["machine"] for run in runs})
     days = sorted({run["date"] for run in runs})
+    networks = {run["network"] for run in runs}
     lines = [
         "# Accuracy against minutes, CPU",
         "",
@@ -67,6 +73,7 @@ def text(runs):
         f"- Images: {'; '.join(sorted({run['dataset'] for run in runs}))}",
         f"- Recipe: fast, {', '.join(sorted({run['precision'] for run in runs}))}; as many epochs "
         "as the minutes afford, found by a few steps before each run. One run each, seed 0",
+        *(f"- {name}: {what}" for name, what in NETWORKS.items() if name in networks),
         "",
         f"![Test images right against minutes]({STEM.name}.png)",
         "",
