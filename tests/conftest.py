@@ -19,18 +19,26 @@ DRIVERS = ["bench-train", "parity", "spread", "torchvision"]
 FROM_CARGO = ("LD_LIBRARY_PATH", "LIBTORCH")
 
 
-def pytest_collection_modifyitems(items):
-    """What runs in one process, where `cargo xtask test` runs several (pytest-xdist).
+# They build with evcxr_jupyter, and share what it builds.
+EVCXR = ("test_cuda_half", "test_kernels", "test_korean", "test_notebooks")
 
-    The tests of a file stay together, for they share sessions; those that build with evcxr_jupyter
-    too, for they share what it builds. These take longest and come first.
-    """
-    builds = [item for item in items if "build_directory" in getattr(item, "fixturenames", ())]
-    files = {item.path for item in builds}
-    for item in items:
-        name = "evcxr" if item.path in files else item.path.stem
-        item.add_marker(pytest.mark.xdist_group(name))
-    items.sort(key=lambda item: item.path not in files)
+
+def pytest_collection_modifyitems(items):
+    """Those take longest together: they begin first."""
+    items.sort(key=lambda item: item.path.stem not in EVCXR)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """The tests of a file stay in one process of pytest-xdist, for they share sessions."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            file = Path(nodeid.split("::", 1)[0]).stem
+            return "evcxr" if file in EVCXR else file
+
+    return ByFile(config, log)
 
 
 @pytest.fixture(scope="session")

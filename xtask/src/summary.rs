@@ -79,15 +79,7 @@ impl Tests {
 fn of_a_process(line: &str) -> Option<(&str, &str)> {
     let (_, rest) = line.strip_prefix("[gw")?.split_once("] [")?;
     let (result, name) = rest.split_once("] ")?.1.split_once(' ')?;
-    Some((without_group(name.trim_end()), result))
-}
-
-/// The name of a test without its group, which pytest-xdist puts behind an @.
-fn without_group(name: &str) -> &str {
-    match name.rsplit_once('@') {
-        Some((name, group)) if group.chars().all(|c| c.is_alphanumeric() || c == '_') => name,
-        _ => name,
-    }
+    Some((name.trim_end(), result))
 }
 
 /// The name of a test with which a line begins. What stands in brackets may hold blanks.
@@ -108,7 +100,7 @@ fn duration(line: &str) -> Option<(f64, String)> {
     let (seconds, rest) = line.trim().split_once("s ")?;
     let seconds = seconds.parse().ok()?;
     let (part, name) = rest.trim().split_once(' ')?;
-    let name = Some(without_group(name.trim())).filter(|name| name.contains("::"))?;
+    let name = Some(name.trim()).filter(|name| name.contains("::"))?;
     if !["setup", "call", "teardown"].contains(&part) {
         return None;
     }
@@ -202,19 +194,19 @@ FAILED                                                                   [100%]
 FAILED tests/test_b.py::test_four - AssertionError
 ============================= slowest 2 durations ==============================
 12.50s call     tests/test_a.py::test_two[a b]
-3.00s setup    tests/test_a.py::test_one@test_a
+3.00s setup    tests/test_a.py::test_one
 ";
 
     const PROCESSES: &str = "
-scheduling tests via LoadGroupScheduling
+scheduling tests via LoadScopeScheduling
 
-tests/test_a.py::test_two[a b]@test_a
-tests/test_b.py::test_three@test_b
-[gw1] [ 25%] PASSED tests/test_b.py::test_three@test_b
-tests/test_b.py::test_four@test_b
-[gw0] [ 50%] FAILED tests/test_a.py::test_two[a b]@test_a
-[gw1] [ 75%] SKIPPED tests/test_b.py::test_four@test_b
-FAILED tests/test_a.py::test_two[a b]@test_a - AssertionError
+tests/test_a.py::test_two[a b]
+tests/test_b.py::test_three
+[gw1] [ 25%] PASSED tests/test_b.py::test_three
+tests/test_b.py::test_four
+[gw0] [ 50%] FAILED tests/test_a.py::test_two[a b]
+[gw1] [ 75%] SKIPPED tests/test_b.py::test_four
+FAILED tests/test_a.py::test_two[a b] - AssertionError
 ";
 
     #[test]

@@ -87,7 +87,7 @@ pub(crate) fn test(root: &Path, options: &TestOptions) -> Result<ExitCode> {
     } else {
         // Several processes, of which each takes the next group of tests (tests/conftest.py).
         let processes = available_parallelism()?.get().min(PROCESSES).to_string();
-        let several = ["-n", &processes, "--dist", "loadgroup", "--no-loadscope-reorder"];
+        let several = ["-n", &processes, "--dist", "loadscope", "--no-loadscope-reorder"];
         let beside = [&several[..], &["-m", "not alone", "tests"]].concat();
         step("pytest tests", pytest(&beside), Some(Tests::of_pytest))?;
         step("pytest, alone", pytest(&["-m", "alone", "tests"]), Some(Tests::of_pytest))?;
