@@ -19,28 +19,6 @@ DRIVERS = ["bench-train", "parity", "spread", "torchvision"]
 FROM_CARGO = ("LD_LIBRARY_PATH", "LIBTORCH")
 
 
-# They build with evcxr_jupyter, and share what it builds.
-EVCXR = ("test_cuda_half", "test_kernels", "test_korean", "test_notebooks")
-
-
-def pytest_collection_modifyitems(items):
-    """Those take longest together: they begin first."""
-    items.sort(key=lambda item: item.path.stem not in EVCXR)
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config, log):
-    """The tests of a file stay in one process of pytest-xdist, for they share sessions."""
-    from xdist.scheduler import LoadScopeScheduling
-
-    class ByFile(LoadScopeScheduling):
-        def _split_scope(self, nodeid):
-            file = Path(nodeid.split("::", 1)[0]).stem
-            return "evcxr" if file in EVCXR else file
-
-    return ByFile(config, log)
-
-
 @pytest.fixture(scope="session")
 def root():
     return ROOT

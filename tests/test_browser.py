@@ -16,8 +16,6 @@ from browser import SLIDER, Notebook, chromium, window, write_settings
 from lab import running_lab
 from playwright.sync_api import TimeoutError as PatienceIsOver
 
-pytestmark = pytest.mark.alone
-
 LESSON_1 = "01-bottleneck-arithmetic.ipynb"
 LESSON_5 = "05-googlenet-on-cifar10.ipynb"
 

@@ -62,7 +62,7 @@ def start(build_directory, own_state):
 
 
 def ask(kernel, code):
-    cell = kernel.run(code, timeout=300)
+    cell = kernel.run(code, timeout=800)
     assert cell.status == "ok" and not cell.of("error"), (
         f"{code}: {cell.reply} {cell.text('stderr')}"
     )

@@ -6,8 +6,6 @@ import time
 import pytest
 from running import running
 
-pytestmark = pytest.mark.alone
-
 
 @pytest.fixture(scope="module")
 def kernel(own_state, prepared):

@@ -6,8 +6,6 @@ import time
 import pytest
 from running import running
 
-pytestmark = pytest.mark.alone
-
 MESSAGE = r"""
 fn message(kind: &str, content: String) {
     println!("EVCXR_JUPYTER_MESSAGE {{\"type\":\"{kind}\",\"content\":{content}}}");

@@ -7,8 +7,6 @@ import pytest
 import zmq
 from running import running
 
-pytestmark = pytest.mark.alone
-
 
 @pytest.fixture(scope="module")
 def log(tmp_path_factory):

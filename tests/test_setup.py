@@ -19,8 +19,6 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.alone
-
 # In the order in which a reader misses them.
 PROGRAMS = ("rust-live", "rust-live-analysis", "evcxr_jupyter")
 

@@ -36,18 +36,14 @@ impl Tests {
         tests
     }
 
-    /// Reads what `pytest -v --durations` writes: `FILE::NAME PASSED [ 10%]`, of several processes
-    /// `[gw0] [ 10%] PASSED FILE::NAME`, `1.20s call FILE::NAME` and the like.
+    /// Reads what `pytest -v --durations` writes: `FILE::NAME PASSED [ 10%]`, `1.20s call FILE::NAME` and the
+    /// like.
     pub(crate) fn of_pytest(output: &str) -> Self {
         const RESULTS: [&str; 6] = [" PASSED", " FAILED", " SKIPPED", " ERROR", " XFAIL", " XPASS"];
         let mut tests = Self::default();
         // A program that writes past pytest may part a name from its result.
         let mut begun = "";
         for line in output.lines() {
-            if let Some((name, result)) = of_a_process(line) {
-                tests.count(name, result);
-                continue;
-            }
             let place = |result: &str| {
                 if line.starts_with(result.trim()) { Some(0) } else { line.find(result) }
             };
@@ -73,13 +69,6 @@ impl Tests {
             _ => {}
         }
     }
-}
-
-/// A test and its result in the words of pytest-xdist, whose processes write nothing else between them.
-fn of_a_process(line: &str) -> Option<(&str, &str)> {
-    let (_, rest) = line.strip_prefix("[gw")?.split_once("] [")?;
-    let (result, name) = rest.split_once("] ")?.1.split_once(' ')?;
-    Some((name.trim_end(), result))
 }
 
 /// The name of a test with which a line begins. What stands in brackets may hold blanks.
@@ -197,18 +186,6 @@ FAILED tests/test_b.py::test_four - AssertionError
 3.00s setup    tests/test_a.py::test_one
 ";
 
-    const PROCESSES: &str = "
-scheduling tests via LoadScopeScheduling
-
-tests/test_a.py::test_two[a b]
-tests/test_b.py::test_three
-[gw1] [ 25%] PASSED tests/test_b.py::test_three
-tests/test_b.py::test_four
-[gw0] [ 50%] FAILED tests/test_a.py::test_two[a b]
-[gw1] [ 75%] SKIPPED tests/test_b.py::test_four
-FAILED tests/test_a.py::test_two[a b] - AssertionError
-";
-
     #[test]
     fn cargos_tests_are_counted_and_named() {
         let tests = Tests::of_cargo(CARGO);
@@ -229,14 +206,6 @@ FAILED tests/test_a.py::test_two[a b] - AssertionError
         let slowest =
             [(12.5, "tests/test_a.py::test_two[a b]"), (3.0, "tests/test_a.py::test_one (setup)")];
         assert_eq!(tests.slowest, slowest.map(|(seconds, name)| (seconds, name.to_owned())));
-    }
-
-    #[test]
-    fn pytests_tests_of_several_processes_are_counted() {
-        let tests = Tests::of_pytest(PROCESSES);
-        assert_eq!(tests.passed, 1);
-        assert_eq!(tests.failed, ["tests/test_a.py::test_two[a b]"]);
-        assert_eq!(tests.skipped, ["tests/test_b.py::test_four"]);
     }
 
     #[test]

@@ -3,7 +3,6 @@
 use std::io::{Read, Write};
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
-use std::thread::available_parallelism;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
@@ -29,10 +28,6 @@ const FAST: [&str; 3] = [
     "tests/test_kernel_cells.py",
     "tests/test_notebooks.py::test_a_lesson_runs_and_gives_what_is_committed[01-bottleneck-arithmetic-googlenet]",
 ];
-
-/// pytest's processes at most: the tests that build with evcxr_jupyter, one after the other, take as long as a
-/// quarter of all.
-const PROCESSES: usize = 4;
 
 /// Runs it all. A step that fails does not stop the next; only without a setup is there nothing
 /// to test.
@@ -75,23 +70,9 @@ pub(crate) fn test(root: &Path, options: &TestOptions) -> Result<ExitCode> {
     let units: &[&str] = if options.fast { &["--lib", "--bins"] } else { &[] };
     let tests = [&["test", "--workspace", "--no-fail-fast"], units].concat();
     step("cargo test", cargo(&tests), Some(Tests::of_cargo))?;
-    let pytest = |chosen: &[&str]| {
-        let options = ["pytest", "-v", "-rs", "--color=no", "--durations=10"];
-        let mut command = python(&[&options, chosen].concat());
-        // Threads of libtorch that wait actively would take the processors from those that compute.
-        command.env("OMP_WAIT_POLICY", "PASSIVE");
-        command
-    };
-    if options.fast {
-        step("pytest tests", pytest(&FAST), Some(Tests::of_pytest))?;
-    } else {
-        // Several processes, of which each takes the next group of tests (tests/conftest.py).
-        let processes = available_parallelism()?.get().min(PROCESSES).to_string();
-        let several = ["-n", &processes, "--dist", "loadscope", "--no-loadscope-reorder"];
-        let beside = [&several[..], &["-m", "not alone", "tests"]].concat();
-        step("pytest tests", pytest(&beside), Some(Tests::of_pytest))?;
-        step("pytest, alone", pytest(&["-m", "alone", "tests"]), Some(Tests::of_pytest))?;
-    }
+    let chosen: &[&str] = if options.fast { &FAST } else { &["tests"] };
+    let pytest = [&["pytest", "-v", "-rs", "--color=no", "--durations=10"], chosen].concat();
+    step("pytest tests", python(&pytest), Some(Tests::of_pytest))?;
 
     println!("\n{summary}");
     Ok(if summary.ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -18,6 +18,8 @@ pub(super) enum Action {
     Size,
     /// Remove all that no session uses
     Clear,
+    /// For an image that the store is part of: what is in it stays as it is, and sessions take it without a copy
+    Seal,
 }
 
 /// Does it.
@@ -62,6 +64,7 @@ fn print(home: &Home, action: Option<&Action>, say: &dyn Fn(&str)) -> Result<()>
             writeln!(out, "{:>8} in all", megabytes(store.size()?))?;
         }
         Action::Size => writeln!(out, "{}", megabytes(store.size()?))?,
+        Action::Seal => store.seal()?,
         Action::Clear => {
             store.clear()?;
             say(&format!("{} are left", megabytes(store.size()?)));

@@ -68,6 +68,12 @@ pub(crate) fn size(root: &Path) -> Result<u64> {
 /// Removes all.
 pub(crate) fn clear(root: &Path) -> Result<()> {
     for place in places(root)? {
+        if place.sealed().is_some() {
+            bail!(
+                "{} is part of an image: removing it would free nothing, and sessions use it",
+                place.folder.display()
+            );
+        }
         let Some(_locks) = locked(&place)? else {
             bail!("a notebook is compiling crates: clear the store when it has ended");
         };
@@ -121,7 +127,8 @@ fn remove_left_behind(root: &Path) -> Result<()> {
     Ok(())
 }
 
-fn places(root: &Path) -> Result<Vec<Place>> {
+/// The folders of the toolchains.
+pub(crate) fn places(root: &Path) -> Result<Vec<Place>> {
     let mut places = Vec::new();
     if !root.exists() {
         return Ok(places);

@@ -434,6 +434,7 @@ impl Crates {
         let place = Place::new(self.store.root(), &whole.toolchain);
         let prelinker = Prelinker {
             store: &place.layers(),
+            sealed: place.sealed(),
             own: &self.folder.join("layers"),
             linker: &self.linker,
             toolchain: &whole.toolchain,

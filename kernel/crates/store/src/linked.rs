@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
 use crate::content::{State, modified};
 use crate::graph::{Graph, Search};
-use crate::place::Place;
+use crate::place::{Place, Sealed};
 use crate::units::Kind;
 
 /// The crates of a session, for the compiler of its cells.
@@ -135,12 +135,12 @@ impl Linked {
 /// A folder that cannot be written.
 pub(crate) fn link(graph: &Graph, place: &Place, folder: &Path) -> anyhow::Result<Option<Linked>> {
     fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
-    let target = place.target();
+    let (target, sealed) = (place.target(), place.sealed());
     let mut linked = Linked { folder: folder.to_owned(), ..Linked::default() };
     for unit in graph.linkable() {
         for (file, state) in &unit.files {
             let name = file.file_name().context("a file without a name")?;
-            if !bring(&target.join(file), &folder.join(name), state)? {
+            if !bring(&target.join(file), &folder.join(name), state, sealed)? {
                 return Ok(None);
             }
             if unit.kind == Kind::Library && file.extension().is_none_or(|ending| ending != "rmeta")
@@ -160,7 +160,7 @@ pub(crate) fn link(graph: &Graph, place: &Place, folder: &Path) -> anyhow::Resul
             Search::Inside { kind, folder: inside } => {
                 let own = folder.join("native").join(name_of(inside));
                 fs::create_dir_all(&own)?;
-                let Some(loads) = bring_folder(graph, &target, inside, &own)? else {
+                let Some(loads) = bring_folder(graph, place, inside, &own)? else {
                     return Ok(None);
                 };
                 linked.searches.push(format!("{kind}={}", own.display()));
@@ -195,10 +195,11 @@ fn sort(packages: &mut [Package]) {
 /// linked with one must find it; None where a file is another than it should be.
 fn bring_folder(
     graph: &Graph,
-    target: &Path,
+    place: &Place,
     inside: &Path,
     own: &Path,
 ) -> anyhow::Result<Option<bool>> {
+    let (target, sealed) = (place.target(), place.sealed());
     let mut loads = false;
     let files = graph.units.iter().filter(|unit| unit.kind == Kind::ScriptRun);
     for (file, state) in files.flat_map(|unit| &unit.files) {
@@ -206,7 +207,7 @@ fn bring_folder(
             continue;
         }
         let name = file.file_name().context("a file without a name")?;
-        if !bring(&target.join(file), &own.join(name), state)? {
+        if !bring(&target.join(file), &own.join(name), state, sealed)? {
             return Ok(None);
         }
         loads |= name.to_string_lossy().contains(std::env::consts::DLL_SUFFIX);
@@ -220,11 +221,17 @@ fn name_of(inside: &Path) -> String {
     parts.collect::<Vec<_>>().join("-")
 }
 
-/// Links a file, or copies it where it cannot be linked. False where it is not what it should be.
+/// Links a file, or copies it where it cannot be linked. False where it is not what it should be. One that stays as it
+/// is gets a link by name: in a container the file system of an image copies a whole file for a second name of its own.
 ///
 /// # Errors
 /// A folder that cannot be written.
-pub(crate) fn bring(from: &Path, to: &Path, state: &State) -> anyhow::Result<bool> {
+pub(crate) fn bring(
+    from: &Path,
+    to: &Path,
+    state: &State,
+    sealed: Option<Sealed>,
+) -> anyhow::Result<bool> {
     let is_it = |data: &fs::Metadata| (data.len(), modified(data)) == (state.size, state.modified);
     let Ok(source) = fs::metadata(from) else { return Ok(false) };
     if !is_it(&source) {
@@ -235,7 +242,9 @@ pub(crate) fn bring(from: &Path, to: &Path, state: &State) -> anyhow::Result<boo
     {
         return Ok(true);
     }
-    if fs::hard_link(from, to).is_ok() {
+    let stays = sealed.is_some_and(|sealed| sealed.holds(&source));
+    let link = |to: &Path| if stays { symlink(from, to) } else { fs::hard_link(from, to) };
+    if link(to).is_ok() {
         // Another file may have come into the place of the one above.
         if is_it(&fs::metadata(to)?) {
             return Ok(true);
@@ -247,7 +256,7 @@ pub(crate) fn bring(from: &Path, to: &Path, state: &State) -> anyhow::Result<boo
     let folder = to.parent().context("a file without a folder")?;
     let part = tempfile::Builder::new().prefix(".part-").tempdir_in(folder)?;
     let new = part.path().join("file");
-    if fs::hard_link(from, &new).is_err() {
+    if link(&new).is_err() {
         // Another disk, or a store of somebody else.
         match fs::copy(from, &new) {
             Ok(_) => {}
@@ -274,18 +283,44 @@ mod tests {
         let (from, to) = (folder.path().join("from"), folder.path().join("to"));
         fs::write(&from, "one").unwrap();
         let state = State::of(&from).unwrap();
-        assert!(bring(&from, &to, &state).unwrap());
+        assert!(bring(&from, &to, &state, None).unwrap());
         assert_eq!(fs::metadata(&to).unwrap().ino(), fs::metadata(&from).unwrap().ino());
-        assert!(bring(&from, &to, &state).unwrap());
+        assert!(bring(&from, &to, &state, None).unwrap());
         fs::remove_file(&from).unwrap();
         fs::write(&from, "other").unwrap();
-        assert!(!bring(&from, &to, &state).unwrap());
+        assert!(!bring(&from, &to, &state, None).unwrap());
         assert_eq!(fs::read_to_string(&to).unwrap(), "one");
         let state = State::of(&from).unwrap();
-        assert!(bring(&from, &to, &state).unwrap());
+        assert!(bring(&from, &to, &state, None).unwrap());
         assert_eq!(fs::read_to_string(&to).unwrap(), "other");
         fs::remove_file(&from).unwrap();
-        assert!(!bring(&from, &to, &state).unwrap());
+        assert!(!bring(&from, &to, &state, None).unwrap());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_stays_as_it_is_gets_a_link_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = Place { folder: folder.path().join("toolchain") };
+        fs::create_dir_all(place.units()).unwrap();
+        let file = |name: &str| place.folder.join(name);
+        let brought = |from: &str, to: &str| {
+            let state = State::of(&file(from)).unwrap();
+            bring(&file(from), &file(to), &state, place.sealed()).unwrap()
+        };
+        fs::write(file("old"), "old").unwrap();
+        assert!(brought("old", "before"));
+        assert!(!file("before").is_symlink());
+        place.seal().unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        fs::write(file("new"), "new").unwrap();
+        for (from, is_by_name) in [("old", true), ("new", false), ("old", true)] {
+            assert!(brought(from, "to") && brought(from, "to"));
+            assert_eq!(file("to").is_symlink(), is_by_name);
+            assert_eq!(fs::read_to_string(file("to")).unwrap(), from);
+        }
+        let refused = crate::collect::clear(folder.path()).unwrap_err();
+        assert!(refused.to_string().contains("is part of an image"), "{refused}");
+        assert!(file("old").exists());
     }
 }

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, ensure};
 
-use crate::content::hash_of;
+use crate::content::{hash_of, modified};
 use crate::error::Error;
 use crate::inputs::Environment;
 use crate::process::Interrupter;
@@ -55,6 +55,20 @@ impl Toolchain {
         let hash = hash_of([version.as_str(), flags.as_str(), other]);
         let name = format!("{release}-{}", &hash[..8]);
         Ok(Toolchain { name, flags })
+    }
+}
+
+/// In the folder of a toolchain: its time is that of [`Place::seal`].
+const SEAL: &str = "sealed";
+
+/// The time until which what was made stays as it is, in nanoseconds since 1970.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sealed(i64);
+
+impl Sealed {
+    /// Whether a file is one of those that stay.
+    pub(crate) fn holds(self, file: &fs::Metadata) -> bool {
+        modified(file) <= self.0
     }
 }
 
@@ -113,6 +127,20 @@ impl Place {
     /// Libraries that hold many crates.
     pub(crate) fn layers(&self) -> PathBuf {
         self.folder.join("layers")
+    }
+
+    /// Says that what is in it now stays as it is: it is part of an image.
+    ///
+    /// # Errors
+    /// A folder that cannot be written.
+    pub(crate) fn seal(&self) -> anyhow::Result<()> {
+        let seal = self.folder.join(SEAL);
+        fs::write(&seal, "").with_context(|| format!("{} cannot be written", seal.display()))
+    }
+
+    /// Until when what was made in it stays as it is.
+    pub(crate) fn sealed(&self) -> Option<Sealed> {
+        Some(Sealed(modified(&fs::metadata(self.folder.join(SEAL)).ok()?)))
     }
 
     /// The program in the place of rustc.

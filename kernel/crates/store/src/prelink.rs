@@ -18,7 +18,7 @@ use crate::error::{Error, is_full, tells_of_a_bus_error, tells_of_no_room};
 use crate::inputs::Environment;
 use crate::linked::{Layer, Linked, bring};
 use crate::linker::{CONTENTS, STAND_INS};
-use crate::place::Toolchain;
+use crate::place::{Sealed, Toolchain};
 use crate::process::Interrupter;
 use crate::said::Said;
 use crate::units::remove;
@@ -27,6 +27,8 @@ use crate::units::remove;
 pub(crate) struct Prelinker<'a> {
     /// Where libraries are kept for all sessions.
     pub store: &'a Path,
+    /// Which of those stay as they are.
+    pub sealed: Option<Sealed>,
     /// Where they are kept if that cannot be written.
     pub own: &'a Path,
     /// This program, called by the name of the linker.
@@ -241,7 +243,7 @@ impl Prelinker<'_> {
     fn brought(&self, folder: &Path, plan: &Plan<'_>, note: &Note) -> Result<Layer, Error> {
         let Plan { name, hash, linked, .. } = plan;
         let library = linked.folder.join(file_name(name, hash));
-        if !bring(&folder.join(LIBRARY), &library, &note.library)? {
+        if !bring(&folder.join(LIBRARY), &library, &note.library, self.sealed)? {
             return Err(anyhow!("{} was removed by another program", folder.display()))?;
         }
         let stand_ins = linked.folder.join(format!("{EMPTY}-{hash}"));
@@ -250,7 +252,8 @@ impl Prelinker<'_> {
         for entry in entries {
             let path = entry.context("a folder cannot be read")?.path();
             let state = State::of(&path).context("a file cannot be read")?;
-            bring(&path, &stand_ins.join(path.file_name().unwrap_or_default()), &state)?;
+            let to = stand_ins.join(path.file_name().unwrap_or_default());
+            bring(&path, &to, &state, self.sealed)?;
         }
         // What belongs to rustc itself is in no folder of the session.
         let contents: BTreeMap<_, _> = note

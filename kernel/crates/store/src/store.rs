@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use crate::collect;
+use crate::place::Place;
 
 /// The crates that sessions have compiled, for those to come.
 #[derive(Debug, Clone)]
@@ -53,10 +54,18 @@ impl Store {
         collect::size(&self.root)
     }
 
+    /// Says that what is in it now stays as it is: sessions link to it by name.
+    ///
+    /// # Errors
+    /// A folder that cannot be written.
+    pub fn seal(&self) -> anyhow::Result<()> {
+        collect::places(&self.root)?.iter().try_for_each(Place::seal)
+    }
+
     /// Removes all of it. Sessions that run have files of their own.
     ///
     /// # Errors
-    /// A session that is compiling; a folder that cannot be changed.
+    /// A session that is compiling; a folder that cannot be changed; a store that is part of an image.
     pub fn clear(&self) -> anyhow::Result<()> {
         collect::clear(&self.root)
     }
