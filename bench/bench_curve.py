@@ -9,12 +9,12 @@ minutes, and table and chart beside it are made anew. Nothing else should run me
 import argparse
 import json
 import math
-import os
 import subprocess
 import tempfile
 from datetime import date
 from pathlib import Path
 
+from bench_report import write
 from bench_train import ROOT, build
 from machine import machine
 
@@ -92,15 +92,8 @@ def text(runs):
     return "\n".join([*lines, ""])
 
 
-def written(path, content):
-    """A file that is whole or not there."""
-    beside = path.with_name(path.name + ".new")
-    beside.write_text(content)
-    os.replace(beside, path)
-
-
 def report(runs, bench):
-    written(STEM.with_suffix(".json"), json.dumps(runs, indent=1) + "\n")
+    write(STEM.with_suffix(".json"), json.dumps(runs, indent=1) + "\n")
     lines = {}
     for run in runs:
         lines.setdefault(run["network"], []).append((run["seconds"] / 60, 100 * run["accuracy"]))
@@ -114,7 +107,7 @@ def report(runs, bench):
         handed = Path(folder) / "lines.json"
         handed.write_text(json.dumps(drawn))
         subprocess.run([bench, "lines", handed, STEM.with_suffix(".png")], check=True)
-    written(STEM.with_suffix(".md"), text(runs))
+    write(STEM.with_suffix(".md"), text(runs))
 
 
 def main():

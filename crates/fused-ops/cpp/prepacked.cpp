@@ -5,10 +5,11 @@
 #include <string>
 #include <vector>
 
+#include <ATen/core/LegacyTypeDispatch.h>
+#include <ATen/core/Tensor.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/core/stack.h>
-#include <ATen/ops/conv2d.h>
 
 #include "native.h"
 
@@ -84,18 +85,14 @@ Tensor convolved(const Tensor &x, const Tensor &weight, const Tensor *bias, int6
 
 extern "C" {
 
-// Writes a new tensor to `output`, and the weight, laid out for such inputs, to `packed` where that is null. Where
-// this libtorch has no such operators, or a derivative may be asked for, it is the plain convolution and `packed`
-// stays null. Returns null, or what went wrong, to be freed.
+// Writes a new tensor to `output`, and the weight, laid out for such inputs, to `packed` where that is null. Both stay
+// as they are where this libtorch has no such operators, or a derivative may be asked for. Returns null, or what went
+// wrong, to be freed.
 char *fused_ops_prepacked(const Tensor *x, const Tensor *weight, const Tensor *bias, int64_t stride,
                           int64_t padding, int32_t relu, Tensor **packed, Tensor **output) {
   return problem_of([&] {
-    if (!usable(*x, *weight)) {
-      std::optional<Tensor> bias_or_none = bias ? std::make_optional(*bias) : std::nullopt;
-      Tensor y = at::conv2d(*x, *weight, bias_or_none, twice(stride), twice(padding));
-      *output = new Tensor(relu ? y.relu_() : y);
+    if (!usable(*x, *weight))
       return;
-    }
     if (!*packed)
       *packed = new Tensor(lay_out(*weight, *x, stride, padding));
     *output = new Tensor(convolved(*x, **packed, bias, stride, padding, relu != 0));

@@ -57,17 +57,25 @@ impl Prepacked {
     /// # Errors
     /// An input of another kind or of another number of channels; memory that is not there.
     pub fn convolve(&self, xs: &Tensor, relu: bool) -> Result<Tensor> {
+        if let Some(ys) = self.by_laid_out(xs, relu)? {
+            return Ok(ys);
+        }
+        let (stride, padding) = ([self.stride; 2], [self.padding; 2]);
+        let mut ys = xs.f_conv2d(&self.weight, self.bias.as_ref(), stride, padding, [1, 1], 1)?;
+        if relu {
+            let _ = ys.f_relu_()?;
+        }
+        Ok(ys)
+    }
+
+    /// The same by oneDNN with the weight laid out; None where that cannot be.
+    fn by_laid_out(&self, xs: &Tensor, relu: bool) -> Result<Option<Tensor>> {
         let Prepacked { weight, bias, stride, padding, laid_out } = self;
         let known = matches!(xs.kind(), Kind::Float | Kind::BFloat16) && xs.numel() > 0;
         // Elsewhere nobody has measured it.
         let here = cfg!(target_arch = "x86_64") && xs.device() == Device::Cpu;
         if !(known && here && xs.kind() == weight.kind() && xs.dim() == 4) {
-            let (stride, padding) = ([*stride; 2], [*padding; 2]);
-            let mut ys = xs.f_conv2d(weight, bias.as_ref(), stride, padding, [1, 1], 1)?;
-            if relu {
-                let _ = ys.f_relu_()?;
-            }
-            return Ok(ys);
+            return Ok(None);
         }
         let before = laid_out.get().map_or(ptr::null(), pointer).cast_mut();
         let (mut packed, mut output) = (before, ptr::null_mut());
@@ -90,8 +98,8 @@ impl Prepacked {
             let _ = laid_out.set(unsafe { Tensor::from_ptr(packed.cast()) });
         }
         check(problem)?;
-        // SAFETY: a new tensor, which is ours.
-        Ok(unsafe { Tensor::from_ptr(output.cast()) })
+        // SAFETY: a new tensor, which is ours, where there is one.
+        Ok((!output.is_null()).then(|| unsafe { Tensor::from_ptr(output.cast()) }))
     }
 }
 

@@ -61,12 +61,13 @@ pub(super) fn of(
 /// What rustc says, with the names of modules' files as the reader knows them, and not where they were copied to.
 fn with_files_named(messages: &str, program: &Program, cell: &Cell) -> String {
     let mut messages = messages.to_owned();
+    let copies = program.copies(cell);
     for (items, _) in cell_program::FOLDERS {
         // Where a module is looked for whose file is not there.
         for words in ["create file ", " or "] {
             messages = messages.replace(&format!("{words}\\\"{items}/"), &format!("{words}\\\""));
         }
-        for (copy, shown) in program.copies(cell).iter().rev() {
+        for (copy, shown) in copies.iter().rev() {
             messages = messages.replace(&format!("{items}/../{copy}"), shown);
         }
     }
