@@ -153,7 +153,7 @@ SHARED = {
     ],
     "one that ended with its cell says why": [
         (
-            "let owner = vec![1, 2]; let part = &owner[1..]; let spent = String::new(); drop(spent);",
+            "let mut owner = vec![1, 2]; let part = &mut owner[1..]; let spent = String::new(); drop(spent);",
             Err("`part` ends with this cell", ".to_vec()"),
         ),
         ("part.len()", Error("`part` ended with cell", "borrows", ".to_vec()")),
@@ -163,6 +163,32 @@ SHARED = {
             Err("`press` ends with this cell", "`move |..|`"),
         ),
         ("presses", Value("2")),
+    ],
+    "one that borrows": [
+        (
+            "let mut text = String::from(\"b a c\");\nlet words: Vec<&str> = text.split(' ').collect();",
+            NOTHING,
+        ),
+        ("let first = words.iter().min();\nfirst", Value('Some("a")')),
+        ("for word in &words { assert!(text.contains(word)); }\ntext == \"b a c\"", Value("true")),
+        (
+            "text.push('d');\nfirst",
+            Error("cannot borrow `text` as mutable, since", "`first`", "borrow from it", "may"),
+        ),
+        ("(text.len(), first)", Value('(5, Some("a"))')),
+        ("std::thread::spawn(|| println!(\"{}\", words.len()));\nfirst", Error("live longer")),
+        ("text.push('d');\ntext.len()", Err("`first` has ended: it borrowed from `text`", "`words`")),
+        ("first", Error("`first` has ended: it borrowed from `text`")),
+        ("text", Value('"b a cd"')),
+    ],
+    "one that borrows from a panic on": [
+        ("let lender = vec![1, 2];\nlet held = &lender[..];", NOTHING),
+        ("let lender = vec![3];\nlet held = &lender[..];\npanic!(\"no\");", Error("no")),
+        ("(held.len(), lender[0])", Value("(2, 1)")),
+        ("let mut all = vec![\"a\"];\nlet own = String::from(\"b\");", NOTHING),
+        ("all.push(&own);\npanic!(\"no\");", Error("no")),
+        ("all", Value('["a", "b"]')),
+        ("drop(own);", Err("`all` has ended")),
     ],
     "a number takes the type of its use": [
         ("let small = 1; let half = 0.5;", NOTHING),

@@ -201,7 +201,7 @@ impl Project {
         let declared = cell.variables(&BTreeSet::new());
         let declared: Vec<_> =
             declared.into_iter().map(|one| (one.name.clone(), String::new())).collect();
-        self.program.leave(&cell, &choices, &declared);
+        self.program.leave(&cell, &source, &choices, &declared);
         Ok(())
     }
 

@@ -304,7 +304,7 @@ impl Evaluator {
             (Outcome::Done, _) => {}
             _ => left.clear(),
         }
-        self.program.leave(cell, &compiled.choices, &left);
+        self.program.leave(cell, &compiled.source, &compiled.choices, &left);
         match outcome {
             Outcome::Done => Ok(()),
             Outcome::Failed => Err(CellError::Returned(error.unwrap_or_default())),

@@ -1,6 +1,6 @@
 //! What a refusal of the compiler shows about a cell.
 
-use cell_program::{Cell, Choices, Mark, Program, Source};
+use cell_program::{Cell, Choices, LEASE, Mark, Program, Source};
 use diagnose::{Message, Span};
 
 /// Errors of borrowing: what is kept would outlive what it borrows from.
@@ -8,8 +8,18 @@ const BORROWS: [&str; 13] = [
     "E0597", "E0505", "E0506", "E0716", "E0499", "E0502", "E0503", "E0521", "E0310", "E0515",
     "E0373", "E0712", "E0713",
 ];
+/// Errors of a change or a move through a reference.
+const THROUGH_REFERENCE: [&str; 3] = ["E0507", "E0594", "E0596"];
 /// Errors of two things under one name.
 const TWICE: [&str; 8] = ["E0428", "E0119", "E0592", "E0201", "E0255", "E0252", "E0254", "E0034"];
+
+/// What was refused, and what was known of it before.
+struct Refusal<'a> {
+    program: &'a Program,
+    cell: &'a Cell,
+    source: &'a Source,
+    before: &'a Choices,
+}
 
 /// Takes what the messages show into the choices. Returns what the reader is to know.
 pub(crate) fn judge(
@@ -28,8 +38,21 @@ pub(crate) fn judge(
     if *choices != before {
         return notes;
     }
+    let refusal = Refusal { program, cell, source, before: &before };
+    for error in errors().filter(|error| THROUGH_REFERENCE.contains(&error.number())) {
+        about_loans(error, &refusal, choices);
+    }
+    if *choices != before {
+        return notes;
+    }
+    for error in errors().filter(|error| BORROWS.contains(&error.number())) {
+        about_borrows(error, &refusal, choices);
+    }
+    if *choices != before {
+        return notes;
+    }
     for error in errors() {
-        about_variables(error, program, cell, source, choices, &mut notes);
+        about_variables(error, &refusal, choices, &mut notes);
     }
     if *choices != before {
         return notes;
@@ -41,7 +64,7 @@ pub(crate) fn judge(
         return notes;
     }
     for error in errors().filter(|error| BORROWS.contains(&error.number())) {
-        about_closures(error, cell, source, choices, &mut notes);
+        about_closures(error, &refusal, choices, &mut notes);
     }
     if *choices != before {
         return notes;
@@ -99,29 +122,19 @@ fn read_static(error: &Message) -> Option<String> {
 /// An error about a line that keeps a variable, that names its type, or that imports what an earlier cell did.
 fn about_variables(
     error: &Message,
-    program: &Program,
-    cell: &Cell,
-    source: &Source,
+    refusal: &Refusal<'_>,
     choices: &mut Choices,
     notes: &mut Vec<String>,
 ) {
+    let Refusal { program, cell, source, .. } = *refusal;
     let number = error.number();
-    let places = error.places();
-    let marks = places
-        .iter()
-        .filter(|place| place.file_name == source.name)
-        .filter_map(|place| Some((place, source.marks.get(&place.line_start)?)));
-    let mut marks: Vec<(&&Span, &Mark)> = marks.collect();
-    // What has to live as long as the session is the cause of what cannot be moved or put back.
-    let has_to_live =
-        |place: &Span| place.label.as_ref().is_some_and(|label| label.contains("'static"));
-    marks.sort_by_key(|(place, mark)| {
-        (!has_to_live(place), !matches!(mark, Mark::Keep(_)), place.is_primary)
-    });
-    let Some((_, mark)) = marks.first() else { return };
+    let Some(mark) = mark_of(error, source) else { return };
     match mark {
         Mark::Keep(name) => {
-            let is_borrowed = BORROWS.contains(&number)
+            // What borrows and has another type than the one that could be written.
+            let is_typed = choices.typed.contains_key(name);
+            let is_borrowed = is_typed
+                || BORROWS.contains(&number)
                 || number.is_empty() && error.message.contains("lifetime");
             let refused = choices.callables.contains_key(name)
                 && matches!(number, "E0308" | "E0277" | "E0605" | "E0606");
@@ -144,12 +157,14 @@ fn about_variables(
                 && let Some(looser) = callable.looser()
             {
                 *callable = looser;
+                choices.typed.remove(name);
                 return;
             }
             if !is_known || choices.dropped.insert(name.clone(), reason).is_some() {
                 return;
             }
             choices.callables.remove(name);
+            choices.typed.remove(name);
             if is_nothing {
                 choices.undeclared.insert(name.clone());
             }
@@ -194,6 +209,141 @@ fn about_variables(
     }
 }
 
+/// What the generated line is about that an error names.
+fn mark_of<'a>(error: &Message, source: &'a Source) -> Option<&'a Mark> {
+    let places = error.places();
+    let marks = places
+        .iter()
+        .filter(|place| place.file_name == source.name)
+        .filter_map(|place| Some((place, source.marks.get(&place.line_start)?)));
+    let mut marks: Vec<(&&Span, &Mark)> = marks.collect();
+    // What has to live as long as the session is the cause of what cannot be moved or put back.
+    let has_to_live =
+        |place: &Span| place.label.as_ref().is_some_and(|label| label.contains("'static"));
+    marks.sort_by_key(|(place, mark)| {
+        (!has_to_live(place), !matches!(mark, Mark::Keep(_)), place.is_primary)
+    });
+    marks.first().map(|(_, mark)| *mark)
+}
+
+/// An error of borrowing: what is kept would outlive what it borrows from, unless that is lent.
+fn about_borrows(error: &Message, refusal: &Refusal<'_>, choices: &mut Choices) {
+    let Refusal { program, cell, source, before } = *refusal;
+    match mark_of(error, source) {
+        Some(Mark::Keep(name)) => {
+            if before.cannot_borrow.contains(name)
+                || before.dropped.contains_key(name)
+                || before.typed.contains_key(name)
+            {
+                return;
+            }
+            let of_temporary = error.number() == "E0716"
+                && cell.has_temporary(name)
+                && choices.temporaries.insert(name.clone());
+            if of_temporary || lends(error, refusal, choices) {
+                choices.borrowing.insert(name.clone());
+            }
+        }
+        Some(Mark::PutBack(name)) => {
+            if program.can_borrow(name)
+                && !before.cannot_borrow.contains(name)
+                && lends(error, refusal, choices)
+            {
+                choices.loosened.insert(name.clone());
+            }
+        }
+        Some(_) => {}
+        // What borrows from a lent variable borrows from another one, too.
+        None if !before.lends_nothing() => match borrowing_lender(error, refusal) {
+            Some(name) => choices.lent_borrowing.extend([name]),
+            None => {
+                lends(error, refusal, choices);
+            }
+        },
+        None => {}
+    }
+}
+
+/// An error about a variable of which a cell has a reference, since others borrow from it.
+fn about_loans(error: &Message, refusal: &Refusal<'_>, choices: &mut Choices) {
+    let Refusal { program, cell, source, .. } = *refusal;
+    let Some(name) = place_named(error) else { return };
+    if choices.lent.remove(name).is_some() {
+        // rustc names the first use in the cell where a later one borrows: it is lent behind the change.
+        let places = error.places().into_iter().filter(|place| place.is_primary);
+        let at = places.filter_map(|place| {
+            source.reader_offset(&cell.text, place.line_start, place.column_start)
+        });
+        if let Some(next) = at.max().and_then(|at| cell.statement_after(at)) {
+            choices.lent.insert(name.to_owned(), next);
+            choices.changed.insert(name.to_owned(), next);
+            return;
+        }
+        choices.cannot_lend(name);
+    } else if program.can_have_back(cell, name) {
+        choices.reclaimed.insert(name.to_owned());
+    } else if program.is_lent(name) && error.number() != "E0507" {
+        choices.changed_while_lent.insert(name.to_owned());
+    }
+}
+
+/// Whether what an error says of a borrow that has to last can be had by lending the variable. What borrows from one
+/// is kept as a borrower then.
+fn lends(error: &Message, refusal: &Refusal<'_>, choices: &mut Choices) -> bool {
+    let Refusal { program, cell, source, before } = *refusal;
+    let Some(name) = place_named(error) else { return false };
+    if name == LEASE {
+        return true;
+    }
+    let is_borrow = |place: &&Span| {
+        let says = |label: &String| label.contains("borrow") && !label.contains("'static");
+        place.file_name == source.name && place.label.as_ref().is_some_and(says)
+    };
+    let places = error.places().into_iter().filter(is_borrow);
+    let at = places
+        .filter_map(|place| source.reader_offset(&cell.text, place.line_start, place.column_start));
+    let Some(at) = at.filter_map(|at| cell.statement_at(at)).min() else { return false };
+    let at = at.max(choices.changed.get(name).copied().unwrap_or_default());
+    let is_variable = cell.declares_before(name, at) || program.variables().contains_key(name);
+    if !is_variable || before.not_lent.contains(name) {
+        return false;
+    }
+    // It was lent from there on already: that does not help.
+    if before.lent.get(name).is_some_and(|from| *from <= at) {
+        return false;
+    }
+    let from = choices.lent.entry(name.to_owned()).or_insert(at);
+    *from = at.min(*from);
+    true
+}
+
+/// The variable that cannot be lent as one that owns everything in it.
+fn borrowing_lender(error: &Message, refusal: &Refusal<'_>) -> Option<String> {
+    let Refusal { cell, source, before, .. } = *refusal;
+    let lasts = |place: &&Span| {
+        let said = place.label.as_ref().is_some_and(|label| label.contains("'static"));
+        said && place.file_name == source.name
+    };
+    let places = error.places().into_iter().filter(lasts);
+    let mut places = places
+        .filter_map(|place| source.reader_offset(&cell.text, place.line_start, place.column_start));
+    places.find_map(|at| {
+        let (name, _) = before
+            .lent
+            .iter()
+            .find(|(name, from)| **from == at && !before.lent_borrowing.contains(*name))?;
+        Some(name.clone())
+    })
+}
+
+/// The variable of whose place an error is: that of "`*v`" and "`v.field`".
+fn place_named(error: &Message) -> Option<&str> {
+    let (_, named) = error.message.split_once('`')?;
+    let named = named.trim_start_matches(['*', '(', '&']);
+    let end = named.find(|c: char| !(c.is_alphanumeric() || c == '_'))?;
+    (end > 0).then_some(&named[..end])
+}
+
 /// What is private, as a note of the error shows it: a module that passes its types on, for example.
 fn private(error: &Message, program: &Program, source: &Source) -> Option<(usize, usize)> {
     let notes = error.children.iter().flat_map(|note| &note.spans);
@@ -208,7 +358,7 @@ fn private(error: &Message, program: &Program, source: &Source) -> Option<(usize
 }
 
 /// Why a variable ends with a cell in which it borrows from another, and what its reader can do.
-fn borrows(cell: &Cell, name: &str) -> String {
+pub(crate) fn borrows(cell: &Cell, name: &str) -> String {
     let remedy = if cell.is_closure(name) {
         "what it captures: `move |..|`"
     } else {
@@ -221,11 +371,11 @@ fn borrows(cell: &Cell, name: &str) -> String {
 /// reached a closure in the statement that declares it.
 fn about_closures(
     error: &Message,
-    cell: &Cell,
-    source: &Source,
+    refusal: &Refusal<'_>,
     choices: &mut Choices,
     notes: &mut Vec<String>,
 ) {
+    let Refusal { cell, source, .. } = *refusal;
     let lasts = |place: &&Span| {
         let said = place.label.as_ref().is_some_and(|label| label.contains("'static"));
         said && place.file_name == source.name
@@ -234,6 +384,13 @@ fn about_closures(
         let at = source.reader_offset(&cell.text, place.line_start, place.column_start);
         for binding in at.into_iter().flat_map(|at| cell.declared_at(at)) {
             let name = &binding.name;
+            if !choices.cannot_borrow.contains(name) && lends(error, refusal, choices) {
+                let is_new = choices.borrowing.insert(name.clone());
+                if !is_new && place_named(error) == Some(LEASE) {
+                    choices.have_back(refusal.program.lent_in(cell));
+                }
+                continue;
+            }
             let reason = borrows(cell, name);
             let note = format!("`{name}` ends with this cell: {reason}");
             if choices.dropped.insert(name.clone(), reason).is_none() {

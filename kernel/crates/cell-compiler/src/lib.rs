@@ -66,6 +66,7 @@ pub fn compile(
     let mut first: Option<Refused> = None;
     let mut boxed = BTreeSet::new();
     let mut meanings = None;
+    let mut returns_again = false;
     for _ in 0..ATTEMPTS {
         let source = program.source(cell, session, &choices);
         let output = rustc.compile(&source)?;
@@ -93,6 +94,15 @@ pub fn compile(
                 }
                 continue;
             }
+            if choices.lend_nothing() {
+                continue;
+            }
+            // What is lent is a reference in the cell; as a value it may fit.
+            if choices.have_back(program.lent_in(cell)) {
+                first =
+                    first.or(Some(Refused { source, choices: before, messages: output.messages }));
+                continue;
+            }
             let now = Refused { source, choices, messages: output.messages };
             let meanings =
                 meanings.get_or_insert_with(|| other_meanings(program, cell).into_iter());
@@ -108,7 +118,37 @@ pub fn compile(
         }
         let mut kept = Vec::new();
         let mut is_new = false;
-        for variable in types::kept(&output.mir) {
+        // What has no name in the cell has none that a variable can have.
+        let named = |variable: &types::Kept| !variable.name.starts_with('&');
+        for variable in types::kept(&output.mir).into_iter().filter(named) {
+            let borrows = choices.borrowing.contains(&variable.name);
+            if source.loans.lends(&variable.name) {
+                let is_fit = match &variable.shape {
+                    Shape::Named(kind) => {
+                        let borrows = choices.lent_borrowing.contains(&variable.name);
+                        !borrows || !types::hides_lifetimes(kind)
+                    }
+                    _ => false,
+                };
+                if !is_fit {
+                    choices.cannot_lend(&variable.name);
+                    is_new = true;
+                    continue;
+                }
+            }
+            if let Shape::Named(kind) = &variable.shape
+                && (borrows || source.loans.is_borrower(&variable.name))
+            {
+                let kind = types::of_borrower(kind);
+                if borrows
+                    && types::hides_lifetimes(&kind)
+                    && choices.typed.insert(variable.name.clone(), kind.clone()).is_none()
+                {
+                    is_new = true;
+                }
+                kept.push((variable.name, kind));
+                continue;
+            }
             match variable.shape {
                 Shape::Named(kind) => kept.push((variable.name, kind)),
                 Shape::Callable(callable) if boxed.insert(variable.name.clone()) => {
@@ -135,6 +175,12 @@ pub fn compile(
             }
         }
         if is_new {
+            continue;
+        }
+        // A `return` was told to keep nothing before it was known what borrows.
+        if choices.returns_plainly && !choices.lent.is_empty() && !returns_again {
+            returns_again = true;
+            choices.returns_plainly = false;
             continue;
         }
         for name in program.static_makers(cell) {

@@ -70,7 +70,7 @@ impl Notebook {
             entry()
         };
         assert_eq!(ended, 0, "{code}");
-        self.program.leave(&cell, &compiled.choices, &compiled.kept);
+        self.program.leave(&cell, &compiled.source, &compiled.choices, &compiled.kept);
         compiled
     }
 
@@ -196,6 +196,28 @@ cells! {
     what_main_may_return: "use std::process::{ExitCode, Termination};\nstruct Out; impl Termination for Out { fn report(self) -> ExitCode { ExitCode::SUCCESS } }\nfn main() -> Out { Out }", "fn main() -> Result<Out, String> { Ok(Out) }", "fn main() -> impl Termination {}", "type R = Result<(), String>;\nfn main() -> R { Ok(()) }";
     a_temporary_is_borrowed_from: "struct W<T>(T); impl<T> Drop for W<T> { fn drop(&mut self) {} }\nlet (Ok(W(ref x)) | Err(&ref x)) = Ok::<_, &()>(W(()));\nassert_eq!(x, &());";
     a_line_goes_on_with_not: "let flag = true;\nlet other =\n!flag;\nassert!(\n!other);\nlet same =\n    other ||\n    !flag;\n!same", "assert!(!other && !same);";
+    what_borrows_stays: "let text = String::from(\"b a c\"); let words: Vec<&str> = text.split(' ').collect();", "let first = words.iter().min().unwrap();",
+        "assert_eq!((*first, words.len(), text.len()), (\"a\", 3, 5)); assert!(text == \"b a c\" && words == [\"b\", \"a\", \"c\"]); for word in &words { assert!(text.contains(word)); }", "assert_eq!(*first, words[1]);";
+    what_borrows_from_an_earlier_cell_stays: "let v = vec![3, 1, 2]; let k = 5;", "let s = &v[1..]; let most = v.iter().max(); let of_k = &k;", "let by_two: Vec<i32> = s.iter().map(|x| x * *of_k).collect(); assert_eq!((by_two, most, k + v.len() as i32), (vec![5, 10], Some(&3), 8));",
+        "struct Both<'a> { v: &'a [i32], k: i32 } let both = Both { v: &v, k }; assert_eq!(both.v.len(), 3);", "assert_eq!((both.k, both.v), (5, &[3, 1, 2][..]));";
+    what_is_lent_is_changed_before: "let mut v = vec![3, 1, 2];", "v.sort();\nlet least = &v[0];\nassert_eq!(v.len(), 3);", "assert_eq!((*least, &*v), (1, &[1, 2, 3][..]));";
+    what_is_lent_is_changed_later: "let mut v = vec![3, 1, 2]; let least = v.iter().min();", "assert_eq!(least, Some(&1));", "v.push(0); v[0] = 4;", "v = vec![v.len()as i32]; assert_eq!(v, [4]);";
+    what_is_lent_is_moved_later: "let v = vec![String::from(\"a\")]; let one = &v[0]; let n = v.len();", "assert_eq!(one, \"a\");", "let w = v; let t = std::thread::spawn(move || w.len());", "assert_eq!(t.join().unwrap(), n);";
+    what_is_lent_goes_to_a_thread_later: "let v = vec![1]; let one = &v[0];", "let t = std::thread::spawn(move || v.len());", "assert_eq!(t.join().unwrap(), 1);";
+    what_is_lent_is_declared_anew: "let text = String::from(\"a b\"); let first = text.split(' ').next().unwrap();", "let text = 5; let second = &text;", "assert_eq!((first, *second, text), (\"a\", 5, 5));", "let text = String::from(\"c d\"); let first = text.split(' ').next().unwrap();", "assert_eq!((first, *second), (\"c\", 5));";
+    a_variable_borrows_from_one_of_its_own_name: "let v = vec![2, 1];", "let v = v.iter();", "let v = v.min(); assert_eq!(v, Some(&1));", "assert_eq!(v, Some(&1)); let v = 4;", "assert_eq!(v, 4);";
+    a_collection_of_what_is_borrowed_grows: "use std::collections::HashMap; let mut counts: HashMap<&str, usize> = HashMap::new(); let text = String::from(\"a b a\");", "for word in text.split(' ') { *counts.entry(word).or_insert(0) += 1; }", "let more = String::from(\"b c\"); for word in more.split(' ') { *counts.entry(word).or_insert(0) += 1; }", "let mut all: Vec<_> = counts.iter().collect(); all.sort(); assert_eq!(all, [(&\"a\", &2), (&\"b\", &2), (&\"c\", &1)]);", "assert_eq!(all.len() + text.len() + more.len(), 11);";
+    an_iterator_of_what_is_borrowed_goes_on: "let text = String::from(\"abc\"); let mut letters = text.chars().peekable();", "assert_eq!(letters.next(), Some('a'));", "assert_eq!((letters.peek(), text.len()), (Some(&'b'), 3)); letters.next();", "assert_eq!(letters.collect::<String>(), \"c\");";
+    a_parser_goes_on: "struct Parser<'a> { text: &'a str, at: usize }\nimpl<'a> Parser<'a> { fn new(text: &'a str) -> Self { Parser { text, at: 0 } } fn word(&mut self) -> Option<&'a str> { let rest = &self.text[self.at..]; let word = rest.split(' ').next()?; self.at += word.len() + 1; Some(word) } }",
+        "let text = std::fmt::format(format_args!(\"{} {}\", \"ab\", \"cd\")); let mut parser = Parser::new(&text); let one = parser.word();", "let two = parser.word(); assert_eq!((one, two), (Some(\"ab\"), Some(\"cd\")));", "assert_eq!((one.unwrap().len(), two, &*text), (2, Some(\"cd\"), \"ab cd\"));";
+    a_guard_is_dropped_before_what_it_guards: "use std::cell::RefCell; let cell = RefCell::new(1); let guard = cell.borrow();", "assert_eq!((*guard, cell.try_borrow_mut().is_err()), (1, true));", "drop(guard);", "assert_eq!(cell.replace(3), 1);", "let mut guard = cell.borrow_mut(); *guard += 1;", "assert_eq!(cell.into_inner(), 4);";
+    a_lent_variable_is_used_in_every_way: "struct S { v: Vec<i32> } let v = vec![1, 2]; let s = S { v: vec![3] }; let n = 7; let f = |x: i32| x + 1; let first = &v[0]; let of_s = s.v.first(); let of_n = &n;",
+        "struct T<'a> { v: &'a Vec<i32>, n: i32 } let t = T { n, v: &v }; assert_eq!(t.v.len() as i32 + t.n + f(n) + -n + n, 17); let (a, b) = (n, if n > 3 { n } else { 0 }); assert!(n == 7 && a == b, \"{n} {v:?} {}\", n); match n { 7 => {} _ => panic!() } let each: Vec<i32> = v.iter().map(|v| v + n).collect(); assert_eq!(each, vec![n + 1, n + 2]); for x in &v { assert!(*x < n); } let S { v: inner } = &s; assert_eq!(inner[0], *of_s.unwrap()); let v = v.len(); assert_eq!(v, 2);",
+        "assert_eq!((v, *first, *of_n, s.v.len()), (2, 1, 7, 1));";
+    what_borrows_from_a_value_without_a_name_stays: "let text: &str = &format!(\"{}\", 12); let all = &mut vec![1]; let n = &5; let pair = &(1, String::from(\"a\"));", "all.push(text.len() as i32); assert_eq!((all.len(), *n, &*pair.1), (2, 5, \"a\"));", "all.push(0); let all = all.iter().max(); assert_eq!(all, Some(&2));", "assert_eq!(all, Some(&2));";
+    a_closure_that_borrows_stays: "let limit = 2; let big = |x: &i32| *x > limit;", "let mut count = 0; let v = vec![1, 2, 3]; let all = || v.len();", "let n = v.iter().filter(|x| big(x)).count(); count += all(); assert_eq!((n, count, limit), (1, 3, 2));", "assert_eq!((big(&3), all()), (true, 3));", "drop(v);", "assert!(big(&7)); let limit = 9;", "assert!(big(&7) && limit == 9);";
+    what_borrows_from_boxes_of_traits_stays: "trait Shape { fn area(&self) -> f64; } struct Square(f64); impl Shape for Square { fn area(&self) -> f64 { self.0 * self.0 } }\nlet shapes: Vec<Box<dyn Shape>> = vec![Box::new(Square(2.0)), Box::new(Square(3.0))]; let largest = shapes.iter().max_by(|a, b| a.area().total_cmp(&b.area())).unwrap(); let one: &dyn Shape = &*shapes[0];", "assert_eq!((largest.area(), one.area(), shapes.len()), (9.0, 4.0, 2));", "assert_eq!(largest.area() + one.area(), 13.0);";
+    what_borrows_before_a_return_stays: "let v = vec![1, 2]; let s = &v[1..]; if s.len() == 1 { return; } let never = 5;", "assert_eq!((s[0], v.len()), (2, 2));";
     other_blanks_and_letters: "let\tgröße\t=\t\"ü\";\r\n\tlet 数 = /* a /* b */ */ 3;\r\nfor _ in 0..2 {\tassert_eq!(größe.len(), 2);\t}\r\n", "assert_eq!(größe.len() + 数, 5);\r\n";
 }
 
@@ -224,7 +246,7 @@ fn statics_that_a_macro_makes_are_told_of() {
 #[test]
 fn a_name_that_ended_with_its_cell_says_why() {
     let mut notebook = Notebook::new();
-    notebook.run("let v = vec![1]; let r = &v; let s = String::new(); drop(s);");
+    notebook.run("let mut v = vec![1]; let r = &mut v; let s = String::new(); drop(s);");
     let reason =
         |notebook: &Notebook, name: &str| notebook.program.lost(name).unwrap().reason.clone();
     assert!(reason(&notebook, "r").starts_with("ended with cell 1: it borrows"));
@@ -234,15 +256,17 @@ fn a_name_that_ended_with_its_cell_says_why() {
 }
 
 #[test]
-fn what_borrows_ends_with_its_cell() {
+fn what_borrows_and_has_no_name_ends_with_its_cell() {
     let mut notebook = Notebook::new();
-    let compiled = notebook.run("let v = vec![1, 2, 3]; let r = &v[1..]; let n = r.len();");
+    let code = "let v = vec![1, 2, 3]; let r = v.iter().rev(); let show: Box<dyn ToString> = Box::new(&v[0]);";
+    let compiled = notebook.run(code);
+    assert_eq!(compiled.notes.len(), 1, "{:?}", compiled.notes);
     assert!(
-        compiled.notes[0].contains("`r` ends with this cell: it borrows"),
+        compiled.notes[0].contains("`show` ends with this cell: it borrows"),
         "{:?}",
         compiled.notes
     );
-    notebook.run("assert_eq!(v.len() + n, 5);");
+    notebook.run("assert_eq!(r.clone().next(), v.last());");
     let compiled = notebook.run("let it = v.iter().map(|x| x + 1);");
     assert_eq!(compiled.notes.len(), 1, "{:?}", compiled.notes);
     notebook.run("assert_eq!(v.len(), 3);");
@@ -251,8 +275,46 @@ fn what_borrows_ends_with_its_cell() {
 }
 
 #[test]
+fn what_borrows_ends_where_its_lender_is_changed() {
+    let mut notebook = Notebook::new();
+    notebook.run("let mut text = String::from(\"a b\"); let words: Vec<&str> = text.split(' ').collect(); let first = words[0]; let other = 1; let last = words.last();");
+    let refused = notebook.refused("text.push('c'); first.len()");
+    assert!(refused.contains("cannot borrow `*text` as mutable"), "{refused}");
+    assert!(refused.contains("immutable borrow later used here"), "{refused}");
+    notebook.run("assert_eq!((words.len(), first), (2, \"a\"));");
+    notebook.run("assert_eq!((words.len(), first), (2, \"a\")); text.push('c'); assert_eq!((&*text, other), (\"a bc\", 1));");
+    for name in ["words", "first", "last"] {
+        let reason = &notebook.program.lost(name).unwrap().reason;
+        assert!(reason.starts_with("has ended: it borrowed from `text`"), "{name} {reason}");
+    }
+    assert!(notebook.refused("first").contains("cannot find value `first`"));
+    notebook.run("let words = text.len(); text.clear();");
+}
+
+#[test]
+fn what_has_to_live_on_cannot_be_borrowed() {
+    let mut notebook = Notebook::new();
+    notebook.run("static SEEN: std::sync::Mutex<Vec<&str>> = std::sync::Mutex::new(Vec::new()); let text = String::from(\"a\"); let part = &text[..];");
+    let refused = notebook.refused("SEEN.lock().unwrap().push(part);");
+    assert!(refused.contains("does not live long enough"), "{refused}");
+    notebook.run("assert_eq!(part, text);");
+}
+
+#[test]
+fn values_are_dropped_when_nothing_borrows_from_them_any_more() {
+    let mut notebook = Notebook::new();
+    notebook.run("use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};\nstatic DROPPED: AtomicUsize = AtomicUsize::new(0); struct D(u8); impl Drop for D { fn drop(&mut self) { DROPPED.fetch_add(1, SeqCst); } }");
+    notebook.run("let d = D(1); let n = &d.0;");
+    notebook.run("let d = D(2); assert_eq!((*n, d.0, DROPPED.load(SeqCst)), (1, 2, 0));");
+    notebook.run("let n = &d.0;");
+    notebook.run("assert_eq!((*n, DROPPED.load(SeqCst)), (2, 1)); let n = 3;");
+    notebook.run("let d = 4;");
+    notebook.run("assert_eq!((d, n, DROPPED.load(SeqCst)), (4, 3, 2));");
+}
+
+#[test]
 fn an_older_variable_does_not_come_back_for_one_that_ends() {
-    for code in ["let x = x.iter();", "let x = |a: i32| move |b: i32| a + b;"] {
+    for code in ["let x = x.iter().map(|x| x + 1);", "let x = |a: i32| move |b: i32| a + b;"] {
         let mut notebook = Notebook::new();
         notebook.run("let x = vec![1];");
         let compiled = notebook.run(code);

@@ -10,6 +10,7 @@ use ra_ap_syntax::{AstNode as _, Edition, SourceFile, SyntaxKind, SyntaxNode};
 use crate::edit::{Edit, rendered, without};
 use crate::imports::{self, Leaf};
 use crate::items::{self, Item, MacroKind, Place, Rule};
+use crate::names::Use;
 use crate::{IncludedFile, ModuleFile};
 use crate::{checks, commands, tests};
 
@@ -45,6 +46,10 @@ pub struct Cell {
     pub is_broken: bool,
     /// Names outside of items, each where it is first used.
     names: Vec<(String, usize)>,
+    /// Where names stand for the places of variables.
+    places: Vec<Use>,
+    /// Its statements.
+    statements: Vec<Range<usize>>,
     /// Names that something is assigned to.
     assigned: BTreeSet<String>,
     /// `return` without a value, outside of functions and closures.
@@ -69,8 +74,28 @@ pub struct Binding {
     pub is_mut: bool,
     /// Whether its value is a number without a type, as in `let n = 5;`.
     pub is_number: bool,
+    /// The value without a name that it borrows from, as in `let x = &f();`.
+    temporary: Option<Temporary>,
     /// The statement that declares it.
     range: Range<usize>,
+}
+
+/// A value without a name in `let x = &f();`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Temporary {
+    /// What stands before it: `&` or `&mut`.
+    pub(crate) sign: Range<usize>,
+    /// Where it ends.
+    pub(crate) end: usize,
+    /// Whether it is borrowed to be changed.
+    pub(crate) is_mut: bool,
+}
+
+impl Binding {
+    /// Where the statement that declares it begins.
+    pub(crate) fn place(&self) -> usize {
+        self.range.start
+    }
 }
 
 /// The expression at the end of a cell.
@@ -147,6 +172,8 @@ impl Cell {
             has_statements: false,
             is_broken: false,
             names: Vec::new(),
+            places: Vec::new(),
+            statements: Vec::new(),
             assigned: BTreeSet::new(),
             returns: Vec::new(),
             edits: Vec::new(),
@@ -230,6 +257,8 @@ impl Cell {
             let is_number =
                 let_statement.ty().is_none() && is_plain_number(let_statement.initializer());
             let may_fail = let_statement.let_else().is_some();
+            let is_one = matches!(let_statement.pat(), Some(ast::Pat::IdentPat(_)));
+            let temporary = let_statement.initializer().filter(|_| is_one).and_then(temporary);
             for pattern in let_statement.pat().iter() {
                 let found = pattern.syntax().descendants().filter_map(ast::IdentPat::cast);
                 self.bindings.extend(found.filter_map(|pattern| {
@@ -237,7 +266,9 @@ impl Cell {
                     let is_mut = pattern.mut_token().is_some();
                     // A pattern that may fail may name a constant or a variant: `None`.
                     let is_variable = !may_fail || !name.starts_with(char::is_uppercase);
-                    is_variable.then_some(Binding { name, is_mut, is_number, range: range.clone() })
+                    let (temporary, range) = (temporary.clone(), range.clone());
+                    let binding = Binding { name, is_mut, is_number, temporary, range };
+                    is_variable.then_some(binding)
                 }));
             }
         }
@@ -249,8 +280,14 @@ impl Cell {
 
     /// Looks at what stands in a statement: the names that it uses, `return`, `.await`, loops.
     fn read_statement(&mut self, node: &SyntaxNode) {
+        self.statements.push(range_of(node));
         self.edits.extend(checks::in_loops(node));
         let bound = ast::LetStmt::cast(node.clone()).and_then(|statement| statement.pat());
+        let places = crate::names::places(node, bound.as_ref().map(ast::Pat::syntax)).into_iter();
+        self.places.extend(places.map(|used| {
+            let range = used.range.start - BEFORE.len()..used.range.end - BEFORE.len();
+            Use { range, ..used }
+        }));
         let bound = bound.map(|pattern| range_of(pattern.syntax()));
         self.names.extend(
             crate::names::used(node)
@@ -325,7 +362,13 @@ impl Cell {
         self.read_statement(node);
         if let MacroKind::Variables { is_mut } = kind {
             let names = items::names_given(call).into_iter();
-            let new = |name| Binding { name, is_mut, is_number: false, range: range.clone() };
+            let new = |name| Binding {
+                name,
+                is_mut,
+                is_number: false,
+                temporary: None,
+                range: range.clone(),
+            };
             self.given.extend(names.map(new));
         }
         // In braces it ends without a semicolon, wherever it stands.
@@ -375,6 +418,58 @@ impl Cell {
             known(name) && declared.is_none_or(|binding| *at < binding.range.end)
         });
         used.map(|(name, _)| name.as_str()).collect()
+    }
+
+    /// Where the statement begins that stands at a place of the text.
+    pub fn statement_at(&self, at: usize) -> Option<usize> {
+        self.statements.iter().find(|range| range.contains(&at)).map(|range| range.start)
+    }
+
+    /// Where the statement begins that follows a place of the text.
+    pub fn statement_after(&self, at: usize) -> Option<usize> {
+        self.statements.iter().map(|range| range.start).find(|start| *start > at)
+    }
+
+    /// The value without a name that a variable borrows from where it is declared last.
+    pub(crate) fn temporary(&self, name: &str) -> Option<&Temporary> {
+        let last = self.bindings.iter().rev().find(|binding| binding.name == name)?;
+        last.temporary.as_ref()
+    }
+
+    /// Whether a variable borrows from a value without a name.
+    pub fn has_temporary(&self, name: &str) -> bool {
+        self.temporary(name).is_some()
+    }
+
+    /// Whether a variable is declared by the statements before a place of the text.
+    pub fn declares_before(&self, name: &str, at: usize) -> bool {
+        self.bindings.iter().any(|binding| binding.name == name && binding.range.end <= at)
+    }
+
+    /// Whether a variable that is lent from a place on is the one whose name it has at the end.
+    pub(crate) fn is_lent_to_the_end(&self, name: &str, at: usize) -> bool {
+        let last = self.bindings.iter().rev().find(|binding| binding.name == name);
+        last.is_none_or(|last| last.range.end <= at)
+    }
+
+    /// What makes of a reference, which has a variable's name from a place on, the variable's place.
+    pub(crate) fn behind_reference(&self, name: &str, from: usize) -> Vec<Edit> {
+        let mut again = self.bindings.iter().filter(|binding| binding.name == name);
+        let again = again.find(|binding| binding.range.end > from);
+        let to = again.map_or(self.text.len(), |binding| binding.range.end);
+        let uses = self
+            .places
+            .iter()
+            .filter(|used| used.name == name && used.range.start >= from && used.range.end <= to);
+        uses.flat_map(|used| {
+            let before = if used.is_field {
+                format!("{}: (*", crate::source::raw(name))
+            } else {
+                "(*".into()
+            };
+            [Edit::insert(used.range.start, before), Edit::insert(used.range.end, ")")]
+        })
+        .collect()
     }
 
     /// Where its code begins: at the end of the cell, where there is none.
@@ -484,14 +579,19 @@ impl Cell {
     }
 
     /// The statements on their lines. Where a `return` ends the cell, `leave` says what comes before it,
-    /// for the variables that are declared by then.
+    /// for the variables that are declared by then; `loans` is what lends variables.
     pub(crate) fn statements(
         &self,
         show: Option<(&str, &str)>,
-        leave: &dyn Fn(&[&Binding]) -> String,
+        loans: &[Edit],
+        leave: &dyn Fn(&[&Binding], usize) -> String,
     ) -> (String, Vec<Edit>) {
         let kept = without(0..self.text.len(), &self.holes);
-        let mut edits = self.edits.clone();
+        // What ends with a name comes before what follows it.
+        let (before, within): (Vec<Edit>, Vec<Edit>) =
+            loans.iter().cloned().partition(|edit| edit.text.ends_with(' '));
+        let mut edits = within;
+        edits.extend(self.edits.iter().cloned());
         edits.extend(self.edits_of_statements.iter().cloned());
         for exit in &self.returns {
             let declared: Vec<&Binding> = self
@@ -501,9 +601,10 @@ impl Cell {
                     binding.range.end <= exit.range.start && !exit.hidden.contains(&binding.name)
                 })
                 .collect();
-            edits.push(Edit::replace(exit.range.clone(), leave(&declared)));
+            edits.push(Edit::replace(exit.range.clone(), leave(&declared, exit.range.start)));
         }
         self.around_closing(show, &mut edits);
+        edits.splice(0..0, before);
         (rendered(&self.text, &kept, &edits), edits)
     }
 
@@ -615,6 +716,26 @@ fn is_plain_number(expression: Option<ast::Expr>) -> bool {
         ast::LiteralKind::FloatNumber(number) => number.suffix().is_none(),
         _ => false,
     }
+}
+
+/// What an initializer such as `&f()` borrows from, unless it is a place: those have names.
+fn temporary(initializer: ast::Expr) -> Option<Temporary> {
+    let ast::Expr::RefExpr(reference) = initializer else { return None };
+    let value = reference.expr()?;
+    let is_place = matches!(
+        value,
+        ast::Expr::PathExpr(_)
+            | ast::Expr::IndexExpr(_)
+            | ast::Expr::FieldExpr(_)
+            | ast::Expr::PrefixExpr(_)
+            | ast::Expr::ParenExpr(_)
+    );
+    let (whole, value) = (range_of(reference.syntax()), range_of(value.syntax()));
+    (!is_place).then(|| Temporary {
+        sign: whole.start..value.start,
+        end: value.end,
+        is_mut: reference.mut_token().is_some(),
+    })
 }
 
 /// What is shown of an expression at the end; None for those that are never a value.

@@ -1,6 +1,10 @@
 //! The names that a piece of code uses.
 
-use ra_ap_syntax::{NodeOrToken, SyntaxKind, SyntaxNode, SyntaxToken};
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use ra_ap_syntax::ast::{self, HasName as _};
+use ra_ap_syntax::{AstNode as _, NodeOrToken, SyntaxKind, SyntaxNode, SyntaxToken};
 
 /// Every name in a node that may be a variable's, with its place in the whole text. Those behind a dot are
 /// fields and methods, but not those behind two, which are one token only outside of macros; those behind `$`
@@ -47,6 +51,120 @@ fn in_format(token: &SyntaxToken) -> Vec<(String, usize)> {
     found
 }
 
+/// A name in code where the place of a variable is meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Use {
+    pub(crate) name: String,
+    /// Where it stands in the whole text.
+    pub(crate) range: Range<usize>,
+    /// Whether it names a field as well: `S { name }`.
+    pub(crate) is_field: bool,
+}
+
+/// The standard library's macros whose arguments are expressions.
+const OF_EXPRESSIONS: [&str; 19] = [
+    "assert",
+    "assert_eq",
+    "assert_ne",
+    "debug_assert",
+    "debug_assert_eq",
+    "debug_assert_ne",
+    "eprint",
+    "eprintln",
+    "format",
+    "format_args",
+    "matches",
+    "panic",
+    "print",
+    "println",
+    "todo",
+    "unreachable",
+    "vec",
+    "write",
+    "writeln",
+];
+
+/// Where the place of a variable is meant in a statement. A name that something within the statement binds is left
+/// out: what it means there would have to be found out. `declares` is where the statement itself declares variables.
+pub(crate) fn places(statement: &SyntaxNode, declares: Option<&SyntaxNode>) -> Vec<Use> {
+    let mut found = Vec::new();
+    let mut hidden: BTreeSet<String> = statement
+        .descendants()
+        .filter(|node| !declares.is_some_and(|own| node.ancestors().any(|outer| outer == *own)))
+        .filter_map(ast::IdentPat::cast)
+        .filter_map(|pattern| Some(plain(&pattern.name()?.text()).to_owned()))
+        .collect();
+    for node in statement.descendants() {
+        if let Some(expression) = ast::PathExpr::cast(node.clone())
+            && let Some(name) = expression.path().and_then(|path| path.as_single_name_ref())
+        {
+            let field = node.parent().and_then(ast::RecordExprField::cast);
+            found.push(Use {
+                name: plain(&name.text()).to_owned(),
+                range: range_of(node.text_range()),
+                is_field: field.is_some_and(|field| field.colon_token().is_none()),
+            });
+        }
+        if let Some(call) = ast::MacroCall::cast(node.clone())
+            && let Some(name) = call.path().and_then(|path| path.segment()?.name_ref())
+            && OF_EXPRESSIONS.contains(&&*name.text())
+            && let Some(tree) = call.token_tree()
+        {
+            in_arguments(tree.syntax(), &mut found, &mut hidden);
+        }
+    }
+    found.retain(|used| !hidden.contains(&used.name));
+    found
+}
+
+/// The same in the arguments of a macro, of which there are tokens alone.
+fn in_arguments(tree: &SyntaxNode, found: &mut Vec<Use>, hidden: &mut BTreeSet<String>) {
+    let tokens = tree.descendants_with_tokens().filter_map(NodeOrToken::into_token);
+    let tokens: Vec<SyntaxToken> = tokens.filter(|token| !token.kind().is_trivia()).collect();
+    let kind = |at: Option<usize>| {
+        at.and_then(|at| tokens.get(at)).map_or(SyntaxKind::EOF, SyntaxToken::kind)
+    };
+    for (at, token) in tokens.iter().enumerate() {
+        if token.kind() != SyntaxKind::IDENT {
+            continue;
+        }
+        let (before, next, later) =
+            (kind(at.checked_sub(1)), kind(Some(at + 1)), kind(Some(at + 2)));
+        let name = plain(token.text()).to_owned();
+        let is_range = before == SyntaxKind::DOT && kind(at.checked_sub(2)) == SyntaxKind::DOT;
+        match (before, next) {
+            (
+                SyntaxKind::PIPE
+                | SyntaxKind::LET_KW
+                | SyntaxKind::MUT_KW
+                | SyntaxKind::REF_KW
+                | SyntaxKind::FOR_KW,
+                _,
+            )
+            | (_, SyntaxKind::PIPE | SyntaxKind::FAT_ARROW) => {
+                hidden.insert(name);
+            }
+            (_, SyntaxKind::EQ) if later == SyntaxKind::R_ANGLE => {
+                hidden.insert(name);
+            }
+            // A path, a macro, a field, an argument's name.
+            (SyntaxKind::COLON2, _) => {}
+            (_, SyntaxKind::COLON | SyntaxKind::COLON2 | SyntaxKind::BANG) => {}
+            (_, SyntaxKind::EQ) if later != SyntaxKind::EQ => {}
+            (SyntaxKind::DOT, _) if !is_range => {}
+            _ => found.push(Use { name, range: range_of(token.text_range()), is_field: false }),
+        }
+    }
+}
+
+fn range_of(range: ra_ap_syntax::TextRange) -> Range<usize> {
+    usize::from(range.start())..usize::from(range.end())
+}
+
+fn plain(name: &str) -> &str {
+    name.trim_start_matches("r#")
+}
+
 /// All words of some code, wherever they stand: an estimate of what it depends on.
 pub(crate) fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split(|character: char| !(character.is_alphanumeric() || character == '_'))
@@ -57,7 +175,30 @@ pub(crate) fn words(text: &str) -> impl Iterator<Item = &str> {
 mod tests {
     use ra_ap_syntax::{AstNode as _, Edition, SourceFile};
 
-    use super::used;
+    use super::{places, used};
+
+    #[test]
+    fn places_of_variables_are_known() {
+        let names = |code: &str| {
+            let code = format!("fn f() {{ {code} }}");
+            let tree = SourceFile::parse(&code, Edition::Edition2024).tree();
+            let found = places(tree.syntax(), None).into_iter();
+            let shown = |used: super::Use| {
+                let field = if used.is_field { ":" } else { "" };
+                format!("{}{field}", &code[used.range])
+            };
+            found.map(shown).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(
+            names("v.len() + w[v.x]; S { a, b: c, ..d }; v::new(); f(&mut v)"),
+            "v w v a: c d f v"
+        );
+        assert_eq!(names("xs.map(|v| v + w); if let Some(x) = y { x; }"), "xs w y");
+        assert_eq!(names("println!(\"{v}\", a, b = c, d == e, f.g, 0..h); m!(v)"), "a c d e f h");
+        assert_eq!(names("assert!(a.iter().all(|b| b == c), b)"), "a c");
+        assert_eq!(names("vec![S { x: y }, z!(), p::q, match r { s => 1 }]"), "S y r");
+        assert_eq!(names("r#type.len()"), "r#type");
+    }
 
     #[test]
     fn fields_are_no_variables_and_ends_of_ranges_are() {

@@ -10,6 +10,7 @@ use crate::cell::{Cell, Surroundings};
 use crate::edit::without;
 use crate::imports::Leaf;
 use crate::items::{Item, Key, MacroKind, Namespace};
+use crate::loans::Lender;
 use crate::names::words;
 use crate::paths::ModuleFile;
 use crate::source::{File, Source, line_start, place};
@@ -26,6 +27,10 @@ pub struct Variable {
     pub cell: usize,
     /// Whether it is a number whose type nobody has written down: a later cell may need another.
     pub is_number: bool,
+    /// Where in its cell it was declared.
+    pub at: usize,
+    /// The variables from which it may borrow.
+    pub lenders: BTreeSet<Lender>,
 }
 
 /// Why a name that was a variable is none any more.
@@ -46,6 +51,10 @@ pub struct Program {
     pub(crate) lost: BTreeMap<String, Lost>,
     /// The symbols of statics that are in the process that runs the cells.
     pub(crate) defined: BTreeSet<String>,
+    /// Variables that were lent, and whose values may still be where they were.
+    pub(crate) lent: BTreeSet<Lender>,
+    /// Variables that borrowed, and whose names are gone while their values are there.
+    pub(crate) stale: BTreeSet<String>,
     /// Inner attributes that later cells have as well, each by what it is about.
     pub(crate) attributes: BTreeMap<String, String>,
     /// The edition of the language; None for the newest.
@@ -77,6 +86,28 @@ pub struct Choices {
     pub by_crates: BTreeSet<String>,
     /// What of earlier cells is private and leads to the type of a variable: cell, and where it stands.
     pub opened: BTreeSet<(usize, usize)>,
+    /// Variables that it lends, its own or of earlier cells, each with the place of the statement from which on.
+    pub lent: BTreeMap<String, usize>,
+    /// Where the statements begin behind those in which it changes some of them.
+    pub changed: BTreeMap<String, usize>,
+    /// Those of them that borrow themselves.
+    pub lent_borrowing: BTreeSet<String>,
+    /// Variables that it declares and that borrow from a value without a name.
+    pub temporaries: BTreeSet<String>,
+    /// Variables that it cannot lend.
+    pub not_lent: BTreeSet<String>,
+    /// Variables that it declares and that borrow from lent ones.
+    pub borrowing: BTreeSet<String>,
+    /// Those of them whose types have to be as they are written here, for the compiler to say whether they are.
+    pub typed: BTreeMap<String, String>,
+    /// Variables of earlier cells into which it puts what borrows from lent ones.
+    pub loosened: BTreeSet<String>,
+    /// Variables that cannot be such as borrow.
+    pub cannot_borrow: BTreeSet<String>,
+    /// Lent variables of earlier cells that it has back: what borrows from them ends before it.
+    pub reclaimed: BTreeSet<String>,
+    /// Lent variables of earlier cells that it changes behind its last use of what borrows from them.
+    pub changed_while_lent: BTreeSet<String>,
     /// Closures and functions among its variables.
     pub callables: BTreeMap<String, Callable>,
     /// Variables that macros declare in it.
@@ -106,6 +137,48 @@ pub struct Choices {
     pub returns_plainly: bool,
     /// The value at its end is shown by a trait of a crate's.
     pub shows_itself: bool,
+}
+
+impl Choices {
+    /// Lends no variable that this attempt has lent. Returns whether there were any.
+    pub fn lend_nothing(&mut self) -> bool {
+        if self.lends_nothing() {
+            return false;
+        }
+        let lent = std::mem::take(&mut self.lent);
+        self.not_lent.extend(lent.into_keys());
+        self.cannot_borrow.append(&mut self.borrowing);
+        self.cannot_borrow.append(&mut self.loosened);
+        self.temporaries.clear();
+        self.lent_borrowing.clear();
+        self.typed.clear();
+        true
+    }
+
+    /// Does not lend a variable: what would borrow from it does not.
+    pub fn cannot_lend(&mut self, name: &str) {
+        self.lent.remove(name);
+        self.not_lent.insert(name.to_owned());
+        self.borrowing.clear();
+        self.typed.clear();
+        self.loosened.clear();
+    }
+
+    /// Has lent variables of earlier cells back. Returns whether any of them was lent until now.
+    pub fn have_back(&mut self, names: BTreeSet<String>) -> bool {
+        let is_new = !names.is_subset(&self.reclaimed);
+        self.reclaimed.extend(names);
+        if is_new {
+            self.borrowing.clear();
+            self.typed.clear();
+        }
+        is_new
+    }
+
+    /// Whether it lends nothing, and nothing in it borrows from what is lent.
+    pub fn lends_nothing(&self) -> bool {
+        self.lent.is_empty() && self.borrowing.is_empty() && self.loosened.is_empty()
+    }
 }
 
 /// Types, traits and functions that every program knows by these names.
@@ -466,6 +539,7 @@ impl Program {
                 format!("is gone: its type `{}` cannot be named here", variable.kind)
             });
         }
+        gone.extend(self.begin_loans(cell.number, &source.loans, choices));
         let new = Replaced::by(cell, &choices.imported_anew);
         for left in self.cells.values_mut() {
             left.holes.extend(new.holes_of(&left.cell, choices));
@@ -487,7 +561,14 @@ impl Program {
     }
 
     /// Takes in the variables that a cell has left: those in `kept`, of these types.
-    pub fn leave(&mut self, cell: &Cell, choices: &Choices, kept: &[(String, String)]) {
+    pub fn leave(
+        &mut self,
+        cell: &Cell,
+        source: &Source,
+        choices: &Choices,
+        kept: &[(String, String)],
+    ) {
+        self.end_loans(&source.loans, choices);
         for name in &choices.moved {
             let is_back =
                 choices.given_back.contains(name) && kept.iter().any(|(kept, _)| kept == name);
@@ -506,10 +587,18 @@ impl Program {
                 .find(|binding| binding.name == *name);
             if let Some(binding) = declared {
                 self.lost.remove(name);
-                let (is_mut, is_number) = (binding.is_mut, binding.is_number);
-                let variable =
-                    Variable { kind: kind.clone(), is_mut, is_number, cell: cell.number };
+                let variable = Variable {
+                    kind: kind.clone(),
+                    is_mut: binding.is_mut,
+                    is_number: binding.is_number,
+                    cell: cell.number,
+                    at: binding.place(),
+                    lenders: BTreeSet::new(),
+                };
                 self.variables.insert(name.clone(), variable);
+                if choices.borrowing.contains(name) || choices.lent_borrowing.contains(name) {
+                    self.borrow(name, &source.loans);
+                }
             } else if let Some(variable) = self.variables.get_mut(name) {
                 variable.kind.clone_from(kind);
             }
@@ -540,8 +629,11 @@ impl Program {
     }
 
     /// Forgets a variable, if it is there, after this cell and for this reason.
-    fn lose(&mut self, name: &str, cell: usize, reason: impl Fn(&Variable) -> String) {
+    pub(crate) fn lose(&mut self, name: &str, cell: usize, reason: impl Fn(&Variable) -> String) {
         if let Some(variable) = self.variables.remove(name) {
+            if !variable.lenders.is_empty() {
+                self.stale.insert(name.to_owned());
+            }
             self.lost.insert(name.to_owned(), Lost { cell, reason: reason(&variable) });
         }
     }
@@ -553,6 +645,8 @@ impl Program {
             self.lost.insert(name, Lost { cell, reason });
         }
         self.defined.clear();
+        self.lent.clear();
+        self.stale.clear();
     }
 }
 

@@ -8,6 +8,7 @@ use std::path::Path;
 use crate::cell::{Binding, Cell};
 use crate::edit::{Edit, without};
 use crate::items::{Item, Main, Place};
+use crate::loans::{self, LEASE, Loans, TERM};
 use crate::program::{Choices, Program, Replaced, takes_place};
 use crate::types::{self, Callable};
 
@@ -47,6 +48,8 @@ pub struct Source {
     pub defines: BTreeSet<String>,
     /// Whether items of earlier cells are left out that it does not reach.
     pub leaves_out: bool,
+    /// What of its variables is lent, and what borrows.
+    pub loans: Loans,
 }
 
 impl Source {
@@ -169,6 +172,7 @@ impl Program {
     pub fn source(&self, cell: &Cell, session: &Session, choices: &Choices) -> Source {
         let gone = self.variables_of_other_types(cell);
         let loaded = self.loaded(cell, choices, &gone);
+        let loans = self.loans(cell, &loaded, choices);
         let number = cell.number;
         let (mut attributes, lints) = attributes(cell);
         let own = lasting(cell);
@@ -195,9 +199,35 @@ impl Program {
         }
         let allowed =
             if lints.is_empty() { "" } else { "#[allow(warnings, unsafe_code, unused_results)] " };
+        for name in &loans.ended {
+            let _ = write!(prefix, "::rust_live::end({name:?}); ");
+        }
+        for (name, of) in &loans.freed {
+            let _ = write!(prefix, "::rust_live::free({name:?}, {of}); ");
+        }
+        if loans.has_lease {
+            let _ =
+                write!(prefix, "let {LEASE} = ::rust_live::Lease; let {TERM} = {LEASE}.term(); ");
+        }
+        let mut tied = String::new();
         for name in &loaded {
             let is_mut = self.variables.get(*name).is_some_and(|variable| variable.is_mut);
-            let word = if is_mut { "mut " } else { "" };
+            if let Some(lenders) = loans.tied.get(*name) {
+                let lenders: Vec<String> =
+                    lenders.iter().map(|lender| format!("&*{}", raw(lender))).collect();
+                let word = if is_mut { "mut " } else { "" };
+                let lenders = lenders.join(", ");
+                let take = format!("__rust_live_take_{name}({lenders})");
+                let _ = write!(tied, "{allowed}let {word}{} = {take}; ", raw(name));
+                continue;
+            }
+            let is_reference = loans.references.contains_key(*name);
+            let word = if is_mut && !is_reference { "mut " } else { "" };
+            if is_reference || loans.borrowers.contains(*name) {
+                let take = format!("__rust_live_take_{name}({TERM})");
+                let _ = write!(prefix, "{allowed}let {word}{} = {take}; ", raw(name));
+                continue;
+            }
             let take = format!("unsafe {{ ::rust_live::take::<__RustLiveType_{name}>({name:?}) }}");
             // As free as the number was where it stood.
             let take = if choices.numbers.contains(*name) {
@@ -229,7 +259,7 @@ impl Program {
                 "}))",
             ),
         };
-        let _ = write!(prefix, "let __rust_live_ended = ::rust_live::catch({begin}");
+        let _ = write!(prefix, "let __rust_live_ended = ::rust_live::catch({begin}{tied}");
         let before = format!("{:05}", prefix.chars().count());
         let prefix = prefix.replacen(BEFORE, &before, 1);
 
@@ -242,6 +272,9 @@ impl Program {
                 return is_renewed
                     .then(|| format!("{allowed}::rust_live::keep({name:?}, ::rust_live::Gone);"));
             }
+            if loans.lends(name) {
+                return Some(format!("{allowed}::rust_live::settle({name:?}, {number});"));
+            }
             let variable = raw(name);
             let value = match choices.callables.get(name) {
                 None => variable,
@@ -252,10 +285,20 @@ impl Program {
                     format!("{{ let kept: {kind} = ::std::boxed::Box::new({variable}); kept }}")
                 }
             };
+            if choices.typed.contains_key(name) {
+                return Some(format!("{allowed}__rust_live_keep_{name}({value}, {TERM});"));
+            }
+            if choices.borrowing.contains(name) {
+                return Some(keep_borrowing(allowed, name, &value));
+            }
             Some(format!("{allowed}::rust_live::keep({name:?}, {value});"))
         };
-        let leave = |declared: &[&Binding]| {
-            let all = declared.iter().filter(|_| !choices.returns_plainly);
+        let leave = |declared: &[&Binding], exit: usize| {
+            // What is lent later is not there yet.
+            let is_there = |name: &String| choices.lent.get(name).is_none_or(|lent| *lent < exit);
+            let all = declared
+                .iter()
+                .filter(|binding| !choices.returns_plainly && is_there(&binding.name));
             let (names, kept): (Vec<&str>, Vec<String>) =
                 all.filter_map(|binding| Some((binding.name.as_str(), keep(binding)?))).unzip();
             let names = names.join(" ");
@@ -268,7 +311,8 @@ impl Program {
             ") {{ __rust_live_value => {{ {pretty}{by_debug}(*__rust_live_value).evcxr_display(); }} }}"
         );
         let show = (!choices.closes_by_statement).then_some(("match &(", &*shows));
-        let (statements, edits) = cell.statements(show, &leave);
+        let lending = loans.edits(cell, choices);
+        let (statements, edits) = cell.statements(show, &lending, &leave);
 
         let mut text = format!("{prefix}{statements}");
         let mut marks = BTreeMap::new();
@@ -303,8 +347,16 @@ impl Program {
             push(&mut text, &code, Some(Mark::PutBack((*name).to_owned())));
         }
         push(&mut text, &format!("{ok} {end};"), None);
-        for name in loaded.iter().filter(|name| !choices.moved.contains(**name)) {
-            let keep = format!("{allowed}::rust_live::keep({name:?}, {});", raw(name));
+        let is_back = |name: &str| {
+            !choices.moved.contains(name)
+                && !loans.references.contains_key(name)
+                && !loans.tied.contains_key(name)
+        };
+        for name in loaded.iter().filter(|name| is_back(name)) {
+            let keep = match loans.borrowers.contains(*name) {
+                true => keep_borrowing(allowed, name, &raw(name)),
+                false => format!("{allowed}::rust_live::keep({name:?}, {});", raw(name)),
+            };
             // One that is declared anew is the old one still where the cell ends before, or the new one with it.
             let is_new = declared.contains(name)
                 && !(choices.dropped.contains_key(*name) && choices.by_macros.contains(*name));
@@ -314,6 +366,9 @@ impl Program {
                 keep
             };
             push(&mut text, &code, Some(Mark::PutBack((*name).to_owned())));
+        }
+        if loans.has_lease {
+            push(&mut text, &format!("{TERM}.ends();"), None);
         }
         push(&mut text, "__rust_live_ended }", None);
         let mut by_crates: BTreeSet<String> = BTreeSet::new();
@@ -326,10 +381,22 @@ impl Program {
                 by_crates.extend(types::named_by_crates(&kind).map(str::to_owned));
                 // MIR calls it so.
                 let kind = kind.replace('!', "::rust_live::Never");
-                let code =
-                    format!("#[allow(non_camel_case_types)] type __RustLiveType_{name} = {kind};");
+                let (of, kind) = if loans.borrowers.contains(*name) {
+                    (format!("<{}>", types::LEASE), types::for_lease(&kind))
+                } else {
+                    (String::new(), kind)
+                };
+                let code = format!(
+                    "#[allow(non_camel_case_types)] type __RustLiveType_{name}{of} = {kind};"
+                );
                 push(&mut text, &code, Some(Mark::Type((*name).to_owned())));
+                if let Some(code) = loans.taking(name, variable.cell, &of) {
+                    push(&mut text, &code, None);
+                }
             }
+        }
+        for (name, kind) in &choices.typed {
+            push(&mut text, &loans::typed(name, kind), Some(Mark::Keep(name.clone())));
         }
         for name in by_crates {
             let code = format!("extern crate {name} as {}{name};", types::BY_CRATE);
@@ -361,6 +428,7 @@ impl Program {
             symbol,
             defines,
             leaves_out,
+            loans,
         }
     }
 
@@ -473,6 +541,10 @@ impl Program {
         text.push_str("\n}\n");
         (text, start)
     }
+}
+
+fn keep_borrowing(allowed: &str, name: &str, value: &str) -> String {
+    format!("{allowed}::rust_live::keep_borrowing({name:?}, {value}, {TERM});")
 }
 
 /// The inner attributes of a cell: those for its whole program, and lints that refuse something. The latter

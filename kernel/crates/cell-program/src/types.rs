@@ -1,8 +1,10 @@
 //! Of which types a cell's variables are, as rustc's MIR says it.
 //!
-//! The generated code hands each variable to `rust_live::keep`, whose result bears the variable's type. The
+//! The generated code hands each variable to `rust_live::keep` or `lend`, whose result bears the variable's type. The
 //! MIR names every type by a path under which it can be reached. Whatever MIR leaves out, the lifetimes,
-//! is `'static`: `keep` asks for it.
+//! is `'static`: `keep` asks for it, and what borrows from other variables is kept as if it were.
+
+use crate::names::words;
 
 /// A variable that a cell keeps.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,10 +66,17 @@ pub fn kept(mir: &str) -> Vec<Kept> {
         // The path is written down where another function has the same name.
         let Some((local, call)) = line.trim_start().split_once(" = ") else { continue };
         let call = call.strip_prefix("rust_live::").unwrap_or(call);
-        let Some(call) = call.strip_prefix("keep::<") else { continue };
+        let functions = [
+            ("keep::<", ("rust_live::Kept<", ">;\n")),
+            ("keep_borrowing::<", ("rust_live::Kept<", ">;\n")),
+            ("lend::<", ("&mut ", ";\n")),
+            ("lend_borrowing::<", ("&mut ", ";\n")),
+        ];
+        let function = functions.iter().find(|(function, _)| call.starts_with(function));
+        let Some((_, around)) = function else { continue };
         let Some((_, rest)) = call.split_once("(const \"") else { continue };
         let Some((name, argument)) = rest.split_once('"') else { continue };
-        let Some(kind) = type_of(&mir[body..], local) else { continue };
+        let Some(kind) = type_of(&mir[body..], local, *around) else { continue };
         let is_empty = argument.starts_with(", const ZeroSized");
         found.push(Kept { name: name.to_owned(), shape: shape(kind, mir, is_empty) });
     }
@@ -83,12 +92,12 @@ pub fn declares(mir: &str, name: &str) -> bool {
     bodies.into_iter().any(|body| body.contains(&debug))
 }
 
-/// The type of what is kept in a local of a function.
-fn type_of<'a>(body: &'a str, local: &str) -> Option<&'a str> {
+/// The type of what is kept in a local of a function, between what stands around it in the local's type.
+fn type_of<'a>(body: &'a str, local: &str, (before, after): (&str, &str)) -> Option<&'a str> {
     let end = body.find("\n}").unwrap_or(body.len());
-    let declared = format!(" {local}: rust_live::Kept<");
+    let declared = format!(" {local}: {before}");
     let start = body[..end].find(&declared)? + declared.len();
-    body[start..end].split(">;\n").next()
+    body[start..end].split(after).next()
 }
 
 fn shape(kind: &str, mir: &str, is_empty: bool) -> Shape {
@@ -239,6 +248,61 @@ pub(crate) fn named_by_crates(kind: &str) -> impl Iterator<Item = &str> {
     kind.split(BY_CRATE).skip(1).filter_map(|rest| rest.split("::").next())
 }
 
+/// Whether a type does not say of everything in it how long it lives.
+pub fn hides_lifetimes(kind: &str) -> bool {
+    words(kind).any(|word| matches!(word, "dyn" | "fn"))
+}
+
+/// The type of a variable that borrows from others: a closure in a box is as short-lived as what it captures.
+pub fn of_borrower(kind: &str) -> String {
+    let boxed = kind.strip_prefix("std::boxed::Box<dyn ").and_then(|kind| kind.strip_suffix('>'));
+    let is_closure = |called: &&str| {
+        called.starts_with("std::ops::Fn")
+            || called.starts_with("for<") && called.contains("> std::ops::Fn")
+    };
+    match boxed.filter(is_closure) {
+        Some(called) => format!("std::boxed::Box<dyn {called} + 'static>"),
+        None => kind.to_owned(),
+    }
+}
+
+/// Whether nothing can be put into a value of this type that is not declared with `mut`: it is made of the standard
+/// library's types, none of which lets one in.
+pub(crate) fn is_frozen(kind: &str) -> bool {
+    // Nor does a closure take anything that lives for a certain time alone.
+    if kind.ends_with(" + 'static>") && kind.matches("'static").count() == 1 {
+        return true;
+    }
+    let lets_in = [
+        "Cell",
+        "RefCell",
+        "OnceCell",
+        "LazyCell",
+        "Mutex",
+        "RwLock",
+        "OnceLock",
+        "LazyLock",
+        "Sender",
+        "SyncSender",
+    ];
+    let is_path = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
+    let mut paths = kind.split(|c| !is_path(c)).filter(|path| !path.is_empty());
+    paths.all(|path| {
+        let first = path.split("::").next().unwrap_or_default();
+        let is_primitive = !path.contains("::") && path.starts_with(|c: char| !c.is_uppercase());
+        (is_primitive || matches!(first, "std" | "core" | "alloc"))
+            && !words(path).any(|word| word == "dyn" || lets_in.contains(&word))
+    })
+}
+
+/// The type with the lifetime of what a cell may use in place of `'static`.
+pub(crate) fn for_lease(kind: &str) -> String {
+    kind.replace("'static", LEASE)
+}
+
+/// The lifetime of what a cell may use of what others have lent.
+pub(crate) const LEASE: &str = "'lease";
+
 /// The type with `'static` where none is written, but for those of a function's arguments.
 pub(crate) fn with_static(kind: &str) -> String {
     made_static(kind, false)
@@ -363,6 +427,21 @@ mod tests {
         assert_eq!(named_by_crates(&kind).collect::<Vec<_>>(), ["data", "lab"]);
         // As it comes back when the variable is kept again.
         assert_eq!(by_crates(&kind, &crates), kind);
+    }
+
+    #[test]
+    fn what_borrows_has_a_type_that_says_so() {
+        let plain = "(&'static str, std::slice::Iter<'static, S<'static>>)";
+        assert!(of_borrower(plain) == plain && !hides_lifetimes(plain));
+        let closure = of_borrower("std::boxed::Box<dyn for<'a> std::ops::Fn(&'a str) -> i32>");
+        let bound = "std::boxed::Box<dyn for<'a> std::ops::Fn(&'a str) -> i32 + 'static>";
+        assert!(closure == bound && hides_lifetimes(bound));
+        assert_eq!(for_lease(bound), bound.replace("'static", "'lease"));
+        assert!(is_frozen("std::vec::Vec<(&'static str, [i32; 3])>"));
+        assert!(is_frozen(bound));
+        for open in ["std::cell::Cell<&'static str>", "Parser<'static>"] {
+            assert!(!is_frozen(open), "{open}");
+        }
     }
 
     #[test]

@@ -1,0 +1,300 @@
+//! Variables that borrow from others.
+//!
+//! A variable from which another borrows is lent: its value stays where it lies, and cells have a reference to it.
+//! How long a cell may use what has been lent is the lifetime of a reference to a local variable of its own, the
+//! lease: so the compiler says of each new variable whether it may hold some of it, and lets none hold what ends earlier. From which of the lent ones a
+//! variable borrows it does not say; it is taken to borrow from all that its cell has used.
+//!
+//! A cell that changes or moves a lent variable has it back where it uses none of those that borrow from it. They end
+//! before it, as they do in a function.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::cell::Cell;
+use crate::edit::Edit;
+use crate::program::{Choices, Program, Variable};
+use crate::source::raw;
+use crate::types::{for_lease, hides_lifetimes, is_frozen};
+
+/// A variable that is lent: its name, and the cell that declared it.
+pub type Lender = (String, usize);
+
+/// The local variable of a cell as long as which it has what is lent.
+pub const LEASE: &str = "__rust_live_lease";
+/// The local variable that stands for its lifetime.
+pub(crate) const TERM: &str = "__rust_live_term";
+
+/// What of a cell's variables is lent, and what borrows.
+#[derive(Debug, Clone, Default)]
+pub struct Loans {
+    /// Variables of earlier cells that end before it.
+    pub(crate) ended: Vec<String>,
+    /// Values that nothing borrows from any more.
+    pub(crate) freed: Vec<Lender>,
+    /// Variables of earlier cells to which it has references, each with whether it may change them at first.
+    pub(crate) references: BTreeMap<String, bool>,
+    /// Variables of earlier cells that borrow, or will.
+    pub(crate) borrowers: BTreeSet<String>,
+    /// Those of them that borrow from a variable which the cell changes behind their last use, each with all such: they
+    /// end with it.
+    pub(crate) tied: BTreeMap<String, Vec<String>>,
+    /// Its own variables that it lends to its end.
+    pub(crate) own: BTreeSet<String>,
+    /// Whether there is a lease.
+    pub(crate) has_lease: bool,
+    /// All from which variables of this cell may borrow.
+    pub(crate) lenders: BTreeSet<Lender>,
+    /// What of them it lends itself.
+    pub(crate) new: BTreeSet<Lender>,
+}
+
+impl Loans {
+    /// Whether a variable of an earlier cell borrows from others.
+    pub fn is_borrower(&self, name: &str) -> bool {
+        self.borrowers.contains(name)
+    }
+
+    /// Whether the cell lends this variable, which it has declared, to its end.
+    pub fn lends(&self, name: &str) -> bool {
+        self.own.contains(name)
+    }
+
+    /// The function by which a cell has a variable of an earlier one that is lent or borrows; `of` is how its type
+    /// names the lifetime of the lease.
+    pub(crate) fn taking(&self, name: &str, declared: usize, of: &str) -> Option<String> {
+        let lifetime = crate::types::LEASE;
+        let kind = format!("__RustLiveType_{name}{of}");
+        if let Some(lenders) = self.tied.get(name) {
+            let lender = |name: &String| {
+                let of = if self.borrowers.contains(name) { "<'_>" } else { "" };
+                format!("_: &{lifetime} __RustLiveType_{name}{of}")
+            };
+            let lenders: Vec<String> = lenders.iter().map(lender).collect();
+            return Some(format!(
+                "#[allow(warnings, unsafe_code)] fn __rust_live_take_{name}<{lifetime}>({}) -> {kind} \
+                 {{ unsafe {{ ::rust_live::take({name:?}) }} }}",
+                lenders.join(", ")
+            ));
+        }
+        let (returned, body) = match self.references.get(name) {
+            Some(changes) => {
+                let word = if *changes { "mut " } else { "" };
+                let lent = format!("::rust_live::lent(term, {name:?}, {declared})");
+                (format!("&{lifetime} {word}{kind}"), lent)
+            }
+            None if self.borrowers.contains(name) => (kind, format!("::rust_live::take({name:?})")),
+            None => return None,
+        };
+        Some(format!(
+            "#[allow(warnings, unsafe_code)] fn __rust_live_take_{name}<{lifetime}>(term: ::rust_live::Term<{lifetime}>) \
+             -> {returned} {{ unsafe {{ {body} }} }}"
+        ))
+    }
+
+    /// What makes the variables of a cell lent within its statements.
+    pub(crate) fn edits(&self, cell: &Cell, choices: &Choices) -> Vec<Edit> {
+        let mut edits = Vec::new();
+        for name in &choices.temporaries {
+            edits.extend(cell.temporary(name).into_iter().flat_map(|temporary| {
+                let (before, after) = lending(&of_temporary(name), cell.number, true);
+                let sign = if temporary.is_mut { "" } else { "&*" };
+                let ends = Edit::insert(temporary.end, after);
+                [Edit::replace(temporary.sign.clone(), format!("{sign}{before}")), ends]
+            }));
+        }
+        for name in self.references.keys() {
+            edits.extend(cell.behind_reference(name, 0));
+        }
+        for (name, at) in &choices.lent {
+            let variable = raw(name);
+            let code = if cell.declares_before(name, *at) {
+                edits.extend(cell.behind_reference(name, *at));
+                let (before, after) =
+                    lending(name, cell.number, choices.lent_borrowing.contains(name));
+                format!("let {variable} = &*{before}{variable}{after}; ")
+            } else if self.references.get(name) == Some(&true) {
+                format!("let {variable}: &_ = {{ {variable} }}; ")
+            } else {
+                continue;
+            };
+            edits.push(Edit::insert(*at, format!("#[allow(warnings, unsafe_code)] {code}")));
+        }
+        edits
+    }
+}
+
+impl Program {
+    /// Whether a variable borrows from this one.
+    pub fn is_lent(&self, name: &str) -> bool {
+        self.borrowers(name).next().is_some()
+    }
+
+    /// The variables that borrow from this one.
+    pub fn borrowers<'a>(&'a self, name: &str) -> impl Iterator<Item = (&'a str, &'a Variable)> {
+        let lender = self.variables.get(name).map(|variable| (name.to_owned(), variable.cell));
+        self.variables
+            .iter()
+            .filter(move |(_, other)| {
+                lender.as_ref().is_some_and(|lender| other.lenders.contains(lender))
+            })
+            .map(|(name, variable)| (name.as_str(), variable))
+    }
+
+    /// Whether a cell can have a lent variable back: it uses nothing that borrows from it.
+    pub fn can_have_back(&self, cell: &Cell, name: &str) -> bool {
+        let is_variable = |name: &str| self.variables.contains_key(name);
+        let used = cell.uses(&is_variable);
+        self.is_lent(name) && !self.borrowers(name).any(|(borrower, _)| used.contains(borrower))
+    }
+
+    /// The lent variables that a cell uses and can have back.
+    pub fn lent_in(&self, cell: &Cell) -> BTreeSet<String> {
+        let is_variable = |name: &str| self.variables.contains_key(name);
+        let used = cell.uses(&is_variable);
+        let lent = used.into_iter().filter(|name| self.can_have_back(cell, name));
+        lent.map(str::to_owned).collect()
+    }
+
+    /// Whether a variable can borrow from others: its type has to say so.
+    pub fn can_borrow(&self, name: &str) -> bool {
+        self.variables.get(name).is_some_and(|variable| !hides_lifetimes(&variable.kind))
+    }
+
+    pub(crate) fn loans(&self, cell: &Cell, loaded: &[&str], choices: &Choices) -> Loans {
+        let changed = choices.reclaimed.iter().chain(&choices.changed_while_lent);
+        let mut ended: Vec<(&str, &Variable)> = changed
+            .flat_map(|name| self.borrowers(name))
+            .filter(|(name, _)| !loaded.contains(name))
+            .collect();
+        // What was declared last ends first.
+        ended.sort_by_key(|(name, variable)| {
+            (std::cmp::Reverse((variable.cell, variable.at)), *name)
+        });
+        ended.dedup_by_key(|(name, _)| *name);
+        let ended: Vec<String> = ended.into_iter().map(|(name, _)| name.to_owned()).collect();
+        let left = || self.variables.iter().filter(|(name, _)| !ended.contains(name));
+        let needed: BTreeSet<&Lender> =
+            left().flat_map(|(_, variable)| &variable.lenders).collect();
+        let has_name = |(name, of): &Lender| {
+            self.variables.get(name).is_some_and(|variable| variable.cell == *of)
+                && !ended.contains(name)
+        };
+        let is_free = |lender: &&Lender| !needed.contains(*lender) && !has_name(lender);
+        let mut loans = Loans {
+            freed: self.lent.iter().filter(is_free).cloned().collect(),
+            ..Loans::default()
+        };
+        for name in loaded {
+            let Some(variable) = self.variables.get(*name) else { continue };
+            let lender = || ((*name).to_owned(), variable.cell);
+            let is_lent = needed.contains(&lender());
+            let is_new = choices.lent.get(*name).is_some_and(|at| !cell.declares_before(name, *at));
+            if is_lent || is_new {
+                let can_change = variable.is_mut || variable.kind.starts_with("&'static mut ");
+                let is_free = !is_lent || choices.changed_while_lent.contains(*name);
+                loans.references.insert((*name).to_owned(), can_change && is_free);
+                loans.lenders.insert(lender());
+            }
+            if is_new {
+                loans.new.insert(lender());
+            }
+            let changed = choices.changed_while_lent.iter();
+            let changed = changed.filter(|name| {
+                let of = self.variables.get(*name).map(|variable| variable.cell);
+                variable.lenders.iter().any(|lender| lender.0 == **name && of == Some(lender.1))
+            });
+            let changed: Vec<String> = changed.cloned().collect();
+            if !changed.is_empty() {
+                loans.tied.insert((*name).to_owned(), changed);
+            }
+            if !variable.lenders.is_empty() || choices.loosened.contains(*name) {
+                loans.borrowers.insert((*name).to_owned());
+                loans.lenders.extend(variable.lenders.iter().cloned());
+            }
+        }
+        let own = choices.lent.iter().filter(|(name, at)| cell.declares_before(name, **at));
+        let own: BTreeSet<Lender> = own.map(|(name, _)| (name.clone(), cell.number)).collect();
+        let temporaries = choices.temporaries.iter();
+        let temporaries = temporaries.map(|name| (of_temporary(name), cell.number));
+        let own: BTreeSet<Lender> = own.into_iter().chain(temporaries).collect();
+        loans.lenders.extend(own.iter().cloned());
+        loans.new.extend(own);
+        let to_the_end = |(name, at): &(&String, &usize)| {
+            cell.declares_before(name, **at) && cell.is_lent_to_the_end(name, **at)
+        };
+        let own = choices.lent.iter().filter(to_the_end);
+        loans.own = own.map(|(name, _)| name.clone()).collect();
+        loans.has_lease = !loans.lenders.is_empty() || !choices.lends_nothing();
+        let stale = self.stale.iter().filter(|name| !self.variables.contains_key(*name)).cloned();
+        loans.ended = ended;
+        loans.ended.extend(stale);
+        loans
+    }
+
+    /// What a cell that is about to run changes about loans.
+    pub(crate) fn begin_loans(
+        &mut self,
+        cell: usize,
+        loans: &Loans,
+        choices: &Choices,
+    ) -> Vec<String> {
+        let mut gone = Vec::new();
+        for name in loans.ended.iter().chain(loans.tied.keys()) {
+            let lenders = self.variables.get(name).map(|variable| variable.lenders.clone());
+            let mut changed = choices.reclaimed.iter().chain(&choices.changed_while_lent);
+            let of =
+                changed.find(|lender| lenders.iter().flatten().any(|(name, _)| name == *lender));
+            if let Some(lender) = of {
+                self.lose(name, cell, |_| {
+                    format!(
+                        "has ended: it borrowed from `{lender}`, which cell {cell} changes or moves"
+                    )
+                });
+                gone.push(name.clone());
+            }
+        }
+        self.stale.retain(|name| !loans.ended.contains(name));
+        self.lent.retain(|lender| !loans.freed.contains(lender));
+        self.lent.extend(loans.new.iter().cloned());
+        gone
+    }
+
+    /// From which variables one borrows that a cell has used or declared.
+    pub(crate) fn borrow(&mut self, name: &str, loans: &Loans) {
+        let Some(variable) = self.variables.get_mut(name) else { return };
+        let own = (name.to_owned(), variable.cell);
+        variable.lenders.extend(loans.lenders.iter().filter(|lender| **lender != own).cloned());
+    }
+
+    /// What the variables of earlier cells may hold after a cell, whether it came to its end or not.
+    pub(crate) fn end_loans(&mut self, loans: &Loans, choices: &Choices) {
+        for name in &loans.borrowers {
+            let takes_more = |variable: &Variable| {
+                choices.loosened.contains(name) || variable.is_mut || !is_frozen(&variable.kind)
+            };
+            if self.variables.get(name).is_some_and(takes_more) {
+                self.borrow(name, loans);
+            }
+        }
+    }
+}
+
+/// What stands around a value that is lent.
+fn lending(name: &str, cell: usize, borrows: bool) -> (String, String) {
+    let lend = if borrows { "lend_borrowing" } else { "lend" };
+    (format!("::rust_live::{lend}({name:?}, {cell}, "), format!(", {TERM})"))
+}
+
+/// The function that keeps a variable whose type has to be as it is written.
+pub(crate) fn typed(name: &str, kind: &str) -> String {
+    let (lifetime, kind) = (crate::types::LEASE, for_lease(kind));
+    format!(
+        "#[allow(warnings)] fn __rust_live_keep_{name}<{lifetime}>(value: {kind}, term: ::rust_live::Term<{lifetime}>) {{ \
+         ::rust_live::keep_borrowing({name:?}, value, term); }}"
+    )
+}
+
+/// The name of the value without a name that a variable borrows from: `let x = &f();`.
+fn of_temporary(name: &str) -> String {
+    format!("&{name}")
+}
