@@ -173,8 +173,9 @@ SHARED = {
         ("for word in &words { assert!(text.contains(word)); }\ntext == \"b a c\"", Value("true")),
         (
             "text.push('d');\nfirst",
-            Error("cannot borrow `text` as mutable, since", "`first`", "borrow from it", "may"),
+            Error("cannot borrow `text` as mutable because", "immutable borrow later used here"),
         ),
+        ("drop(text);\nfirst", Error("cannot move out of `text`, since `first`", "does not use")),
         ("(text.len(), first)", Value('(5, Some("a"))')),
         ("std::thread::spawn(|| println!(\"{}\", words.len()));\nfirst", Error("live longer")),
         ("text.push('d');\ntext.len()", Err("`first` has ended: it borrowed from `text`", "`words`")),

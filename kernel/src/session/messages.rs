@@ -1,6 +1,6 @@
 //! What the compiler says about a cell, in the reader's terms.
 
-use cell_program::{Cell, Choices, Edit, LEASE, Program, Source};
+use cell_program::{Cell, Choices, Edit, Program, Source};
 
 use crate::engine::Diagnostic;
 
@@ -105,37 +105,28 @@ pub(super) fn with_what_was_lost(
 
 /// An error about a reference to what is lent, which the reader knows as the variable itself.
 fn about_loans(found: &mut diagnose::Diagnostic, program: &Program) {
-    let lease = format!("`{LEASE}`");
-    let mut reworded: Vec<(String, String)> = vec![
-        (
-            format!("{lease} does not live long enough"),
-            "this has to live longer than what it borrows from".to_owned(),
-        ),
-        (lease, "it".to_owned()),
-    ];
+    let mut reworded: Vec<(String, String)> = Vec::new();
     let place = found.names.first().map(|name| name.trim_start_matches('*'));
     let name =
         place.and_then(|place| place.split(|c: char| !(c.is_alphanumeric() || c == '_')).next());
     let name = name.unwrap_or_default();
     let borrowers: Vec<String> =
         program.borrowers(name).map(|(borrower, _)| format!("`{borrower}`")).collect();
-    if !borrowers.is_empty() && matches!(found.code.as_deref(), Some("E0507" | "E0594" | "E0596")) {
-        let (word, ends) =
-            if borrowers.len() == 1 { ("borrows", "ends") } else { ("borrow", "end") };
-        let reason = format!(", since {} {word} from it", borrowers.join(", "));
-        for phrase in [
-            ", as it is behind a `&` reference",
-            ", which is behind a `&` reference",
-            " which is behind a shared reference",
-        ] {
-            reworded.push((phrase.to_owned(), reason.clone()));
-        }
+    if !borrowers.is_empty() {
+        let (borrow, end) =
+            if borrowers.len() == 1 { ("borrows", "it ends") } else { ("borrow", "they end") };
+        let borrowers = borrowers.join(", ");
+        let moved = format!(", since {borrowers} {borrow} from it");
         reworded.push((format!("`*{name}`"), format!("`{name}`")));
-        found.rendered.push(format!(
-            "\x1b[1m= help\x1b[0m: a cell that does not use {} may: before it, {} {ends}",
-            borrowers.join(", "),
-            if borrowers.len() == 1 { "it" } else { "they" },
-        ));
+        reworded.push((" which is behind a shared reference".to_owned(), moved));
+        for phrase in [", as it is behind a `&` reference", ", which is behind a `&` reference"] {
+            reworded.push((phrase.to_owned(), ", as it is not declared as mutable".to_owned()));
+        }
+        if found.code.as_deref() == Some("E0507") {
+            found.rendered.push(format!(
+                "\x1b[1m= help\x1b[0m: a cell that does not use {borrowers} may move it: {end} before"
+            ));
+        }
     }
     for text in std::iter::once(&mut found.message).chain(&mut found.rendered) {
         for (said, meant) in &reworded {

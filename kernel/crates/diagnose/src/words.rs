@@ -66,6 +66,17 @@ const SHOW: [&str; 4] = ["rust_live::Show", "`Show`", ": Show`", "in `show`"];
 
 /// The first that fits is the one.
 const SITUATIONS: &[Situation] = &[
+    // What borrows from a variable of the notebook is given to what may outlive it.
+    Situation {
+        codes: &["E0597"],
+        says: &["`__rust_live_lease` does not live long enough"],
+        title: Some("this has to live longer than the variables that it borrows from"),
+        adds: &[(
+            Kind::Help,
+            "let it own what it needs: `move`, `.clone()`, `.to_owned()`, `.to_vec()`",
+        )],
+        ..USUAL
+    },
     // The closing expression has no way to be shown.
     Situation {
         codes: &["E0277"],
