@@ -153,16 +153,19 @@ SHARED = {
     ],
     "one that ended with its cell says why": [
         (
-            "let mut owner = vec![1, 2]; let part = &mut owner[1..]; let spent = String::new(); drop(spent);",
+            "let owner = vec![1, 2]; let part: Box<dyn AsRef<[i32]>> = Box::new(&owner[1..]); "
+            "let spent = String::new(); drop(spent);",
             Err("`part` ends with this cell", ".to_vec()"),
         ),
-        ("part.len()", Error("`part` ended with cell", "borrows", ".to_vec()")),
+        ("part", Error("`part` ended with cell", "borrows", ".to_vec()")),
         ("spent", Error("`spent` ended with cell", "moved")),
         (
             "let mut presses = 0; let mut press = || { presses += 1; presses }; press() + press()",
-            Err("`press` ends with this cell", "`move |..|`"),
+            Value("3"),
         ),
-        ("presses", Value("2")),
+        ("press()", Value("3")),
+        ("presses", Value("3")),
+        ("press()", Error("`press` has ended: it borrowed from `presses`")),
     ],
     "one that borrows": [
         (

@@ -1,5 +1,6 @@
 //! What commands show.
 
+use std::collections::HashMap;
 use std::process::Command;
 
 use cell_compiler::probe;
@@ -22,12 +23,16 @@ pub(super) fn variables(evaluator: &mut Evaluator) -> Result<String, CellError> 
     if names.is_empty() {
         return Ok(String::new());
     }
+    // To look at one that is lent to be changed would end what borrows from it.
+    let is_seen = |name: &&String| !evaluator.program.is_lent_exclusively(name);
+    let seen: Vec<String> = names.iter().filter(is_seen).cloned().collect();
     // A value whose Debug panics must not hide the others.
-    let values = evaluator.values(&names).unwrap_or_else(|error| {
+    let values = evaluator.values(&seen).unwrap_or_else(|error| {
         log::info!("values cannot be told: {error:?}");
         Vec::new()
     });
-    let lines = typed.into_iter().enumerate().map(|(index, typed)| match values.get(index) {
+    let values: HashMap<&String, &String> = seen.iter().zip(&values).collect();
+    let lines = names.iter().zip(typed).map(|(name, typed)| match values.get(name) {
         Some(value) if !value.is_empty() => format!("{typed} = {value}"),
         _ => typed,
     });

@@ -268,13 +268,18 @@ fn about_borrows(error: &Message, refusal: &Refusal<'_>, choices: &mut Choices) 
 fn about_loans(error: &Message, refusal: &Refusal<'_>, choices: &mut Choices) {
     let Refusal { program, cell, source, .. } = *refusal;
     let Some(name) = place_named(error) else { return };
-    if choices.lent.remove(name).is_some() {
+    if let Some(from) = choices.lent.get(name).copied() {
         // rustc names the first use in the cell where a later one borrows: it is lent behind the change.
         let places = error.places().into_iter().filter(|place| place.is_primary);
         let at = places.filter_map(|place| {
             source.reader_offset(&cell.text, place.line_start, place.column_start)
         });
-        if let Some(next) = at.max().and_then(|at| cell.statement_after(at)) {
+        let at = at.max();
+        let is_here = at.and_then(|at| cell.statement_at(at)) == Some(from);
+        if is_here && error.number() != "E0507" && choices.exclusive.insert(name.to_owned()) {
+            return;
+        }
+        if let Some(next) = at.and_then(|at| cell.statement_after(at)) {
             choices.lent.insert(name.to_owned(), next);
             choices.changed.insert(name.to_owned(), next);
             return;

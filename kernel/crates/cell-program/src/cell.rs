@@ -10,7 +10,7 @@ use ra_ap_syntax::{AstNode as _, Edition, SourceFile, SyntaxKind, SyntaxNode};
 use crate::edit::{Edit, rendered, without};
 use crate::imports::{self, Leaf};
 use crate::items::{self, Item, MacroKind, Place, Rule};
-use crate::names::Use;
+use crate::names::{How, Use};
 use crate::{IncludedFile, ModuleFile};
 use crate::{checks, commands, tests};
 
@@ -461,13 +461,19 @@ impl Cell {
             .places
             .iter()
             .filter(|used| used.name == name && used.range.start >= from && used.range.end <= to);
+        let variable = crate::source::raw(name);
         uses.flat_map(|used| {
-            let before = if used.is_field {
-                format!("{}: (*", crate::source::raw(name))
-            } else {
-                "(*".into()
+            let Range { start, end } = used.range;
+            let code = match used.how {
+                How::Alone => ["(*".to_owned(), ")".to_owned()],
+                How::Field => [format!("{variable}: (*"), ")".to_owned()],
+                How::Format { ends_with_comma } => {
+                    let comma = if ends_with_comma { "" } else { "," };
+                    [String::new(), format!("{comma} {variable} = (*{variable})")]
+                }
             };
-            [Edit::insert(used.range.start, before), Edit::insert(used.range.end, ")")]
+            let [before, after] = code;
+            [Edit::insert(start, before), Edit::insert(end, after)]
         })
         .collect()
     }

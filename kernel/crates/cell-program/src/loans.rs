@@ -38,6 +38,12 @@ pub struct Loans {
     /// Those of them that borrow from a variable which the cell changes behind their last use, each with all such: they
     /// end with it.
     pub(crate) tied: BTreeMap<String, Vec<String>>,
+    /// Lent variables of earlier cells that it has back.
+    pub(crate) reclaimed: BTreeSet<String>,
+    /// Those that it changes behind its last use of what borrows from them.
+    pub(crate) changed: BTreeSet<String>,
+    /// From which of them others borrow to change them.
+    pub(crate) exclusive: BTreeSet<String>,
     /// Its own variables that it lends to its end.
     pub(crate) own: BTreeSet<String>,
     /// Whether there is a lease.
@@ -67,7 +73,8 @@ impl Loans {
         if let Some(lenders) = self.tied.get(name) {
             let lender = |name: &String| {
                 let of = if self.borrowers.contains(name) { "<'_>" } else { "" };
-                format!("_: &{lifetime} __RustLiveType_{name}{of}")
+                let word = if self.exclusive.contains(name) { "mut " } else { "" };
+                format!("_: &{lifetime} {word}__RustLiveType_{name}{of}")
             };
             let lenders: Vec<String> = lenders.iter().map(lender).collect();
             return Some(format!(
@@ -111,9 +118,11 @@ impl Loans {
                 edits.extend(cell.behind_reference(name, *at));
                 let (before, after) =
                     lending(name, cell.number, choices.lent_borrowing.contains(name));
-                format!("let {variable} = &*{before}{variable}{after}; ")
+                let sign = if choices.exclusive.contains(name) { "" } else { "&*" };
+                format!("let {variable} = {sign}{before}{variable}{after}; ")
             } else if self.references.get(name) == Some(&true) {
-                format!("let {variable}: &_ = {{ {variable} }}; ")
+                let word = if choices.exclusive.contains(name) { "mut " } else { "" };
+                format!("let {variable}: &{word}_ = {{ {variable} }}; ")
             } else {
                 continue;
             };
@@ -160,9 +169,27 @@ impl Program {
         self.variables.get(name).is_some_and(|variable| !hides_lifetimes(&variable.kind))
     }
 
+    /// Whether a variable borrows from this one to change it: who uses this one ends that.
+    pub fn is_lent_exclusively(&self, name: &str) -> bool {
+        let variable = self.variables.get(name);
+        variable.is_some_and(|variable| {
+            self.exclusive.contains(&(name.to_owned(), variable.cell)) && self.is_lent(name)
+        })
+    }
+
     pub(crate) fn loans(&self, cell: &Cell, loaded: &[&str], choices: &Choices) -> Loans {
-        let changed = choices.reclaimed.iter().chain(&choices.changed_while_lent);
-        let mut ended: Vec<(&str, &Variable)> = changed
+        let exclusive = loaded.iter().filter(|name| self.is_lent_exclusively(name));
+        let exclusive: BTreeSet<String> = exclusive.map(|name| (*name).to_owned()).collect();
+        let (tied, back): (Vec<_>, Vec<_>) = exclusive
+            .iter()
+            .cloned()
+            .partition(|name| self.borrowers(name).any(|(borrower, _)| loaded.contains(&borrower)));
+        let changed: BTreeSet<String> =
+            choices.changed_while_lent.iter().cloned().chain(tied).collect();
+        let reclaimed: BTreeSet<String> = choices.reclaimed.iter().cloned().chain(back).collect();
+        let mut ended: Vec<(&str, &Variable)> = reclaimed
+            .iter()
+            .chain(&changed)
             .flat_map(|name| self.borrowers(name))
             .filter(|(name, _)| !loaded.contains(name))
             .collect();
@@ -191,21 +218,20 @@ impl Program {
             let is_new = choices.lent.get(*name).is_some_and(|at| !cell.declares_before(name, *at));
             if is_lent || is_new {
                 let can_change = variable.is_mut || variable.kind.starts_with("&'static mut ");
-                let is_free = !is_lent || choices.changed_while_lent.contains(*name);
+                let is_free = !is_lent || changed.contains(*name);
                 loans.references.insert((*name).to_owned(), can_change && is_free);
                 loans.lenders.insert(lender());
             }
             if is_new {
                 loans.new.insert(lender());
             }
-            let changed = choices.changed_while_lent.iter();
-            let changed = changed.filter(|name| {
+            let of_changed = changed.iter().filter(|name| {
                 let of = self.variables.get(*name).map(|variable| variable.cell);
                 variable.lenders.iter().any(|lender| lender.0 == **name && of == Some(lender.1))
             });
-            let changed: Vec<String> = changed.cloned().collect();
-            if !changed.is_empty() {
-                loans.tied.insert((*name).to_owned(), changed);
+            let of_changed: Vec<String> = of_changed.cloned().collect();
+            if !of_changed.is_empty() {
+                loans.tied.insert((*name).to_owned(), of_changed);
             }
             if !variable.lenders.is_empty() || choices.loosened.contains(*name) {
                 loans.borrowers.insert((*name).to_owned());
@@ -226,6 +252,7 @@ impl Program {
         loans.own = own.map(|(name, _)| name.clone()).collect();
         loans.has_lease = !loans.lenders.is_empty() || !choices.lends_nothing();
         let stale = self.stale.iter().filter(|name| !self.variables.contains_key(*name)).cloned();
+        (loans.reclaimed, loans.changed, loans.exclusive) = (reclaimed, changed, exclusive);
         loans.ended = ended;
         loans.ended.extend(stale);
         loans
@@ -241,14 +268,14 @@ impl Program {
         let mut gone = Vec::new();
         for name in loans.ended.iter().chain(loans.tied.keys()) {
             let lenders = self.variables.get(name).map(|variable| variable.lenders.clone());
-            let mut changed = choices.reclaimed.iter().chain(&choices.changed_while_lent);
+            let mut changed = loans.reclaimed.iter().chain(&loans.changed);
             let of =
                 changed.find(|lender| lenders.iter().flatten().any(|(name, _)| name == *lender));
             if let Some(lender) = of {
                 self.lose(name, cell, |_| {
-                    format!(
-                        "has ended: it borrowed from `{lender}`, which cell {cell} changes or moves"
-                    )
+                    let does =
+                        if loans.exclusive.contains(lender) { "uses" } else { "changes or moves" };
+                    format!("has ended: it borrowed from `{lender}`, which cell {cell} {does}")
                 });
                 gone.push(name.clone());
             }
@@ -256,6 +283,15 @@ impl Program {
         self.stale.retain(|name| !loans.ended.contains(name));
         self.lent.retain(|lender| !loans.freed.contains(lender));
         self.lent.extend(loans.new.iter().cloned());
+        let exclusive = loans.new.iter().filter(|(name, _)| choices.exclusive.contains(name));
+        self.exclusive.extend(exclusive.cloned());
+        self.exclusive.retain(|lender| self.lent.contains(lender));
+        // Whoever uses it now has ended those that borrowed to change it.
+        let used = loans.exclusive.iter().filter(|name| !choices.exclusive.contains(*name));
+        for name in used {
+            let of = self.variables.get(name).map(|variable| variable.cell);
+            self.exclusive.retain(|lender| lender.0 != *name || Some(lender.1) != of);
+        }
         gone
     }
 

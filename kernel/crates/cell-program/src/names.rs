@@ -55,10 +55,21 @@ fn in_format(token: &SyntaxToken) -> Vec<(String, usize)> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Use {
     pub(crate) name: String,
-    /// Where it stands in the whole text.
+    /// Where it stands in the whole text; for a name in a format string, the end of what the string is given.
     pub(crate) range: Range<usize>,
-    /// Whether it names a field as well: `S { name }`.
-    pub(crate) is_field: bool,
+    pub(crate) how: How,
+}
+
+/// How a name stands for a variable's place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum How {
+    Alone,
+    /// It names a field as well: `S { name }`.
+    Field,
+    /// In a format string: `"{name}"`. Whether a comma stands before the end of the arguments.
+    Format {
+        ends_with_comma: bool,
+    },
 }
 
 /// The standard library's macros whose arguments are expressions.
@@ -102,7 +113,10 @@ pub(crate) fn places(statement: &SyntaxNode, declares: Option<&SyntaxNode>) -> V
             found.push(Use {
                 name: plain(&name.text()).to_owned(),
                 range: range_of(node.text_range()),
-                is_field: field.is_some_and(|field| field.colon_token().is_none()),
+                how: match field.is_some_and(|field| field.colon_token().is_none()) {
+                    true => How::Field,
+                    false => How::Alone,
+                },
             });
         }
         if let Some(call) = ast::MacroCall::cast(node.clone())
@@ -111,6 +125,13 @@ pub(crate) fn places(statement: &SyntaxNode, declares: Option<&SyntaxNode>) -> V
             && let Some(tree) = call.token_tree()
         {
             in_arguments(tree.syntax(), &mut found, &mut hidden);
+            let before = match name.text().trim_start_matches("debug_") {
+                "vec" | "matches" => None,
+                "write" | "writeln" | "assert" => Some(1),
+                "assert_eq" | "assert_ne" => Some(2),
+                _ => Some(0),
+            };
+            found.extend(before.into_iter().flat_map(|n| in_format_string(tree.syntax(), n)));
         }
     }
     found.retain(|used| !hidden.contains(&used.name));
@@ -131,7 +152,8 @@ fn in_arguments(tree: &SyntaxNode, found: &mut Vec<Use>, hidden: &mut BTreeSet<S
         let (before, next, later) =
             (kind(at.checked_sub(1)), kind(Some(at + 1)), kind(Some(at + 2)));
         let name = plain(token.text()).to_owned();
-        let is_range = before == SyntaxKind::DOT && kind(at.checked_sub(2)) == SyntaxKind::DOT;
+        // Outside of macros these are one token.
+        let is_twice = before == kind(at.checked_sub(2));
         match (before, next) {
             (
                 SyntaxKind::PIPE
@@ -149,12 +171,38 @@ fn in_arguments(tree: &SyntaxNode, found: &mut Vec<Use>, hidden: &mut BTreeSet<S
             }
             // A path, a macro, a field, an argument's name.
             (SyntaxKind::COLON2, _) => {}
+            (SyntaxKind::COLON, _) if is_twice => {}
             (_, SyntaxKind::COLON | SyntaxKind::COLON2 | SyntaxKind::BANG) => {}
             (_, SyntaxKind::EQ) if later != SyntaxKind::EQ => {}
-            (SyntaxKind::DOT, _) if !is_range => {}
-            _ => found.push(Use { name, range: range_of(token.text_range()), is_field: false }),
+            (SyntaxKind::DOT, _) if !is_twice => {}
+            _ => found.push(Use { name, range: range_of(token.text_range()), how: How::Alone }),
         }
     }
+}
+
+/// The names in the format string of a macro, before which so many arguments stand, and to which no argument gives a
+/// value.
+fn in_format_string(tree: &SyntaxNode, before: usize) -> Vec<Use> {
+    let elements = tree.children_with_tokens().filter(|element| !element.kind().is_trivia());
+    let elements: Vec<_> = elements.collect();
+    let comma = |element: &NodeOrToken<_, SyntaxToken>| element.kind() == SyntaxKind::COMMA;
+    let mut commas = elements.iter().enumerate().filter(|(_, element)| comma(element));
+    let at = before.checked_sub(1).map_or(Some(0), |last| commas.nth(last).map(|(at, _)| at));
+    let string = at.and_then(|at| elements.get(at + 1)?.as_token());
+    let Some(string) = string.filter(|token| token.kind() == SyntaxKind::STRING) else {
+        return Vec::new();
+    };
+    let Some(last) = elements.iter().rev().nth(1) else { return Vec::new() };
+    let end = usize::from(last.text_range().end());
+    let given: Vec<_> = elements
+        .windows(2)
+        .filter(|pair| pair[1].kind() == SyntaxKind::EQ)
+        .map(|pair| pair[0].to_string())
+        .collect();
+    let names: BTreeSet<String> = in_format(string).into_iter().map(|(name, _)| name).collect();
+    let names = names.into_iter().filter(|name| !given.contains(name));
+    let how = How::Format { ends_with_comma: comma(last) };
+    names.map(|name| Use { name, range: end..end, how }).collect()
 }
 
 fn range_of(range: ra_ap_syntax::TextRange) -> Range<usize> {
@@ -183,9 +231,11 @@ mod tests {
             let code = format!("fn f() {{ {code} }}");
             let tree = SourceFile::parse(&code, Edition::Edition2024).tree();
             let found = places(tree.syntax(), None).into_iter();
-            let shown = |used: super::Use| {
-                let field = if used.is_field { ":" } else { "" };
-                format!("{}{field}", &code[used.range])
+            let shown = |used: super::Use| match used.how {
+                super::How::Alone => code[used.range].to_owned(),
+                super::How::Field => format!("{}:", used.name),
+                super::How::Format { ends_with_comma: false } => format!("{{{}}}", used.name),
+                super::How::Format { ends_with_comma: true } => format!("{{{},}}", used.name),
             };
             found.map(shown).collect::<Vec<_>>().join(" ")
         };
@@ -194,10 +244,16 @@ mod tests {
             "v w v a: c d f v"
         );
         assert_eq!(names("xs.map(|v| v + w); if let Some(x) = y { x; }"), "xs w y");
-        assert_eq!(names("println!(\"{v}\", a, b = c, d == e, f.g, 0..h); m!(v)"), "a c d e f h");
+        assert_eq!(
+            names("println!(\"{v}\", a, b = c, d == e, f.g, 0..h); m!(v)"),
+            "a c d e f h {v}"
+        );
         assert_eq!(names("assert!(a.iter().all(|b| b == c), b)"), "a c");
         assert_eq!(names("vec![S { x: y }, z!(), p::q, match r { s => 1 }]"), "S y r");
         assert_eq!(names("r#type.len()"), "r#type");
+        assert_eq!(names("write!(a, \"{b:c$} {d}\", d = 1,)"), "a {b,} {c,}");
+        assert_eq!(names("println!(\"{}\", \"{a}\"); vec![\"{a}\"]"), "");
+        assert_eq!(names("assert_eq!(a, \"{b}\", \"{c}\"); assert!(d)"), "a {c} d");
     }
 
     #[test]

@@ -53,6 +53,8 @@ pub struct Program {
     pub(crate) defined: BTreeSet<String>,
     /// Variables that were lent, and whose values may still be where they were.
     pub(crate) lent: BTreeSet<Lender>,
+    /// Those of them from which others borrow to change them.
+    pub(crate) exclusive: BTreeSet<Lender>,
     /// Variables that borrowed, and whose names are gone while their values are there.
     pub(crate) stale: BTreeSet<String>,
     /// Inner attributes that later cells have as well, each by what it is about.
@@ -88,6 +90,8 @@ pub struct Choices {
     pub opened: BTreeSet<(usize, usize)>,
     /// Variables that it lends, its own or of earlier cells, each with the place of the statement from which on.
     pub lent: BTreeMap<String, usize>,
+    /// Those of them that it lends to be changed.
+    pub exclusive: BTreeSet<String>,
     /// Where the statements begin behind those in which it changes some of them.
     pub changed: BTreeMap<String, usize>,
     /// Those of them that borrow themselves.
@@ -151,6 +155,7 @@ impl Choices {
         self.cannot_borrow.append(&mut self.loosened);
         self.temporaries.clear();
         self.lent_borrowing.clear();
+        self.exclusive.clear();
         self.typed.clear();
         true
     }
@@ -158,6 +163,7 @@ impl Choices {
     /// Does not lend a variable: what would borrow from it does not.
     pub fn cannot_lend(&mut self, name: &str) {
         self.lent.remove(name);
+        self.exclusive.remove(name);
         self.not_lent.insert(name.to_owned());
         self.borrowing.clear();
         self.typed.clear();
@@ -646,6 +652,7 @@ impl Program {
         }
         self.defined.clear();
         self.lent.clear();
+        self.exclusive.clear();
         self.stale.clear();
     }
 }

@@ -213,8 +213,11 @@ impl Program {
         for name in &loaded {
             let is_mut = self.variables.get(*name).is_some_and(|variable| variable.is_mut);
             if let Some(lenders) = loans.tied.get(*name) {
-                let lenders: Vec<String> =
-                    lenders.iter().map(|lender| format!("&*{}", raw(lender))).collect();
+                let lender = |name: &String| {
+                    let word = if loans.exclusive.contains(name) { "mut " } else { "" };
+                    format!("&{word}*{}", raw(name))
+                };
+                let lenders: Vec<String> = lenders.iter().map(lender).collect();
                 let word = if is_mut { "mut " } else { "" };
                 let lenders = lenders.join(", ");
                 let take = format!("__rust_live_take_{name}({lenders})");
