@@ -8,7 +8,7 @@ mod judge;
 mod modules;
 mod rustc;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::Result;
@@ -67,6 +67,8 @@ pub fn compile(
     let mut boxed = BTreeSet::new();
     let mut meanings = None;
     let mut returns_again = false;
+    // Variables whose types have no names, each with why it cannot be kept if it is no iterator.
+    let mut without_names = BTreeMap::<String, String>::new();
     for _ in 0..ATTEMPTS {
         let source = program.source(cell, session, &choices);
         let output = rustc.compile(&source)?;
@@ -75,6 +77,13 @@ pub fn compile(
             let before = choices.clone();
             let said = notes.len();
             let mut judged = judge::judge(&messages, program, cell, &source, &mut choices);
+            for (name, reason) in &without_names {
+                let is_new = !before.dropped.contains_key(name);
+                if let Some(dropped) = choices.dropped.get_mut(name).filter(|_| is_new) {
+                    dropped.clone_from(reason);
+                    judged = vec![format!("`{name}` ends with this cell: {reason}")];
+                }
+            }
             notes.append(&mut judged);
             let is_misfit = choices.put_aside != before.put_aside && notes.len() > said;
             let is_guess = is_misfit
@@ -155,13 +164,16 @@ pub fn compile(
                     choices.callables.insert(variable.name, callable);
                     is_new = true;
                 }
+                Shape::Unnamed(kind)
+                    if !kind.contains("async") && boxed.insert(variable.name.clone()) =>
+                {
+                    without_names.insert(variable.name.clone(), has_no_name(&kind));
+                    choices.callables.insert(variable.name, Callable::iterator());
+                    is_new = true;
+                }
                 Shape::Callable(Callable::Pointer(kind) | Callable::Boxed(kind))
                 | Shape::Unnamed(kind) => {
-                    let reason = format!(
-                        "its type, {}, has no name to be kept under. To keep it, {}",
-                        short(&kind),
-                        remedy(&kind),
-                    );
+                    let reason = has_no_name(&kind);
                     choices.callables.remove(&variable.name);
                     notes.push(format!("`{}` ends with this cell: {reason}", variable.name));
                     is_new |= choices.dropped.insert(variable.name, reason).is_none();
@@ -182,6 +194,13 @@ pub fn compile(
             returns_again = true;
             choices.returns_plainly = false;
             continue;
+        }
+        let as_iterators =
+            choices.callables.keys().filter(|name| without_names.contains_key(*name));
+        for name in as_iterators {
+            notes.push(format!(
+                "`{name}` is a `Box<dyn Iterator>` from here on: its type has no name"
+            ));
         }
         for name in program.static_makers(cell) {
             notes.push(format!(
@@ -250,6 +269,12 @@ pub fn probe(
         Some(kind.strip_prefix("rust_live::Kept<")?.strip_suffix('>')?.to_owned())
     });
     Ok(found)
+}
+
+/// Why a value cannot be kept whose type has no name.
+fn has_no_name(kind: &str) -> String {
+    let (short, remedy) = (short(kind), remedy(kind));
+    format!("its type, {short}, has no name to be kept under. To keep it, {remedy}")
 }
 
 /// What a reader can write instead of a value whose type has no name.

@@ -26,7 +26,7 @@ pub enum Shape {
     Unnamed(String),
 }
 
-/// What a closure or a function is kept as.
+/// What a closure, a function or an iterator is kept as.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Callable {
     /// A function pointer of this type.
@@ -36,11 +36,17 @@ pub enum Callable {
 }
 
 impl Callable {
+    /// An iterator without a name is kept in a box: as one with two ends, or else with one.
+    pub fn iterator() -> Callable {
+        let kind = "::std::boxed::Box<dyn ::std::iter::DoubleEndedIterator<Item = _>>";
+        Callable::Boxed(kind.to_owned())
+    }
+
     /// What else it may be kept as: with blanks for references as well, since the compiler may find out for
     /// which lifetimes it takes them; then boxed, for a closure may capture what takes no room.
     pub fn looser(&self) -> Option<Callable> {
         let (Callable::Pointer(kind) | Callable::Boxed(kind)) = self;
-        let looser = kind.replace("&mut _", "_").replace("&_", "_");
+        let looser = kind.replace("&mut _", "_").replace("&_", "_").replace("DoubleEnded", "");
         match self {
             Callable::Pointer(kind) if looser != *kind => Some(Callable::Pointer(looser)),
             Callable::Boxed(kind) if looser != *kind => Some(Callable::Boxed(looser)),
@@ -253,14 +259,17 @@ pub fn hides_lifetimes(kind: &str) -> bool {
     words(kind).any(|word| matches!(word, "dyn" | "fn"))
 }
 
-/// The type of a variable that borrows from others: a closure in a box is as short-lived as what it captures.
+/// The type of a variable that borrows from others: a closure or an iterator in a box is as short-lived as what it
+/// captures.
 pub fn of_borrower(kind: &str) -> String {
     let boxed = kind.strip_prefix("std::boxed::Box<dyn ").and_then(|kind| kind.strip_suffix('>'));
-    let is_closure = |called: &&str| {
+    let is_by_kernel = |called: &&str| {
         called.starts_with("std::ops::Fn")
             || called.starts_with("for<") && called.contains("> std::ops::Fn")
+            || called.starts_with("std::iter::Iterator<Item = ")
+            || called.starts_with("std::iter::DoubleEndedIterator<Item = ")
     };
-    match boxed.filter(is_closure) {
+    match boxed.filter(is_by_kernel) {
         Some(called) => format!("std::boxed::Box<dyn {called} + 'static>"),
         None => kind.to_owned(),
     }
