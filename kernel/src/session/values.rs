@@ -20,8 +20,12 @@ pub(super) fn variables(evaluator: &mut Evaluator) -> Result<String, CellError> 
             format!("{word}{name}: {}", cell_compiler::short(&variable.kind))
         })
         .collect();
+    let waiting = evaluator.program.waiting().iter().flat_map(|waiting| &waiting.names);
+    let waiting: Vec<String> = waiting
+        .map(|(name, is_mut)| format!("{}{name}: _", if *is_mut { "mut " } else { "" }))
+        .collect();
     if names.is_empty() {
-        return Ok(String::new());
+        return Ok(waiting.join("\n"));
     }
     // To look at one that is lent to be changed would end what borrows from it.
     let is_seen = |name: &&String| !evaluator.program.is_lent_exclusively(name);
@@ -36,7 +40,7 @@ pub(super) fn variables(evaluator: &mut Evaluator) -> Result<String, CellError> 
         Some(value) if !value.is_empty() => format!("{typed} = {value}"),
         _ => typed,
     });
-    Ok(lines.collect::<Vec<_>>().join("\n"))
+    Ok(lines.chain(waiting).collect::<Vec<_>>().join("\n"))
 }
 
 /// The type of an expression.

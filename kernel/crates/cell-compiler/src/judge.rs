@@ -93,6 +93,9 @@ pub(crate) fn judge(
     // `Err("..")?` is of a type that only a value that is shown has to have.
     let of_no_type =
         |error: &Message| matches!(error.number(), "E0282" | "E0283" | "E0284" | "E0790");
+    for error in errors().filter(|error| of_no_type(error)) {
+        about_types(error, cell, source, choices, &mut notes);
+    }
     if *choices == before
         && let Some(closing) = &cell.closing
         && (closing.is_macro || errors().any(of_no_type))
@@ -152,6 +155,10 @@ fn about_variables(
                 "a value of its type cannot be kept".to_owned()
             };
             // References of one lifetime, as in `|a: &'static str, b: &'static str| if .. { a } else { b }`.
+            let is_judged = choices.callables.get(name) != refusal.before.callables.get(name);
+            if (refused || is_borrowed) && is_judged {
+                return;
+            }
             if (refused || is_borrowed)
                 && let Some(callable) = choices.callables.get_mut(name)
                 && let Some(looser) = callable.looser()
@@ -347,6 +354,31 @@ fn place_named(error: &Message) -> Option<&str> {
     let named = named.trim_start_matches(['*', '(', '&']);
     let end = named.find(|c: char| !(c.is_alphanumeric() || c == '_'))?;
     (end > 0).then_some(&named[..end])
+}
+
+/// A variable whose type the cell does not tell: the first cell that uses it does.
+fn about_types(
+    error: &Message,
+    cell: &Cell,
+    source: &Source,
+    choices: &mut Choices,
+    notes: &mut Vec<String>,
+) {
+    let places = error.places().into_iter();
+    let mut places = places.filter(|place| place.is_primary && place.file_name == source.name);
+    let at = places
+        .find_map(|place| source.reader_offset(&cell.text, place.line_start, place.column_start));
+    let Some(start) = at.and_then(|at| cell.waiting_at(at)) else { return };
+    if choices.waiting.insert(start) {
+        let names: Vec<String> =
+            cell.declared_at(start).map(|binding| format!("`{}`", binding.name)).collect();
+        notes.push(format!(
+            "{} {} no type yet: the first cell that uses {} decides",
+            names.join(", "),
+            if names.len() == 1 { "has" } else { "have" },
+            if names.len() == 1 { "it" } else { "them" },
+        ));
+    }
 }
 
 /// What is private, as a note of the error shows it: a module that passes its types on, for example.

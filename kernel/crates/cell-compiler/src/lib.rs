@@ -186,6 +186,17 @@ pub fn compile(
                 is_new |= choices.by_macros.insert(binding.name.clone());
             }
         }
+        for (name, kind) in &kept {
+            for (pinned, at) in program.pinned_for(cell, name, kind) {
+                let is_lent = choices.lent.contains_key(&pinned);
+                if !is_lent && !choices.not_lent.contains(&pinned) {
+                    choices.lent.insert(pinned.clone(), at);
+                    choices.exclusive.insert(pinned.clone());
+                }
+                let is_there = is_lent || choices.lent.contains_key(&pinned);
+                is_new |= is_there && choices.pinned.insert(pinned);
+            }
+        }
         if is_new {
             continue;
         }

@@ -218,8 +218,10 @@ cells! {
     a_closure_that_borrows_stays: "let limit = 2; let big = |x: &i32| *x > limit;", "let mut count = 0; let v = vec![1, 2, 3]; let all = || { let told = format!(\"{v:?} {limit}\"); assert_eq!(told, \"[1, 2, 3] 2\"); v.len() };", "let n = v.iter().filter(|x| big(x)).count(); count += all(); assert_eq!((n, count, limit), (1, 3, 2));", "assert_eq!((big(&3), all()), (true, 3));", "drop(v);", "assert!(big(&7)); let limit = 9;", "assert!(big(&7) && limit == 9);";
     what_borrows_from_boxes_of_traits_stays: "trait Shape { fn area(&self) -> f64; } struct Square(f64); impl Shape for Square { fn area(&self) -> f64 { self.0 * self.0 } }\nlet shapes: Vec<Box<dyn Shape>> = vec![Box::new(Square(2.0)), Box::new(Square(3.0))]; let largest = shapes.iter().max_by(|a, b| a.area().total_cmp(&b.area())).unwrap(); let one: &dyn Shape = &*shapes[0];", "assert_eq!((largest.area(), one.area(), shapes.len()), (9.0, 4.0, 2));", "assert_eq!(largest.area() + one.area(), 13.0);";
     what_borrows_to_change_stays: "let mut grid = vec![vec![0; 2]; 2]; let mut count = 0; let mut more = || { count += 2; count };", "let row = &mut grid[0]; row[0] = 9;", "row[1] = 8; more();", "assert_eq!((more(), &*row), (4, &vec![9, 8]));", "assert_eq!((grid[0][1], count), (8, 4));", "let (left, right) = grid.split_at_mut(1); left[0][0] = right[0][0] + 1; let mut v = vec![1]; let w = &mut v; w.push(2);", "w.push(left[0][0]);", "assert_eq!((v, grid[0][0]), (vec![1, 2, 1], 1));";
-    an_iterator_without_a_name_stays: "let v = vec![1, 2, 3]; let k = 2; let mut by = v.iter().map(|x| x * k); let own = (0..3).filter(|x| x % 2 == 0); let mut grows = std::iter::successors(Some(1), |x| Some(x * 3)); fn odd() -> impl Iterator<Item = u8> { (0..9).step_by(2).map(|x| x + 1) } let odd_ones = odd();",
+    an_iterator_without_a_name_stays: "let v = vec![1, 2, 3]; let k = 2; let mut by = v.iter().map(|x| x * k); let own = (0..3).filter(|x| x % 2 == 0); let mut power = 1; let mut grows = std::iter::repeat_with(|| { power *= 3; power / 3 }).take(9); fn odd() -> impl Iterator<Item = u8> { (0..9).step_by(2).map(|x| x + 1) } let odd_ones = odd();",
         "assert_eq!((by.next(), by.next_back(), grows.nth(2)), (Some(2), Some(6), Some(9)));", "assert_eq!(by.collect::<Vec<_>>(), [4]); assert_eq!(own.rev().collect::<Vec<_>>(), [2, 0]); assert_eq!((grows.next(), odd_ones.sum::<u8>()), (Some(27), 25));", "let n = v; assert_eq!(n.len(), 3);";
+    a_variable_whose_type_is_not_known_yet_waits: "use std::collections::HashMap; use std::sync::mpsc; let mut all = Vec::new(); // none yet\nlet n = 2;", "let mut counts = HashMap::new();\nlet (send, receive) =\n    mpsc::channel();\nlet mut last = None", "for i in 0..n { all.push(i as u8); } last = Some(all.len());", "send.send(1_u16)?; let text = String::from(\"a a\"); for word in text.split(' ') { *counts.entry(word).or_insert(0) += 1; }", "assert_eq!((&*all, last, receive.recv()?, counts[\"a\"], text.len()), (&[0, 1][..], Some(2), 1, 2, 3));", "let all = Vec::new();", "let all: Vec<char> = all; assert!(all.is_empty());", "let n = Vec::new();", "let n = 5; assert_eq!(n, 5);", "assert_eq!(n, 5);";
+    what_raw_pointers_lead_to_stays_where_it_is: "let mut num = 5; let r1 = &raw const num; let r2 = &raw mut num; let data = [1_u8, 2, 3]; let mut p = data.as_ptr();", "unsafe { assert_eq!((*r1, *r2, *p), (5, 5, 1)); *r2 = 6; p = p.add(1); }", "num += 1; assert_eq!(num, 7);", "unsafe { assert_eq!((*r1, *p), (7, 2)); *r2 = 8; }", "assert_eq!((num, data), (8, [1, 2, 3])); let part = &num; let big = vec![num]; let b = big.as_ptr();", "assert_eq!(*part, 8); num = 9; assert_eq!(unsafe { *r1 + *b }, 17);", "let more = big; assert_eq!((more[0], num), (8, 9));", "let num = 1; assert_eq!(unsafe { *r1 }, 9);", "assert_eq!(unsafe { *r1 } + num, 10);";
     what_borrows_before_a_return_stays: "let v = vec![1, 2]; let s = &v[1..]; if s.len() == 1 { return; } let never = 5;", "assert_eq!((s[0], v.len()), (2, 2));";
     other_blanks_and_letters: "let\tgröße\t=\t\"ü\";\r\n\tlet 数 = /* a /* b */ */ 3;\r\nfor _ in 0..2 {\tassert_eq!(größe.len(), 2);\t}\r\n", "assert_eq!(größe.len() + 数, 5);\r\n";
 }
@@ -291,6 +293,22 @@ fn what_borrows_ends_where_its_lender_is_changed() {
     }
     assert!(notebook.refused("first").contains("cannot find value `first`"));
     notebook.run("let words = text.len(); text.clear();");
+}
+
+#[test]
+fn what_has_no_type_yet_is_told_of() {
+    let mut notebook = Notebook::new();
+    notebook.run("let n = 3;");
+    let compiled = notebook.run("let mut n = Vec::new();");
+    assert_eq!(compiled.notes, ["`n` has no type yet: the first cell that uses it decides"]);
+    let refused = notebook.refused("n.len()");
+    assert!(refused.contains("type annotations needed"), "{refused}");
+    notebook.run("n.push(1_u8);");
+    notebook.run("assert_eq!(n, [1]);");
+    notebook.run("fn make<T: Default>() -> T { T::default() }");
+    assert!(notebook.refused("let what = make(); 1").contains("type annotations needed"));
+    let refused = notebook.refused("let mut all = Vec::new(); all.len()");
+    assert!(refused.contains("type annotations needed"), "{refused}");
 }
 
 #[test]
@@ -414,7 +432,7 @@ fn what_is_wrong_is_said_of_the_cell() {
     for (code, words) in [
         ("let x: i32 = \"a\";", "mismatched types"),
         ("let a = std::", "expected"),
-        ("let v = Vec::new();", "type annotations needed"),
+        ("let v = \"5\".parse().unwrap();", "type annotations needed"),
         ("struct Plain;\nPlain", "cannot be shown"),
         ("break", "break"),
         ("}", "unexpected closing"),

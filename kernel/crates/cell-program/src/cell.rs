@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::Path;
 
-use ra_ap_syntax::ast::{self, HasAttrs as _, HasModuleItem as _, HasName as _};
+use ra_ap_syntax::ast::{self, HasArgList as _, HasAttrs as _, HasModuleItem as _, HasName as _};
 use ra_ap_syntax::{AstNode as _, Edition, SourceFile, SyntaxKind, SyntaxNode};
 
 use crate::edit::{Edit, rendered, without};
@@ -74,6 +74,8 @@ pub struct Binding {
     pub is_mut: bool,
     /// Whether its value is a number without a type, as in `let n = 5;`.
     pub is_number: bool,
+    /// Whether its value may be made later: by a constructor that is given numbers and texts alone.
+    can_wait: bool,
     /// The value without a name that it borrows from, as in `let x = &f();`.
     temporary: Option<Temporary>,
     /// The statement that declares it.
@@ -259,6 +261,9 @@ impl Cell {
             let may_fail = let_statement.let_else().is_some();
             let is_one = matches!(let_statement.pat(), Some(ast::Pat::IdentPat(_)));
             let temporary = let_statement.initializer().filter(|_| is_one).and_then(temporary);
+            let can_wait = let_statement.ty().is_none()
+                && !may_fail
+                && let_statement.initializer().is_some_and(|value| constructs(&value));
             for pattern in let_statement.pat().iter() {
                 let found = pattern.syntax().descendants().filter_map(ast::IdentPat::cast);
                 self.bindings.extend(found.filter_map(|pattern| {
@@ -267,7 +272,7 @@ impl Cell {
                     // A pattern that may fail may name a constant or a variant: `None`.
                     let is_variable = !may_fail || !name.starts_with(char::is_uppercase);
                     let (temporary, range) = (temporary.clone(), range.clone());
-                    let binding = Binding { name, is_mut, is_number, temporary, range };
+                    let binding = Binding { name, is_mut, is_number, can_wait, temporary, range };
                     is_variable.then_some(binding)
                 }));
             }
@@ -366,6 +371,7 @@ impl Cell {
                 name,
                 is_mut,
                 is_number: false,
+                can_wait: false,
                 temporary: None,
                 range: range.clone(),
             };
@@ -425,9 +431,40 @@ impl Cell {
         self.statements.iter().find(|range| range.contains(&at)).map(|range| range.start)
     }
 
+    /// The statement at a place of the text, by where it begins, if the variables that it declares may be made later:
+    /// the cell does not use them.
+    pub fn waiting_at(&self, at: usize) -> Option<usize> {
+        let mut declared = self.declared_at(at).peekable();
+        let range = declared.peek()?.range.clone();
+        let is_used =
+            |name: &String| self.names.iter().any(|(used, at)| used == name && *at >= range.end);
+        let again = |binding: &Binding| {
+            let later = |other: &&Binding| other.range.start > range.start;
+            self.bindings.iter().filter(later).any(|other| other.name == binding.name)
+        };
+        let waits = declared.all(|one| one.can_wait && !is_used(&one.name) && !again(one));
+        waits.then_some(range.start)
+    }
+
+    /// The statements that wait, by where they begin.
+    pub(crate) fn waiting<'a>(
+        &'a self,
+        starts: &'a BTreeSet<usize>,
+    ) -> impl Iterator<Item = Range<usize>> + 'a {
+        self.statements.iter().filter(|range| starts.contains(&range.start)).cloned()
+    }
+
     /// Where the statement begins that follows a place of the text.
     pub fn statement_after(&self, at: usize) -> Option<usize> {
         self.statements.iter().map(|range| range.start).find(|start| *start > at)
+    }
+
+    /// Where the statement begins that declares a variable last, and the names in it that are for places.
+    pub(crate) fn named_for(&self, name: &str) -> (usize, BTreeSet<&str>) {
+        let last = self.bindings.iter().rev().find(|binding| binding.name == name);
+        let Some(Binding { range, .. }) = last else { return (0, BTreeSet::new()) };
+        let within = self.places.iter().filter(|used| range.contains(&used.range.start));
+        (range.start, within.map(|used| used.name.as_str()).collect())
     }
 
     /// The value without a name that a variable borrows from where it is declared last.
@@ -590,9 +627,12 @@ impl Cell {
         &self,
         show: Option<(&str, &str)>,
         loans: &[Edit],
+        waiting: &BTreeSet<usize>,
         leave: &dyn Fn(&[&Binding], usize) -> String,
     ) -> (String, Vec<Edit>) {
-        let kept = without(0..self.text.len(), &self.holes);
+        let holes: Vec<Range<usize>> =
+            self.holes.iter().cloned().chain(self.waiting(waiting)).collect();
+        let kept = without(0..self.text.len(), &holes);
         // What ends with a name comes before what follows it.
         let (before, within): (Vec<Edit>, Vec<Edit>) =
             loans.iter().cloned().partition(|edit| edit.text.ends_with(' '));
@@ -720,6 +760,32 @@ fn is_plain_number(expression: Option<ast::Expr>) -> bool {
     match literal.kind() {
         ast::LiteralKind::IntNumber(number) => number.suffix().is_none(),
         ast::LiteralKind::FloatNumber(number) => number.suffix().is_none(),
+        _ => false,
+    }
+}
+
+/// Whether a value is made by constructors that are given literals alone, as in `Vec::new()` and `channel()`.
+fn constructs(value: &ast::Expr) -> bool {
+    match value {
+        ast::Expr::Literal(_) => true,
+        ast::Expr::PathExpr(path) => path.syntax().text() == "None",
+        ast::Expr::TupleExpr(tuple) => tuple.fields().all(|field| constructs(&field)),
+        ast::Expr::MacroExpr(call) => {
+            let text = call.syntax().text().to_string();
+            matches!(&*text, "vec![]" | "vec!()")
+        }
+        ast::Expr::CallExpr(call) => {
+            let Some(ast::Expr::PathExpr(function)) = call.expr() else { return false };
+            let path = function.syntax().text().to_string();
+            let is_known = match path.rsplit_once("::") {
+                Some((_, name)) => {
+                    matches!(name, "new" | "default" | "with_capacity" | "channel" | "sync_channel")
+                }
+                None => matches!(&*path, "channel" | "sync_channel" | "Some"),
+            };
+            let arguments = call.arg_list().into_iter().flat_map(|list| list.args());
+            is_known && arguments.into_iter().all(|argument| constructs(&argument))
+        }
         _ => false,
     }
 }

@@ -27,6 +27,6 @@ pub use imports::Leaf;
 pub use items::{Item, Key, MacroKind, Main, Namespace, Place, Static, StaticBy};
 pub use loans::{LEASE, Lender, Loans};
 pub use paths::{IncludedFile, ModuleFile, text_of_module};
-pub use program::{Choices, Lost, Program, Variable};
+pub use program::{Choices, Lost, Program, Variable, Waiting};
 pub use source::{FOLDERS, File, Mark, Session, Source, raw};
 pub use tests::Test;

@@ -5,6 +5,9 @@
 //! lease: so the compiler says of each new variable whether it may hold some of it, and lets none hold what ends earlier. From which of the lent ones a
 //! variable borrows it does not say; it is taken to borrow from all that its cell has used.
 //!
+//! A variable into which there are raw pointers stays where it lies, too, and may be changed: the compiler knows
+//! nothing of them.
+//!
 //! A cell that changes or moves a lent variable has it back where it uses none of those that borrow from it. They end
 //! before it, as they do in a function.
 
@@ -149,11 +152,55 @@ impl Program {
             .map(|(name, variable)| (name.as_str(), variable))
     }
 
+    /// Whether there are raw pointers into a variable.
+    fn is_pinned(&self, name: &str) -> bool {
+        self.variables.get(name).is_some_and(|variable| variable.is_pinned)
+    }
+
+    /// The variables that a cell has to leave where they lie for a new variable of this type: those that the statement
+    /// names which declares it. Each with where that begins.
+    pub fn pinned_for(&self, cell: &Cell, name: &str, kind: &str) -> BTreeMap<String, usize> {
+        if !["*const ", "*mut ", "NonNull<"].iter().any(|pointer| kind.contains(pointer)) {
+            return BTreeMap::new();
+        }
+        let (start, names) = cell.named_for(name);
+        let is_there = |name: &&str| {
+            cell.declares_before(name, start)
+                || self.variables.get(*name).is_some_and(|variable| !variable.is_pinned)
+        };
+        names.into_iter().filter(is_there).map(|name| (name.to_owned(), start)).collect()
+    }
+
+    /// Takes in which variables a cell has raw pointers into.
+    pub(crate) fn pin(
+        &mut self,
+        cell: &Cell,
+        loans: &Loans,
+        choices: &Choices,
+        kept: &[(String, String)],
+    ) {
+        for name in &choices.pinned {
+            if let Some(variable) = self.variables.get_mut(name) {
+                variable.is_pinned = true;
+            }
+        }
+        for (name, _) in kept {
+            let (_, names) = cell.named_for(name);
+            let pins = loans.new.iter().filter(|(lender, _)| {
+                choices.pinned.contains(lender) && names.contains(lender.as_str())
+            });
+            if let Some(variable) = self.variables.get_mut(name) {
+                variable.pins.extend(pins.cloned());
+            }
+        }
+    }
+
     /// Whether a cell can have a lent variable back: it uses nothing that borrows from it.
     pub fn can_have_back(&self, cell: &Cell, name: &str) -> bool {
         let is_variable = |name: &str| self.variables.contains_key(name);
         let used = cell.uses(&is_variable);
-        self.is_lent(name) && !self.borrowers(name).any(|(borrower, _)| used.contains(borrower))
+        (self.is_lent(name) || self.is_pinned(name))
+            && !self.borrowers(name).any(|(borrower, _)| used.contains(borrower))
     }
 
     /// The lent variables that a cell uses and can have back.
@@ -200,8 +247,10 @@ impl Program {
         ended.dedup_by_key(|(name, _)| *name);
         let ended: Vec<String> = ended.into_iter().map(|(name, _)| name.to_owned()).collect();
         let left = || self.variables.iter().filter(|(name, _)| !ended.contains(name));
-        let needed: BTreeSet<&Lender> =
-            left().flat_map(|(_, variable)| &variable.lenders).collect();
+        let needed: BTreeSet<&Lender> = left()
+            .flat_map(|(_, variable)| variable.lenders.iter().chain(&variable.pins))
+            .collect();
+        let lent: BTreeSet<&Lender> = left().flat_map(|(_, variable)| &variable.lenders).collect();
         let has_name = |(name, of): &Lender| {
             self.variables.get(name).is_some_and(|variable| variable.cell == *of)
                 && !ended.contains(name)
@@ -214,9 +263,10 @@ impl Program {
         for name in loaded {
             let Some(variable) = self.variables.get(*name) else { continue };
             let lender = || ((*name).to_owned(), variable.cell);
-            let is_lent = needed.contains(&lender());
+            let is_pinned = variable.is_pinned && !reclaimed.contains(*name);
+            let is_lent = lent.contains(&lender());
             let is_new = choices.lent.get(*name).is_some_and(|at| !cell.declares_before(name, *at));
-            if is_lent || is_new {
+            if is_lent || is_new || is_pinned {
                 let can_change = variable.is_mut || variable.kind.starts_with("&'static mut ");
                 let is_free = !is_lent || changed.contains(*name);
                 loans.references.insert((*name).to_owned(), can_change && is_free);
@@ -286,6 +336,11 @@ impl Program {
         let exclusive = loans.new.iter().filter(|(name, _)| choices.exclusive.contains(name));
         self.exclusive.extend(exclusive.cloned());
         self.exclusive.retain(|lender| self.lent.contains(lender));
+        for name in &loans.reclaimed {
+            if let Some(variable) = self.variables.get_mut(name) {
+                variable.is_pinned = false;
+            }
+        }
         // Whoever uses it now has ended those that borrowed to change it.
         let used = loans.exclusive.iter().filter(|name| !choices.exclusive.contains(*name));
         for name in used {

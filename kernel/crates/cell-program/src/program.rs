@@ -31,6 +31,21 @@ pub struct Variable {
     pub at: usize,
     /// The variables from which it may borrow.
     pub lenders: BTreeSet<Lender>,
+    /// The variables into which it may hold raw pointers.
+    pub pins: BTreeSet<Lender>,
+    /// Whether its value has to stay where it lies: there are raw pointers into it.
+    pub is_pinned: bool,
+}
+
+/// Variables that a cell has declared and whose type it does not tell: they are made by the first cell that uses them.
+#[derive(Debug, Clone)]
+pub struct Waiting {
+    /// The statement that makes them.
+    pub(crate) text: String,
+    /// Their names, each with whether it is declared with `mut`.
+    pub names: BTreeMap<String, bool>,
+    /// The cell that declared them.
+    pub cell: usize,
 }
 
 /// Why a name that was a variable is none any more.
@@ -49,6 +64,7 @@ pub struct Program {
     pub(crate) imports: Vec<Leaf>,
     pub(crate) variables: BTreeMap<String, Variable>,
     pub(crate) lost: BTreeMap<String, Lost>,
+    pub(crate) waiting: Vec<Waiting>,
     /// The symbols of statics that are in the process that runs the cells.
     pub(crate) defined: BTreeSet<String>,
     /// Variables that were lent, and whose values may still be where they were.
@@ -92,6 +108,8 @@ pub struct Choices {
     pub lent: BTreeMap<String, usize>,
     /// Those of them that it lends to be changed.
     pub exclusive: BTreeSet<String>,
+    /// Those of them into which there are raw pointers.
+    pub pinned: BTreeSet<String>,
     /// Where the statements begin behind those in which it changes some of them.
     pub changed: BTreeMap<String, usize>,
     /// Those of them that borrow themselves.
@@ -114,6 +132,8 @@ pub struct Choices {
     pub changed_while_lent: BTreeSet<String>,
     /// Closures and functions among its variables.
     pub callables: BTreeMap<String, Callable>,
+    /// Statements that later cells run, by where they begin: the type of what they declare is not known.
+    pub waiting: BTreeSet<usize>,
     /// Variables that macros declare in it.
     pub by_macros: BTreeSet<String>,
     /// The macro at its end is a statement.
@@ -156,6 +176,7 @@ impl Choices {
         self.temporaries.clear();
         self.lent_borrowing.clear();
         self.exclusive.clear();
+        self.pinned.clear();
         self.typed.clear();
         true
     }
@@ -164,6 +185,7 @@ impl Choices {
     pub fn cannot_lend(&mut self, name: &str) {
         self.lent.remove(name);
         self.exclusive.remove(name);
+        self.pinned.remove(name);
         self.not_lent.insert(name.to_owned());
         self.borrowing.clear();
         self.typed.clear();
@@ -245,7 +267,8 @@ impl Program {
                 item.keys.iter().any(|(space, key)| *space == Namespace::Value && key == name)
             })
         };
-        let is_name = |name: &str| self.variables.contains_key(name) || is_value(name);
+        let is_name =
+            |name: &str| self.variables.contains_key(name) || self.waits(name) || is_value(name);
         let macros = |name: &str, call: &ast::MacroCall| -> Option<MacroKind> {
             let keyed = |item: &&Item| {
                 item.keys.iter().any(|(space, key)| *space == Namespace::Macro && key == name)
@@ -272,6 +295,24 @@ impl Program {
     /// The variables that are there.
     pub fn variables(&self) -> &BTreeMap<String, Variable> {
         &self.variables
+    }
+
+    /// The variables whose type no cell has told yet.
+    pub fn waiting(&self) -> &[Waiting] {
+        &self.waiting
+    }
+
+    fn waits(&self, name: &str) -> bool {
+        self.waiting.iter().any(|waiting| waiting.names.contains_key(name))
+    }
+
+    /// Those of them that a cell uses.
+    pub fn waiting_for(&self, cell: &Cell) -> Vec<&Waiting> {
+        let waits = |name: &str| self.waits(name);
+        let used = cell.uses(&waits);
+        let is_used =
+            |waiting: &&Waiting| waiting.names.keys().any(|name| used.contains(name.as_str()));
+        self.waiting.iter().filter(is_used).collect()
     }
 
     /// The macros by which a cell makes statics that cannot be told from the outside.
@@ -575,6 +616,28 @@ impl Program {
         kept: &[(String, String)],
     ) {
         self.end_loans(&source.loans, choices);
+        let is_kept = |name: &String| kept.iter().any(|(kept, _)| kept == name);
+        let made: Vec<Waiting> = self.waiting_for(cell).into_iter().cloned().collect();
+        let made: Vec<Waiting> =
+            made.into_iter().filter(|made| made.names.keys().any(is_kept)).collect();
+        let declared = cell.variables(&choices.by_macros);
+        self.waiting.retain(|waiting| {
+            let is_made = made.iter().any(|made| made.names == waiting.names);
+            !is_made && !declared.iter().any(|new| waiting.names.contains_key(&new.name))
+        });
+        for range in cell.waiting(&choices.waiting) {
+            let Some(text) = crate::source::in_one_line(&cell.text, range.clone()) else {
+                continue;
+            };
+            let names = cell.declared_at(range.start).map(|one| (one.name.clone(), one.is_mut));
+            let names: BTreeMap<String, bool> = names.collect();
+            for name in names.keys() {
+                self.lost.remove(name);
+                self.variables.remove(name);
+            }
+            let end = if text.trim_end().ends_with(';') { "" } else { ";" };
+            self.waiting.push(Waiting { text: text + end, names, cell: cell.number });
+        }
         for name in &choices.moved {
             let is_back =
                 choices.given_back.contains(name) && kept.iter().any(|(kept, _)| kept == name);
@@ -600,6 +663,24 @@ impl Program {
                     cell: cell.number,
                     at: binding.place(),
                     lenders: BTreeSet::new(),
+                    pins: BTreeSet::new(),
+                    is_pinned: choices.pinned.contains(name),
+                };
+                self.variables.insert(name.clone(), variable);
+                if choices.borrowing.contains(name) || choices.lent_borrowing.contains(name) {
+                    self.borrow(name, &source.loans);
+                }
+            } else if let Some(is_mut) = made.iter().find_map(|made| made.names.get(name)) {
+                let (kind, is_mut, cell) = (kind.clone(), *is_mut, cell.number);
+                let variable = Variable {
+                    kind,
+                    is_mut,
+                    is_number: false,
+                    cell,
+                    at: 0,
+                    lenders: BTreeSet::new(),
+                    pins: BTreeSet::new(),
+                    is_pinned: choices.pinned.contains(name),
                 };
                 self.variables.insert(name.clone(), variable);
                 if choices.borrowing.contains(name) || choices.lent_borrowing.contains(name) {
@@ -609,6 +690,7 @@ impl Program {
                 variable.kind.clone_from(kind);
             }
         }
+        self.pin(cell, &source.loans, choices, kept);
         for (name, reason) in &choices.dropped {
             // A macro that declares it may have left the older one.
             if !choices.undeclared.contains(name) && !self.variables.contains_key(name) {

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::cell::{Binding, Cell};
 use crate::edit::{Edit, without};
-use crate::items::{Item, Main, Place};
+use crate::items::{Main, Place};
 use crate::loans::{self, LEASE, Loans, TERM};
 use crate::program::{Choices, Program, Replaced, takes_place};
 use crate::types::{self, Callable};
@@ -187,7 +187,9 @@ impl Program {
         };
         let Included { files, heads, items, defines, leaves_out } =
             self.included(cell, &loaded, choices, &lints);
-        let declared = cell.variables(&choices.by_macros);
+        let mut declared = cell.variables(&choices.by_macros);
+        declared.retain(|binding| !choices.waiting.contains(&binding.place()));
+        let made = self.waiting_for(cell);
 
         let mut prefix = format!(
             "#![allow({ALLOWED})] {attributes} {}{heads}{lints}{of_body}fn __rust_live_body() -> ::rust_live::Ended {{ ",
@@ -245,7 +247,11 @@ impl Program {
         }
         // A macro means the variables that stood before it.
         for (number, item) in self.macros_of_variables(cell) {
-            if let Some(text) = self.cell_text(number).and_then(|text| in_one_line(text, item)) {
+            let parts = without(item.range.clone(), &item.exported);
+            let lines = self.cell_text(number).map(|text| {
+                parts.into_iter().map(|part| in_one_line(text, part)).collect::<Option<String>>()
+            });
+            if let Some(Some(text)) = lines {
                 prefix.push_str(&text);
             }
         }
@@ -263,11 +269,13 @@ impl Program {
             ),
         };
         let _ = write!(prefix, "let __rust_live_ended = ::rust_live::catch({begin}{tied}");
+        for waiting in &made {
+            let _ = write!(prefix, "{allowed}{} ", waiting.text);
+        }
         let before = format!("{:05}", prefix.chars().count());
         let prefix = prefix.replacen(BEFORE, &before, 1);
 
-        let keep = |binding: &Binding| -> Option<String> {
-            let name = &binding.name;
+        let keep = |name: &String| -> Option<String> {
             if choices.dropped.contains_key(name) {
                 let is_renewed = self.variables.contains_key(name)
                     && !choices.by_macros.contains(name)
@@ -302,8 +310,9 @@ impl Program {
             let all = declared
                 .iter()
                 .filter(|binding| !choices.returns_plainly && is_there(&binding.name));
-            let (names, kept): (Vec<&str>, Vec<String>) =
-                all.filter_map(|binding| Some((binding.name.as_str(), keep(binding)?))).unzip();
+            let (names, kept): (Vec<&str>, Vec<String>) = all
+                .filter_map(|binding| Some((binding.name.as_str(), keep(&binding.name)?)))
+                .unzip();
             let names = names.join(" ");
             format!("{{ {} ::rust_live::left_early({names:?}); return {ok} }}", kept.join(" "))
         };
@@ -315,7 +324,7 @@ impl Program {
         );
         let show = (!choices.closes_by_statement).then_some(("match &(", &*shows));
         let lending = loans.edits(cell, choices);
-        let (statements, edits) = cell.statements(show, &lending, &leave);
+        let (statements, edits) = cell.statements(show, &lending, &choices.waiting, &leave);
 
         let mut text = format!("{prefix}{statements}");
         let mut marks = BTreeMap::new();
@@ -337,10 +346,20 @@ impl Program {
         if !cell.tests.is_empty() {
             push(&mut text, &tests(cell), None);
         }
-        for binding in &declared {
-            if let Some(code) = keep(binding) {
-                push(&mut text, &code, Some(Mark::Keep(binding.name.clone())));
+        let made = made.iter().flat_map(|made| made.names.keys());
+        let made = made.filter(|name| !declared.iter().any(|binding| binding.name == **name));
+        let names = declared.iter().map(|binding| &binding.name).chain(made);
+        for name in names {
+            if let Some(code) = keep(name) {
+                push(&mut text, &code, Some(Mark::Keep(name.clone())));
             }
+        }
+        // What waits takes the place of what had its name.
+        let waiting = choices.waiting.iter().flat_map(|at| cell.declared_at(*at));
+        for binding in waiting.filter(|binding| self.variables.contains_key(&binding.name)) {
+            let code =
+                format!("{allowed}::rust_live::keep({:?}, ::rust_live::Gone);", binding.name);
+            push(&mut text, &code, None);
         }
         let declared: BTreeSet<&str> =
             declared.iter().map(|binding| binding.name.as_str()).collect();
@@ -534,6 +553,9 @@ impl Program {
             let word = if variable.is_mut { "mut " } else { "" };
             let _ = writeln!(text, "let {word}{}: {} = todo!();", raw(name), variable.kind);
         }
+        for waiting in &self.waiting {
+            let _ = writeln!(text, "{}", waiting.text);
+        }
         let start = text.len();
         // Commands are no Rust, and take as many bytes.
         let mut rust = code.to_owned();
@@ -584,22 +606,20 @@ fn attributes(cell: &Cell) -> (String, String) {
     (whole.replace('\n', " "), own.replace('\n', " "))
 }
 
-/// A macro of a cell in one line, as a statement; None for one that has a text of several lines in it.
-fn in_one_line(text: &str, item: &Item) -> Option<String> {
+/// Some code of a cell in one line; None for one that has a text of several lines in it.
+pub(crate) fn in_one_line(text: &str, part: Range<usize>) -> Option<String> {
     use rustc_lexer::{FrontmatterAllowed, TokenKind, tokenize};
     let mut line = String::new();
-    for part in without(item.range.clone(), &item.exported) {
-        let mut at = part.start;
-        for token in tokenize(&text[part], FrontmatterAllowed::No) {
-            let range = at..at + token.len as usize;
-            at = range.end;
-            match token.kind {
-                TokenKind::Whitespace
-                | TokenKind::LineComment { .. }
-                | TokenKind::BlockComment { .. } => line.push(' '),
-                _ if text[range.clone()].contains('\n') => return None,
-                _ => line.push_str(&text[range]),
-            }
+    let mut at = part.start;
+    for token in tokenize(&text[part], FrontmatterAllowed::No) {
+        let range = at..at + token.len as usize;
+        at = range.end;
+        match token.kind {
+            TokenKind::Whitespace
+            | TokenKind::LineComment { .. }
+            | TokenKind::BlockComment { .. } => line.push(' '),
+            _ if text[range.clone()].contains('\n') => return None,
+            _ => line.push_str(&text[range]),
         }
     }
     line.push(' ');
