@@ -251,13 +251,12 @@ fn about_borrows(error: &Message, refusal: &Refusal<'_>, choices: &mut Choices) 
                 choices.borrowing.insert(name.clone());
             }
         }
-        Some(Mark::PutBack(name)) => {
+        Some(Mark::PutBack(name))
             if program.can_borrow(name)
                 && !before.cannot_borrow.contains(name)
-                && lends(error, refusal, choices)
-            {
-                choices.loosened.insert(name.clone());
-            }
+                && lends(error, refusal, choices) =>
+        {
+            choices.loosened.insert(name.clone());
         }
         Some(_) => {}
         // What borrows from a lent variable borrows from another one, too.
@@ -282,7 +281,9 @@ fn about_loans(error: &Message, refusal: &Refusal<'_>, choices: &mut Choices) {
             source.reader_offset(&cell.text, place.line_start, place.column_start)
         });
         let at = at.max();
-        let is_here = at.and_then(|at| cell.statement_at(at)) == Some(from);
+        // Where what borrows is declared, it borrows to change.
+        let is_here = at.and_then(|at| cell.statement_at(at)) == Some(from)
+            && cell.declared_at(from).any(|binding| choices.borrowing.contains(&binding.name));
         if is_here && error.number() != "E0507" && choices.exclusive.insert(name.to_owned()) {
             return;
         }

@@ -103,7 +103,7 @@ pub(crate) fn places(statement: &SyntaxNode, declares: Option<&SyntaxNode>) -> V
         .descendants()
         .filter(|node| !declares.is_some_and(|own| node.ancestors().any(|outer| outer == *own)))
         .filter_map(ast::IdentPat::cast)
-        .filter_map(|pattern| Some(plain(&pattern.name()?.text()).to_owned()))
+        .filter_map(|pattern| Some(plain(pattern.name()?.text()).to_owned()))
         .collect();
     for node in statement.descendants() {
         if let Some(expression) = ast::PathExpr::cast(node.clone())
@@ -111,7 +111,7 @@ pub(crate) fn places(statement: &SyntaxNode, declares: Option<&SyntaxNode>) -> V
         {
             let field = node.parent().and_then(ast::RecordExprField::cast);
             found.push(Use {
-                name: plain(&name.text()).to_owned(),
+                name: plain(name.text()).to_owned(),
                 range: range_of(node.text_range()),
                 how: match field.is_some_and(|field| field.colon_token().is_none()) {
                     true => How::Field,
@@ -121,7 +121,7 @@ pub(crate) fn places(statement: &SyntaxNode, declares: Option<&SyntaxNode>) -> V
         }
         if let Some(call) = ast::MacroCall::cast(node.clone())
             && let Some(name) = call.path().and_then(|path| path.segment()?.name_ref())
-            && OF_EXPRESSIONS.contains(&&*name.text())
+            && OF_EXPRESSIONS.contains(&name.text())
             && let Some(tree) = call.token_tree()
         {
             in_arguments(tree.syntax(), &mut found, &mut hidden);

@@ -465,7 +465,9 @@ impl Program {
         };
         let mut names = cell.uses(&known);
         let macros = self.macros_of_variables(cell);
-        names.extend(macros.iter().flat_map(|(_, item)| &item.names).map(String::as_str));
+        let own = cell.items.iter().filter(|item| item.is_macro);
+        let macros = macros.iter().map(|(_, item)| *item).chain(own);
+        names.extend(macros.flat_map(|item| &item.names).map(String::as_str));
         let variables = self.variables.keys().map(String::as_str);
         variables.filter(|name| names.contains(name) && known(name)).collect()
     }
