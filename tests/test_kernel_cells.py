@@ -185,6 +185,26 @@ SHARED = {
         ("first", Error("`first` has ended: it borrowed from `text`")),
         ("text", Value('"b a cd"')),
     ],
+    "one that borrows to change": [
+        ("let mut row = vec![1, 2];\nlet one = &mut row[0];\nlet base = 1;", NOTHING),
+        ("*one += base;\n*one", Value("2")),
+        (":vars", Words("base: i32 = 1", "mut row: Vec<i32>", "one: &'static mut i32 = 2")),
+        ("*one += 1;\n*one", Value("3")),
+        ("row", Err("`one` has ended: it borrowed from `row`, which cell")),
+        ("row", Value("[3, 2]")),
+    ],
+    "one whose type is not known yet": [
+        ("let mut found = Vec::new(); // none yet", Err("`found` has no type yet: the first cell")),
+        (":vars", Words("mut found: _")),
+        ("found.len()", Error("type annotations needed", "write its type")),
+        ("found.push('a');\nfound", Value("['a']")),
+        ("found.len()", Value("1")),
+    ],
+    "an iterator without a name": [
+        ("let mut odd = (1..9).filter(|n| n % 2 == 1);", Err("`odd` is a `Box<dyn Iterator>` from")),
+        ("odd.next_back()", Value("Some(7)")),
+        ("odd.collect::<Vec<i32>>()", Value("[1, 3, 5]")),
+    ],
     "one that borrows from a panic on": [
         ("let lender = vec![1, 2];\nlet held = &lender[..];", NOTHING),
         ("let lender = vec![3];\nlet held = &lender[..];\npanic!(\"no\");", Error("no")),

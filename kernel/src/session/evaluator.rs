@@ -415,7 +415,10 @@ impl Evaluator {
             briefs.join(", ")
         );
         let cell = self.hidden_cell(&code);
+        // It looks at all variables at once, and leaves them as they were.
+        let before = self.program.clone();
         self.evaluate_code(&cell, &|_: &str, _: bool| None)?;
+        self.program = before;
         let told = self.values.take().unwrap_or_default();
         Ok(told.split('\t').map(str::to_owned).collect())
     }

@@ -3,22 +3,36 @@
 use cell_program::{Cell, Choices, LEASE, Mark, Program, Source};
 use diagnose::{Message, Span};
 
+use crate::loans::{self, lends, place_named};
+
 /// Errors of borrowing: what is kept would outlive what it borrows from.
 const BORROWS: [&str; 13] = [
     "E0597", "E0505", "E0506", "E0716", "E0499", "E0502", "E0503", "E0521", "E0310", "E0515",
     "E0373", "E0712", "E0713",
 ];
-/// Errors of a change or a move through a reference.
-const THROUGH_REFERENCE: [&str; 3] = ["E0507", "E0594", "E0596"];
 /// Errors of two things under one name.
 const TWICE: [&str; 8] = ["E0428", "E0119", "E0592", "E0201", "E0255", "E0252", "E0254", "E0034"];
 
 /// What was refused, and what was known of it before.
-struct Refusal<'a> {
-    program: &'a Program,
-    cell: &'a Cell,
-    source: &'a Source,
-    before: &'a Choices,
+pub(crate) struct Refusal<'a> {
+    pub(crate) program: &'a Program,
+    pub(crate) cell: &'a Cell,
+    pub(crate) source: &'a Source,
+    pub(crate) before: &'a Choices,
+}
+
+impl Refusal<'_> {
+    /// Where in the reader's text a place is; None where it is not in it.
+    pub(crate) fn at(&self, place: &Span) -> Option<usize> {
+        let is_here = place.file_name == self.source.name;
+        let text = &self.cell.text;
+        is_here.then(|| self.source.reader_offset(text, place.line_start, place.column_start))?
+    }
+}
+
+/// Whether an error says of a place that a borrow has to last as long as the session.
+pub(crate) fn has_to_last(place: &Span) -> bool {
+    place.label.as_ref().is_some_and(|label| label.contains("'static"))
 }
 
 /// Takes what the messages show into the choices. Returns what the reader is to know.
@@ -39,14 +53,14 @@ pub(crate) fn judge(
         return notes;
     }
     let refusal = Refusal { program, cell, source, before: &before };
-    for error in errors().filter(|error| THROUGH_REFERENCE.contains(&error.number())) {
-        about_loans(error, &refusal, choices);
+    for error in errors().filter(|error| loans::THROUGH_REFERENCE.contains(&error.number())) {
+        loans::about_lenders(error, &refusal, &mut choices.lending);
     }
     if *choices != before {
         return notes;
     }
     for error in errors().filter(|error| BORROWS.contains(&error.number())) {
-        about_borrows(error, &refusal, choices);
+        loans::about_borrowers(error, &refusal, choices);
     }
     if *choices != before {
         return notes;
@@ -94,7 +108,7 @@ pub(crate) fn judge(
     let of_no_type =
         |error: &Message| matches!(error.number(), "E0282" | "E0283" | "E0284" | "E0790");
     for error in errors().filter(|error| of_no_type(error)) {
-        about_types(error, cell, source, choices, &mut notes);
+        about_types(error, &refusal, choices, &mut notes);
     }
     if *choices == before
         && let Some(closing) = &cell.closing
@@ -135,7 +149,7 @@ fn about_variables(
     match mark {
         Mark::Keep(name) => {
             // What borrows and has another type than the one that could be written.
-            let is_typed = choices.typed.contains_key(name);
+            let is_typed = choices.lending.typed.contains_key(name);
             let is_borrowed = is_typed
                 || BORROWS.contains(&number)
                 || number.is_empty() && error.message.contains("lifetime");
@@ -164,14 +178,14 @@ fn about_variables(
                 && let Some(looser) = callable.looser()
             {
                 *callable = looser;
-                choices.typed.remove(name);
+                choices.lending.typed.remove(name);
                 return;
             }
             if !is_known || choices.dropped.insert(name.clone(), reason).is_some() {
                 return;
             }
             choices.callables.remove(name);
-            choices.typed.remove(name);
+            choices.lending.typed.remove(name);
             if is_nothing {
                 choices.undeclared.insert(name.clone());
             }
@@ -217,7 +231,7 @@ fn about_variables(
 }
 
 /// What the generated line is about that an error names.
-fn mark_of<'a>(error: &Message, source: &'a Source) -> Option<&'a Mark> {
+pub(crate) fn mark_of<'a>(error: &Message, source: &'a Source) -> Option<&'a Mark> {
     let places = error.places();
     let marks = places
         .iter()
@@ -225,150 +239,22 @@ fn mark_of<'a>(error: &Message, source: &'a Source) -> Option<&'a Mark> {
         .filter_map(|place| Some((place, source.marks.get(&place.line_start)?)));
     let mut marks: Vec<(&&Span, &Mark)> = marks.collect();
     // What has to live as long as the session is the cause of what cannot be moved or put back.
-    let has_to_live =
-        |place: &Span| place.label.as_ref().is_some_and(|label| label.contains("'static"));
     marks.sort_by_key(|(place, mark)| {
-        (!has_to_live(place), !matches!(mark, Mark::Keep(_)), place.is_primary)
+        (!has_to_last(place), !matches!(mark, Mark::Keep(_)), place.is_primary)
     });
     marks.first().map(|(_, mark)| *mark)
-}
-
-/// An error of borrowing: what is kept would outlive what it borrows from, unless that is lent.
-fn about_borrows(error: &Message, refusal: &Refusal<'_>, choices: &mut Choices) {
-    let Refusal { program, cell, source, before } = *refusal;
-    match mark_of(error, source) {
-        Some(Mark::Keep(name)) => {
-            if before.cannot_borrow.contains(name)
-                || before.dropped.contains_key(name)
-                || before.typed.contains_key(name)
-            {
-                return;
-            }
-            let of_temporary = error.number() == "E0716"
-                && cell.has_temporary(name)
-                && choices.temporaries.insert(name.clone());
-            if of_temporary || lends(error, refusal, choices) {
-                choices.borrowing.insert(name.clone());
-            }
-        }
-        Some(Mark::PutBack(name))
-            if program.can_borrow(name)
-                && !before.cannot_borrow.contains(name)
-                && lends(error, refusal, choices) =>
-        {
-            choices.loosened.insert(name.clone());
-        }
-        Some(_) => {}
-        // What borrows from a lent variable borrows from another one, too.
-        None if !before.lends_nothing() => match borrowing_lender(error, refusal) {
-            Some(name) => choices.lent_borrowing.extend([name]),
-            None => {
-                lends(error, refusal, choices);
-            }
-        },
-        None => {}
-    }
-}
-
-/// An error about a variable of which a cell has a reference, since others borrow from it.
-fn about_loans(error: &Message, refusal: &Refusal<'_>, choices: &mut Choices) {
-    let Refusal { program, cell, source, .. } = *refusal;
-    let Some(name) = place_named(error) else { return };
-    if let Some(from) = choices.lent.get(name).copied() {
-        // rustc names the first use in the cell where a later one borrows: it is lent behind the change.
-        let places = error.places().into_iter().filter(|place| place.is_primary);
-        let at = places.filter_map(|place| {
-            source.reader_offset(&cell.text, place.line_start, place.column_start)
-        });
-        let at = at.max();
-        // Where what borrows is declared, it borrows to change.
-        let is_here = at.and_then(|at| cell.statement_at(at)) == Some(from)
-            && cell.declared_at(from).any(|binding| choices.borrowing.contains(&binding.name));
-        if is_here && error.number() != "E0507" && choices.exclusive.insert(name.to_owned()) {
-            return;
-        }
-        if let Some(next) = at.and_then(|at| cell.statement_after(at)) {
-            choices.lent.insert(name.to_owned(), next);
-            choices.changed.insert(name.to_owned(), next);
-            return;
-        }
-        choices.cannot_lend(name);
-    } else if program.can_have_back(cell, name) {
-        choices.reclaimed.insert(name.to_owned());
-    } else if program.is_lent(name) && error.number() != "E0507" {
-        choices.changed_while_lent.insert(name.to_owned());
-    }
-}
-
-/// Whether what an error says of a borrow that has to last can be had by lending the variable. What borrows from one
-/// is kept as a borrower then.
-fn lends(error: &Message, refusal: &Refusal<'_>, choices: &mut Choices) -> bool {
-    let Refusal { program, cell, source, before } = *refusal;
-    let Some(name) = place_named(error) else { return false };
-    if name == LEASE {
-        return true;
-    }
-    let is_borrow = |place: &&Span| {
-        let says = |label: &String| label.contains("borrow") && !label.contains("'static");
-        place.file_name == source.name && place.label.as_ref().is_some_and(says)
-    };
-    let places = error.places().into_iter().filter(is_borrow);
-    let at = places
-        .filter_map(|place| source.reader_offset(&cell.text, place.line_start, place.column_start));
-    let Some(at) = at.filter_map(|at| cell.statement_at(at)).min() else { return false };
-    let at = at.max(choices.changed.get(name).copied().unwrap_or_default());
-    let is_variable = cell.declares_before(name, at) || program.variables().contains_key(name);
-    if !is_variable || before.not_lent.contains(name) {
-        return false;
-    }
-    // It was lent from there on already: that does not help.
-    if before.lent.get(name).is_some_and(|from| *from <= at) {
-        return false;
-    }
-    let from = choices.lent.entry(name.to_owned()).or_insert(at);
-    *from = at.min(*from);
-    true
-}
-
-/// The variable that cannot be lent as one that owns everything in it.
-fn borrowing_lender(error: &Message, refusal: &Refusal<'_>) -> Option<String> {
-    let Refusal { cell, source, before, .. } = *refusal;
-    let lasts = |place: &&Span| {
-        let said = place.label.as_ref().is_some_and(|label| label.contains("'static"));
-        said && place.file_name == source.name
-    };
-    let places = error.places().into_iter().filter(lasts);
-    let mut places = places
-        .filter_map(|place| source.reader_offset(&cell.text, place.line_start, place.column_start));
-    places.find_map(|at| {
-        let (name, _) = before
-            .lent
-            .iter()
-            .find(|(name, from)| **from == at && !before.lent_borrowing.contains(*name))?;
-        Some(name.clone())
-    })
-}
-
-/// The variable of whose place an error is: that of "`*v`" and "`v.field`".
-fn place_named(error: &Message) -> Option<&str> {
-    let (_, named) = error.message.split_once('`')?;
-    let named = named.trim_start_matches(['*', '(', '&']);
-    let end = named.find(|c: char| !(c.is_alphanumeric() || c == '_'))?;
-    (end > 0).then_some(&named[..end])
 }
 
 /// A variable whose type the cell does not tell: the first cell that uses it does.
 fn about_types(
     error: &Message,
-    cell: &Cell,
-    source: &Source,
+    refusal: &Refusal<'_>,
     choices: &mut Choices,
     notes: &mut Vec<String>,
 ) {
-    let places = error.places().into_iter();
-    let mut places = places.filter(|place| place.is_primary && place.file_name == source.name);
-    let at = places
-        .find_map(|place| source.reader_offset(&cell.text, place.line_start, place.column_start));
+    let cell = refusal.cell;
+    let mut places = error.places().into_iter().filter(|place| place.is_primary);
+    let at = places.find_map(|place| refusal.at(place));
     let Some(start) = at.and_then(|at| cell.waiting_at(at)) else { return };
     if choices.waiting.insert(start) {
         let names: Vec<String> =
@@ -413,19 +299,17 @@ fn about_closures(
     choices: &mut Choices,
     notes: &mut Vec<String>,
 ) {
-    let Refusal { cell, source, .. } = *refusal;
-    let lasts = |place: &&Span| {
-        let said = place.label.as_ref().is_some_and(|label| label.contains("'static"));
-        said && place.file_name == source.name
-    };
-    for place in error.spans.iter().filter(lasts) {
-        let at = source.reader_offset(&cell.text, place.line_start, place.column_start);
+    let cell = refusal.cell;
+    for place in error.spans.iter().filter(|place| has_to_last(place)) {
+        let at = refusal.at(place);
         for binding in at.into_iter().flat_map(|at| cell.declared_at(at)) {
             let name = &binding.name;
-            if !choices.cannot_borrow.contains(name) && lends(error, refusal, choices) {
-                let is_new = choices.borrowing.insert(name.clone());
+            if !choices.lending.cannot_borrow.contains(name)
+                && lends(error, refusal, &mut choices.lending)
+            {
+                let is_new = choices.lending.borrowing.insert(name.clone());
                 if !is_new && place_named(error) == Some(LEASE) {
-                    choices.have_back(refusal.program.lent_in(cell));
+                    choices.lending.have_back(refusal.program.lent_in(cell));
                 }
                 continue;
             }

@@ -5,6 +5,7 @@
 //! ([`judge`]), and the program is written anew.
 
 mod judge;
+mod loans;
 mod modules;
 mod rustc;
 
@@ -103,11 +104,11 @@ pub fn compile(
                 }
                 continue;
             }
-            if choices.lend_nothing() {
+            if choices.lending.lend_nothing() {
                 continue;
             }
             // What is lent is a reference in the cell; as a value it may fit.
-            if choices.have_back(program.lent_in(cell)) {
+            if choices.lending.have_back(program.lent_in(cell)) {
                 first =
                     first.or(Some(Refused { source, choices: before, messages: output.messages }));
                 continue;
@@ -130,17 +131,17 @@ pub fn compile(
         // What has no name in the cell has none that a variable can have.
         let named = |variable: &types::Kept| !variable.name.starts_with('&');
         for variable in types::kept(&output.mir).into_iter().filter(named) {
-            let borrows = choices.borrowing.contains(&variable.name);
+            let borrows = choices.lending.borrowing.contains(&variable.name);
             if source.loans.lends(&variable.name) {
                 let is_fit = match &variable.shape {
                     Shape::Named(kind) => {
-                        let borrows = choices.lent_borrowing.contains(&variable.name);
+                        let borrows = choices.lending.lent_borrowing.contains(&variable.name);
                         !borrows || !types::hides_lifetimes(kind)
                     }
                     _ => false,
                 };
                 if !is_fit {
-                    choices.cannot_lend(&variable.name);
+                    choices.lending.cannot_lend(&variable.name);
                     is_new = true;
                     continue;
                 }
@@ -151,7 +152,7 @@ pub fn compile(
                 let kind = types::of_borrower(kind);
                 if borrows
                     && types::hides_lifetimes(&kind)
-                    && choices.typed.insert(variable.name.clone(), kind.clone()).is_none()
+                    && choices.lending.typed.insert(variable.name.clone(), kind.clone()).is_none()
                 {
                     is_new = true;
                 }
@@ -188,20 +189,20 @@ pub fn compile(
         }
         for (name, kind) in &kept {
             for (pinned, at) in program.pinned_for(cell, name, kind) {
-                let is_lent = choices.lent.contains_key(&pinned);
-                if !is_lent && !choices.not_lent.contains(&pinned) {
-                    choices.lent.insert(pinned.clone(), at);
-                    choices.exclusive.insert(pinned.clone());
+                let is_lent = choices.lending.lent.contains_key(&pinned);
+                if !is_lent && !choices.lending.not_lent.contains(&pinned) {
+                    choices.lending.lent.insert(pinned.clone(), at);
+                    choices.lending.exclusive.insert(pinned.clone());
                 }
-                let is_there = is_lent || choices.lent.contains_key(&pinned);
-                is_new |= is_there && choices.pinned.insert(pinned);
+                let is_there = is_lent || choices.lending.lent.contains_key(&pinned);
+                is_new |= is_there && choices.lending.pinned.insert(pinned);
             }
         }
         if is_new {
             continue;
         }
         // A `return` was told to keep nothing before it was known what borrows.
-        if choices.returns_plainly && !choices.lent.is_empty() && !returns_again {
+        if choices.returns_plainly && !choices.lending.lent.is_empty() && !returns_again {
             returns_again = true;
             choices.returns_plainly = false;
             continue;

@@ -6,9 +6,11 @@
 
 mod cell;
 mod checks;
+mod choices;
 mod commands;
 mod edit;
 mod imports;
+mod initializers;
 mod items;
 mod loans;
 mod names;
@@ -19,14 +21,17 @@ mod source;
 mod statics;
 mod tests;
 pub mod types;
+mod waiting;
 
 pub use cell::{Binding, Cell, Closing, Surroundings, file_of_include, file_of_module};
+pub use choices::{Choices, Lending};
 pub use commands::Command;
 pub use edit::Edit;
 pub use imports::Leaf;
 pub use items::{Item, Key, MacroKind, Main, Namespace, Place, Static, StaticBy};
 pub use loans::{LEASE, Lender, Loans};
 pub use paths::{IncludedFile, ModuleFile, text_of_module};
-pub use program::{Choices, Lost, Program, Variable, Waiting};
+pub use program::{Lost, Program, Variable};
 pub use source::{FOLDERS, File, Mark, Session, Source, raw};
 pub use tests::Test;
+pub use waiting::Waiting;

@@ -14,8 +14,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cell::Cell;
+use crate::choices::Choices;
 use crate::edit::Edit;
-use crate::program::{Choices, Program, Variable};
+use crate::program::{Program, Variable};
 use crate::source::raw;
 use crate::types::{for_lease, hides_lifetimes, is_frozen};
 
@@ -104,7 +105,7 @@ impl Loans {
     /// What makes the variables of a cell lent within its statements.
     pub(crate) fn edits(&self, cell: &Cell, choices: &Choices) -> Vec<Edit> {
         let mut edits = Vec::new();
-        for name in &choices.temporaries {
+        for name in &choices.lending.temporaries {
             edits.extend(cell.temporary(name).into_iter().flat_map(|temporary| {
                 let (before, after) = lending(&of_temporary(name), cell.number, true);
                 let sign = if temporary.is_mut { "" } else { "&*" };
@@ -115,16 +116,16 @@ impl Loans {
         for name in self.references.keys() {
             edits.extend(cell.behind_reference(name, 0));
         }
-        for (name, at) in &choices.lent {
+        for (name, at) in &choices.lending.lent {
             let variable = raw(name);
             let code = if cell.declares_before(name, *at) {
                 edits.extend(cell.behind_reference(name, *at));
                 let (before, after) =
-                    lending(name, cell.number, choices.lent_borrowing.contains(name));
-                let sign = if choices.exclusive.contains(name) { "" } else { "&*" };
+                    lending(name, cell.number, choices.lending.lent_borrowing.contains(name));
+                let sign = if choices.lending.exclusive.contains(name) { "" } else { "&*" };
                 format!("let {variable} = {sign}{before}{variable}{after}; ")
             } else if self.references.get(name) == Some(&true) {
-                let word = if choices.exclusive.contains(name) { "mut " } else { "" };
+                let word = if choices.lending.exclusive.contains(name) { "mut " } else { "" };
                 format!("let {variable}: &{word}_ = {{ {variable} }}; ")
             } else {
                 continue;
@@ -179,7 +180,7 @@ impl Program {
         choices: &Choices,
         kept: &[(String, String)],
     ) {
-        for name in &choices.pinned {
+        for name in &choices.lending.pinned {
             if let Some(variable) = self.variables.get_mut(name) {
                 variable.is_pinned = true;
             }
@@ -187,7 +188,7 @@ impl Program {
         for (name, _) in kept {
             let (_, names) = cell.named_for(name);
             let pins = loans.new.iter().filter(|(lender, _)| {
-                choices.pinned.contains(lender) && names.contains(lender.as_str())
+                choices.lending.pinned.contains(lender) && names.contains(lender.as_str())
             });
             if let Some(variable) = self.variables.get_mut(name) {
                 variable.pins.extend(pins.cloned());
@@ -232,8 +233,9 @@ impl Program {
             .cloned()
             .partition(|name| self.borrowers(name).any(|(borrower, _)| loaded.contains(&borrower)));
         let changed: BTreeSet<String> =
-            choices.changed_while_lent.iter().cloned().chain(tied).collect();
-        let reclaimed: BTreeSet<String> = choices.reclaimed.iter().cloned().chain(back).collect();
+            choices.lending.changed_while_lent.iter().cloned().chain(tied).collect();
+        let reclaimed: BTreeSet<String> =
+            choices.lending.reclaimed.iter().cloned().chain(back).collect();
         let mut ended: Vec<(&str, &Variable)> = reclaimed
             .iter()
             .chain(&changed)
@@ -265,7 +267,8 @@ impl Program {
             let lender = || ((*name).to_owned(), variable.cell);
             let is_pinned = variable.is_pinned && !reclaimed.contains(*name);
             let is_lent = lent.contains(&lender());
-            let is_new = choices.lent.get(*name).is_some_and(|at| !cell.declares_before(name, *at));
+            let is_new =
+                choices.lending.lent.get(*name).is_some_and(|at| !cell.declares_before(name, *at));
             if is_lent || is_new || is_pinned {
                 let can_change = variable.is_mut || variable.kind.starts_with("&'static mut ");
                 let is_free = !is_lent || changed.contains(*name);
@@ -283,14 +286,14 @@ impl Program {
             if !of_changed.is_empty() {
                 loans.tied.insert((*name).to_owned(), of_changed);
             }
-            if !variable.lenders.is_empty() || choices.loosened.contains(*name) {
+            if !variable.lenders.is_empty() || choices.lending.loosened.contains(*name) {
                 loans.borrowers.insert((*name).to_owned());
                 loans.lenders.extend(variable.lenders.iter().cloned());
             }
         }
-        let own = choices.lent.iter().filter(|(name, at)| cell.declares_before(name, **at));
+        let own = choices.lending.lent.iter().filter(|(name, at)| cell.declares_before(name, **at));
         let own: BTreeSet<Lender> = own.map(|(name, _)| (name.clone(), cell.number)).collect();
-        let temporaries = choices.temporaries.iter();
+        let temporaries = choices.lending.temporaries.iter();
         let temporaries = temporaries.map(|name| (of_temporary(name), cell.number));
         let own: BTreeSet<Lender> = own.into_iter().chain(temporaries).collect();
         loans.lenders.extend(own.iter().cloned());
@@ -298,9 +301,9 @@ impl Program {
         let to_the_end = |(name, at): &(&String, &usize)| {
             cell.declares_before(name, **at) && cell.is_lent_to_the_end(name, **at)
         };
-        let own = choices.lent.iter().filter(to_the_end);
+        let own = choices.lending.lent.iter().filter(to_the_end);
         loans.own = own.map(|(name, _)| name.clone()).collect();
-        loans.has_lease = !loans.lenders.is_empty() || !choices.lends_nothing();
+        loans.has_lease = !loans.lenders.is_empty() || !choices.lending.lends_nothing();
         let stale = self.stale.iter().filter(|name| !self.variables.contains_key(*name)).cloned();
         (loans.reclaimed, loans.changed, loans.exclusive) = (reclaimed, changed, exclusive);
         loans.ended = ended;
@@ -333,7 +336,8 @@ impl Program {
         self.stale.retain(|name| !loans.ended.contains(name));
         self.lent.retain(|lender| !loans.freed.contains(lender));
         self.lent.extend(loans.new.iter().cloned());
-        let exclusive = loans.new.iter().filter(|(name, _)| choices.exclusive.contains(name));
+        let exclusive =
+            loans.new.iter().filter(|(name, _)| choices.lending.exclusive.contains(name));
         self.exclusive.extend(exclusive.cloned());
         self.exclusive.retain(|lender| self.lent.contains(lender));
         for name in &loans.reclaimed {
@@ -342,7 +346,7 @@ impl Program {
             }
         }
         // Whoever uses it now has ended those that borrowed to change it.
-        let used = loans.exclusive.iter().filter(|name| !choices.exclusive.contains(*name));
+        let used = loans.exclusive.iter().filter(|name| !choices.lending.exclusive.contains(*name));
         for name in used {
             let of = self.variables.get(name).map(|variable| variable.cell);
             self.exclusive.retain(|lender| lender.0 != *name || Some(lender.1) != of);
@@ -361,7 +365,9 @@ impl Program {
     pub(crate) fn end_loans(&mut self, loans: &Loans, choices: &Choices) {
         for name in &loans.borrowers {
             let takes_more = |variable: &Variable| {
-                choices.loosened.contains(name) || variable.is_mut || !is_frozen(&variable.kind)
+                choices.lending.loosened.contains(name)
+                    || variable.is_mut
+                    || !is_frozen(&variable.kind)
             };
             if self.variables.get(name).is_some_and(takes_more) {
                 self.borrow(name, loans);

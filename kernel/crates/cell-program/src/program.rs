@@ -7,6 +7,7 @@ use std::path::Path;
 use ra_ap_syntax::{Edition, ast};
 
 use crate::cell::{Cell, Surroundings};
+use crate::choices::Choices;
 use crate::edit::without;
 use crate::imports::Leaf;
 use crate::items::{Item, Key, MacroKind, Namespace};
@@ -14,7 +15,7 @@ use crate::loans::Lender;
 use crate::names::words;
 use crate::paths::ModuleFile;
 use crate::source::{File, Source, line_start, place};
-use crate::types::Callable;
+use crate::waiting::Waiting;
 
 /// A variable that a cell has left.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,17 +36,6 @@ pub struct Variable {
     pub pins: BTreeSet<Lender>,
     /// Whether its value has to stay where it lies: there are raw pointers into it.
     pub is_pinned: bool,
-}
-
-/// Variables that a cell has declared and whose type it does not tell: they are made by the first cell that uses them.
-#[derive(Debug, Clone)]
-pub struct Waiting {
-    /// The statement that makes them.
-    pub(crate) text: String,
-    /// Their names, each with whether it is declared with `mut`.
-    pub names: BTreeMap<String, bool>,
-    /// The cell that declared them.
-    pub cell: usize,
 }
 
 /// Why a name that was a variable is none any more.
@@ -85,128 +75,6 @@ pub(crate) struct Left {
     pub(crate) cell: Cell,
     /// What of its items was replaced by later cells.
     pub(crate) holes: Vec<Range<usize>>,
-}
-
-/// What the attempts to compile a cell have shown.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Choices {
-    /// Variables that it declares and that end with it, each with the reason.
-    pub dropped: BTreeMap<String, String>,
-    /// Those of them that it does not declare after all: an attribute has left them out.
-    pub undeclared: BTreeSet<String>,
-    /// Variables of earlier cells that it moves.
-    pub moved: BTreeSet<String>,
-    /// Those of them that may have a new value at its end: `v = add(v, 2)`.
-    pub given_back: BTreeSet<String>,
-    /// Variables of earlier cells whose types cannot be named.
-    pub unnamed: BTreeSet<String>,
-    /// Variables of earlier cells whose types are named by the crates that define them.
-    pub by_crates: BTreeSet<String>,
-    /// What of earlier cells is private and leads to the type of a variable: cell, and where it stands.
-    pub opened: BTreeSet<(usize, usize)>,
-    /// Variables that it lends, its own or of earlier cells, each with the place of the statement from which on.
-    pub lent: BTreeMap<String, usize>,
-    /// Those of them that it lends to be changed.
-    pub exclusive: BTreeSet<String>,
-    /// Those of them into which there are raw pointers.
-    pub pinned: BTreeSet<String>,
-    /// Where the statements begin behind those in which it changes some of them.
-    pub changed: BTreeMap<String, usize>,
-    /// Those of them that borrow themselves.
-    pub lent_borrowing: BTreeSet<String>,
-    /// Variables that it declares and that borrow from a value without a name.
-    pub temporaries: BTreeSet<String>,
-    /// Variables that it cannot lend.
-    pub not_lent: BTreeSet<String>,
-    /// Variables that it declares and that borrow from lent ones.
-    pub borrowing: BTreeSet<String>,
-    /// Those of them whose types have to be as they are written here, for the compiler to say whether they are.
-    pub typed: BTreeMap<String, String>,
-    /// Variables of earlier cells into which it puts what borrows from lent ones.
-    pub loosened: BTreeSet<String>,
-    /// Variables that cannot be such as borrow.
-    pub cannot_borrow: BTreeSet<String>,
-    /// Lent variables of earlier cells that it has back: what borrows from them ends before it.
-    pub reclaimed: BTreeSet<String>,
-    /// Lent variables of earlier cells that it changes behind its last use of what borrows from them.
-    pub changed_while_lent: BTreeSet<String>,
-    /// Closures and functions among its variables.
-    pub callables: BTreeMap<String, Callable>,
-    /// Statements that later cells run, by where they begin: the type of what they declare is not known.
-    pub waiting: BTreeSet<usize>,
-    /// Variables that macros declare in it.
-    pub by_macros: BTreeSet<String>,
-    /// The macro at its end is a statement.
-    pub closes_by_statement: bool,
-    /// Errors that `?` returns are shown by Debug.
-    pub errors_by_debug: bool,
-    /// Names that it imports and that were items before.
-    pub imported_anew: BTreeSet<String>,
-    /// Imports of earlier cells, as they were written, of what this one defines anew without it.
-    pub stale_imports: BTreeSet<String>,
-    /// Items of earlier cells that do not compile with this one: cell, and where they begin.
-    pub put_aside: BTreeSet<(usize, usize)>,
-    /// Statics of earlier cells whose value a constant of this one needs when it is compiled.
-    pub read_statics: BTreeSet<String>,
-    /// Numbers of earlier cells whose type this one decides.
-    pub numbers: BTreeSet<String>,
-    /// Names of the standard library's prelude that earlier cells use for something else: the statements of
-    /// this one mean what every program means by them.
-    pub prelude: BTreeSet<String>,
-    /// What earlier cells have imported with a star is left out: it makes a name mean two things.
-    pub without_stars: bool,
-    /// Items of earlier cells are compiled with it, whether it can reach them or not.
-    pub with_everything: bool,
-    /// `return` keeps no variables.
-    pub returns_plainly: bool,
-    /// The value at its end is shown by a trait of a crate's.
-    pub shows_itself: bool,
-}
-
-impl Choices {
-    /// Lends no variable that this attempt has lent. Returns whether there were any.
-    pub fn lend_nothing(&mut self) -> bool {
-        if self.lends_nothing() {
-            return false;
-        }
-        let lent = std::mem::take(&mut self.lent);
-        self.not_lent.extend(lent.into_keys());
-        self.cannot_borrow.append(&mut self.borrowing);
-        self.cannot_borrow.append(&mut self.loosened);
-        self.temporaries.clear();
-        self.lent_borrowing.clear();
-        self.exclusive.clear();
-        self.pinned.clear();
-        self.typed.clear();
-        true
-    }
-
-    /// Does not lend a variable: what would borrow from it does not.
-    pub fn cannot_lend(&mut self, name: &str) {
-        self.lent.remove(name);
-        self.exclusive.remove(name);
-        self.pinned.remove(name);
-        self.not_lent.insert(name.to_owned());
-        self.borrowing.clear();
-        self.typed.clear();
-        self.loosened.clear();
-    }
-
-    /// Has lent variables of earlier cells back. Returns whether any of them was lent until now.
-    pub fn have_back(&mut self, names: BTreeSet<String>) -> bool {
-        let is_new = !names.is_subset(&self.reclaimed);
-        self.reclaimed.extend(names);
-        if is_new {
-            self.borrowing.clear();
-            self.typed.clear();
-        }
-        is_new
-    }
-
-    /// Whether it lends nothing, and nothing in it borrows from what is lent.
-    pub fn lends_nothing(&self) -> bool {
-        self.lent.is_empty() && self.borrowing.is_empty() && self.loosened.is_empty()
-    }
 }
 
 /// Types, traits and functions that every program knows by these names.
@@ -295,24 +163,6 @@ impl Program {
     /// The variables that are there.
     pub fn variables(&self) -> &BTreeMap<String, Variable> {
         &self.variables
-    }
-
-    /// The variables whose type no cell has told yet.
-    pub fn waiting(&self) -> &[Waiting] {
-        &self.waiting
-    }
-
-    fn waits(&self, name: &str) -> bool {
-        self.waiting.iter().any(|waiting| waiting.names.contains_key(name))
-    }
-
-    /// Those of them that a cell uses.
-    pub fn waiting_for(&self, cell: &Cell) -> Vec<&Waiting> {
-        let waits = |name: &str| self.waits(name);
-        let used = cell.uses(&waits);
-        let is_used =
-            |waiting: &&Waiting| waiting.names.keys().any(|name| used.contains(name.as_str()));
-        self.waiting.iter().filter(is_used).collect()
     }
 
     /// The macros by which a cell makes statics that cannot be told from the outside.
@@ -618,28 +468,7 @@ impl Program {
         kept: &[(String, String)],
     ) {
         self.end_loans(&source.loans, choices);
-        let is_kept = |name: &String| kept.iter().any(|(kept, _)| kept == name);
-        let made: Vec<Waiting> = self.waiting_for(cell).into_iter().cloned().collect();
-        let made: Vec<Waiting> =
-            made.into_iter().filter(|made| made.names.keys().any(is_kept)).collect();
-        let declared = cell.variables(&choices.by_macros);
-        self.waiting.retain(|waiting| {
-            let is_made = made.iter().any(|made| made.names == waiting.names);
-            !is_made && !declared.iter().any(|new| waiting.names.contains_key(&new.name))
-        });
-        for range in cell.waiting(&choices.waiting) {
-            let Some(text) = crate::source::in_one_line(&cell.text, range.clone()) else {
-                continue;
-            };
-            let names = cell.declared_at(range.start).map(|one| (one.name.clone(), one.is_mut));
-            let names: BTreeMap<String, bool> = names.collect();
-            for name in names.keys() {
-                self.lost.remove(name);
-                self.variables.remove(name);
-            }
-            let end = if text.trim_end().ends_with(';') { "" } else { ";" };
-            self.waiting.push(Waiting { text: text + end, names, cell: cell.number });
-        }
+        let made = self.wait(cell, choices, kept);
         for name in &choices.moved {
             let is_back =
                 choices.given_back.contains(name) && kept.iter().any(|(kept, _)| kept == name);
@@ -666,10 +495,12 @@ impl Program {
                     at: binding.place(),
                     lenders: BTreeSet::new(),
                     pins: BTreeSet::new(),
-                    is_pinned: choices.pinned.contains(name),
+                    is_pinned: choices.lending.pinned.contains(name),
                 };
                 self.variables.insert(name.clone(), variable);
-                if choices.borrowing.contains(name) || choices.lent_borrowing.contains(name) {
+                if choices.lending.borrowing.contains(name)
+                    || choices.lending.lent_borrowing.contains(name)
+                {
                     self.borrow(name, &source.loans);
                 }
             } else if let Some(is_mut) = made.iter().find_map(|made| made.names.get(name)) {
@@ -682,10 +513,12 @@ impl Program {
                     at: 0,
                     lenders: BTreeSet::new(),
                     pins: BTreeSet::new(),
-                    is_pinned: choices.pinned.contains(name),
+                    is_pinned: choices.lending.pinned.contains(name),
                 };
                 self.variables.insert(name.clone(), variable);
-                if choices.borrowing.contains(name) || choices.lent_borrowing.contains(name) {
+                if choices.lending.borrowing.contains(name)
+                    || choices.lending.lent_borrowing.contains(name)
+                {
                     self.borrow(name, &source.loans);
                 }
             } else if let Some(variable) = self.variables.get_mut(name) {
@@ -794,7 +627,7 @@ impl<'a> Replaced<'a> {
 }
 
 /// Whether a cell defines a function, a constant or the like of this name: a variable would hide it.
-fn is_value_of(cell: &Cell, name: &str) -> bool {
+pub(crate) fn is_value_of(cell: &Cell, name: &str) -> bool {
     let is_it =
         |(space, key): &Key| *space == Namespace::Value && key.trim_start_matches("r#") == name;
     cell.items.iter().any(|item| item.keys.iter().any(is_it))

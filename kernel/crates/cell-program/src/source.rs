@@ -6,10 +6,11 @@ use std::ops::Range;
 use std::path::Path;
 
 use crate::cell::{Binding, Cell};
+use crate::choices::Choices;
 use crate::edit::{Edit, without};
 use crate::items::{Main, Place};
 use crate::loans::{self, LEASE, Loans, TERM};
-use crate::program::{Choices, Program, Replaced, takes_place};
+use crate::program::{Program, Replaced, takes_place};
 use crate::types::{self, Callable};
 
 /// What a session has that programs depend on.
@@ -296,17 +297,18 @@ impl Program {
                     format!("{{ let kept: {kind} = ::std::boxed::Box::new({variable}); kept }}")
                 }
             };
-            if choices.typed.contains_key(name) {
+            if choices.lending.typed.contains_key(name) {
                 return Some(format!("{allowed}__rust_live_keep_{name}({value}, {TERM});"));
             }
-            if choices.borrowing.contains(name) {
+            if choices.lending.borrowing.contains(name) {
                 return Some(keep_borrowing(allowed, name, &value));
             }
             Some(format!("{allowed}::rust_live::keep({name:?}, {value});"))
         };
         let leave = |declared: &[&Binding], exit: usize| {
             // What is lent later is not there yet.
-            let is_there = |name: &String| choices.lent.get(name).is_none_or(|lent| *lent < exit);
+            let is_there =
+                |name: &String| choices.lending.lent.get(name).is_none_or(|lent| *lent < exit);
             let all = declared
                 .iter()
                 .filter(|binding| !choices.returns_plainly && is_there(&binding.name));
@@ -417,7 +419,7 @@ impl Program {
                 }
             }
         }
-        for (name, kind) in &choices.typed {
+        for (name, kind) in &choices.lending.typed {
             push(&mut text, &loans::typed(name, kind), Some(Mark::Keep(name.clone())));
         }
         for name in by_crates {

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::choices::Choices;
 use crate::edit::Edit;
 use crate::items::{Item, Static, StaticBy};
-use crate::program::{Choices, Program};
+use crate::program::Program;
 
 impl Program {
     /// The edits for the statics of an item: the cell that defines one exports it, later ones use that.
