@@ -3,6 +3,10 @@
 They are written by others, about everything that Rust has, and each of them compiles and runs as a
 program: rustdoc sees to that. Fifty of them share a session, as cells of one notebook. Writes
 docs/results/examples.md. Nothing else should run meanwhile.
+
+With --statements each example is many cells: its items, then a statement each, as a reader tries
+them one by one. Variables have to stay as they do in a function. Writes
+docs/results/statements.md.
 """
 
 import argparse
@@ -23,7 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 from running import running, without_colours  # noqa: E402
 
-REPORT = ROOT / "docs" / "results" / "examples.md"
+RESULTS = ROOT / "docs" / "results"
 TITLES = {"googlenet": "this kernel", "evcxr": "evcxr_jupyter"}
 CRATES = ("core", "alloc", "std")
 SESSION = 50
@@ -39,6 +43,9 @@ BROKEN = "\0"
 class Example:
     place: str
     code: str
+
+    def __post_init__(self):
+        self.cells = [self.code]
 
 
 @dataclass
@@ -121,6 +128,20 @@ def runs(tags, code):
     return all(word in TAGS for word in words) and bool(code.strip())
 
 
+def taken_apart(found):
+    """The examples that have two statements or more, with a cell for each."""
+    # Their code is the body of a function; a zero byte stands in none.
+    plain = [one for one in found if "fn main" not in one.code and "#![" not in one.code]
+    command = ["cargo", "run", "--quiet", "-p", "cell-program", "--example", "statements"]
+    programs = "\0".join(one.code for one in plain)
+    done = subprocess.run(command, input=programs, capture_output=True, text=True, cwd=ROOT)
+    if done.returncode != 0:
+        sys.exit(done.stderr)
+    for example, cells in zip(plain, done.stdout.split("\0"), strict=True):
+        example.cells = cells.split("\x1e")
+    return [one for one in plain if len(one.cells) > 2]
+
+
 def first_line(errors):
     """There is one for each thing that the compiler refuses."""
     error = errors[0]
@@ -143,33 +164,41 @@ def in_session(name, session, folder, times, failures):
     """Runs examples; returns those that are left where one has hung."""
     with running(name, cwd=folder) as kernel:
         for number, example in enumerate(session):
-            began = time.perf_counter()
-            try:
-                done = kernel.run(example.code, timeout=LIMIT)
-            except AssertionError:
-                failures.append(Failure(example.place, f"no end within {LIMIT} s"))
-                return session[number + 1 :]
-            seconds = time.perf_counter() - began
-            if done.status == "ok":
+            for cell in example.cells:
+                began = time.perf_counter()
+                try:
+                    done = kernel.run(cell, timeout=LIMIT)
+                except AssertionError:
+                    failures.append(Failure(example.place, f"no end within {LIMIT} s"))
+                    return session[number + 1 :]
+                seconds = time.perf_counter() - began
+                if done.status != "ok":
+                    failures.append(Failure(example.place, first_line(done.of("error"))))
+                    break
                 times.append(seconds)
-            else:
-                failures.append(Failure(example.place, first_line(done.of("error"))))
     return []
 
 
-def report(count, whole, seed, figures):
+def report(count, whole, seed, figures, statements):
+    title, option = "as cells", ""
+    kind = "that run as they stand, drawn with a seed. They are pasted as cells"
+    if statements:
+        title, option = "a statement a cell", " --statements"
+        kind = (
+            "that have two statements or more outside of functions, drawn with a seed. Each is "
+            "taken apart into cells: its items, then a statement each"
+        )
     rustc = subprocess.run(["rustc", "--version"], capture_output=True, text=True).stdout.strip()
     lines = [
-        "# Examples of the standard library as cells",
+        f"# Examples of the standard library, {title}",
         "",
         f"Measured on {date.today()} by "
-        f"`cargo xtask bench examples --count {count} --seed {seed}`.",
+        f"`cargo xtask bench examples --count {count} --seed {seed}{option}`.",
         "",
         f"- Machine: {machine()}",
         f"- {rustc}",
         f"- {count} of the {whole} examples that the documentation of core, alloc and std holds "
-        "and that run as they stand, drawn with a seed. They are pasted as cells, the lines that "
-        f"rustdoc hides included, {SESSION} into one session.",
+        f"and {kind}, the lines that rustdoc hides included, {SESSION} into one session.",
         "",
         "| | failed | median | in all |",
         "| --- | ---: | ---: | ---: |",
@@ -195,8 +224,11 @@ def main():
     parser.add_argument("--count", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--kernel", action="append", help="a kernel's name; several are allowed")
+    parser.add_argument("--statements", action="store_true", help="a cell for each statement")
     options = parser.parse_args()
     found = examples(library())
+    if options.statements:
+        found = taken_apart(found)
     count = min(options.count, len(found))
     sample = random.Random(options.seed).sample(found, count)
     figures = {}
@@ -205,9 +237,11 @@ def main():
             began = time.perf_counter()
             times, failures = measure(name, sample, folder)
             figures[name] = times, failures, time.perf_counter() - began
-    REPORT.parent.mkdir(parents=True, exist_ok=True)
-    REPORT.write_text(report(count, len(found), options.seed, figures))
-    print(REPORT.read_text())
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    written = RESULTS / ("statements.md" if options.statements else "examples.md")
+    text = report(count, len(found), options.seed, figures, options.statements)
+    written.write_text(text)
+    print(text)
 
 
 if __name__ == "__main__":

@@ -77,6 +77,9 @@ pub(crate) enum Bench {
         /// A kernel's name; several are allowed [default: googlenet evcxr]
         #[arg(long, value_name = "NAME")]
         kernel: Vec<String>,
+        /// A cell for each statement; writes docs/results/statements.md
+        #[arg(long)]
+        statements: bool,
     },
     /// Tests, training benchmark and training, packed for a machine with PyTorch and without Rust
     Bundle {
@@ -137,11 +140,12 @@ impl Bench {
                 let seeds = vec!["--seeds".to_owned(), seeds.to_string()];
                 ("seeds", lessons.into_iter().chain([seeds]).chain(data).collect())
             }
-            Bench::Examples { count, seed, kernel } => {
+            Bench::Examples { count, seed, kernel, statements } => {
                 let numbers = [("--count", count), ("--seed", seed)];
                 let numbers = numbers.map(|(name, number)| vec![name.into(), number.to_string()]);
                 let kernels = kernel.iter().map(|name| vec!["--kernel".into(), name.clone()]);
-                ("examples", numbers.into_iter().chain(kernels).collect())
+                let statements = statements.then(|| vec!["--statements".to_owned()]);
+                ("examples", numbers.into_iter().chain(kernels).chain(statements).collect())
             }
             Bench::Bundle { out, profile } => {
                 ("bundle", vec![vec![out.clone(), "--profile".into(), profile.clone()]])
@@ -180,8 +184,9 @@ mod tests {
         assert_eq!(seeds.program()[1..], options);
         let seeds = Bench::Seeds { lesson: Vec::new(), seeds: 2, data: None };
         assert_eq!(seeds.program(), ["bench/bench_seeds.py", "--seeds", "2"]);
-        let examples = Bench::Examples { count: 50, seed: 2, kernel: vec!["k".into()] };
-        let options = ["--count", "50", "--seed", "2", "--kernel", "k"];
+        let kernel = vec!["k".into()];
+        let examples = Bench::Examples { count: 50, seed: 2, kernel, statements: true };
+        let options = ["--count", "50", "--seed", "2", "--kernel", "k", "--statements"];
         assert_eq!(examples.program()[1..], options);
         let class = Bench::Class { students: vec![1, 2], evcxr: Vec::new() };
         assert_eq!(class.program(), ["bench/bench_class.py", "--students", "1", "2"]);

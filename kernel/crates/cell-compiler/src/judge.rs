@@ -101,8 +101,10 @@ pub(crate) fn judge(
         choices.returns_plainly = true;
     } else if errors().any(|error| matches!(error.number(), "E0308" | "E0277"))
         && choices.numbers.is_empty()
+        && choices.made_anew.is_empty()
     {
         choices.numbers = program.numbers(cell);
+        choices.made_anew = program.made_anew(cell);
     }
     // `Err("..")?` is of a type that only a value that is shown has to have.
     let of_no_type =

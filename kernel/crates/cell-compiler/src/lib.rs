@@ -89,7 +89,8 @@ pub fn compile(
             let is_misfit = choices.put_aside != before.put_aside && notes.len() > said;
             let is_guess = is_misfit
                 || choices.closes_by_statement != before.closes_by_statement
-                || choices.numbers != before.numbers;
+                || choices.numbers != before.numbers
+                || choices.made_anew != before.made_anew;
             let is_stale = choices.stale_imports != before.stale_imports;
             if source.leaves_out && (is_guess || is_stale || choices == before) {
                 // It may want something that it has not named.

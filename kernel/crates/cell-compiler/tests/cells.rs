@@ -223,6 +223,7 @@ cells! {
         "assert_eq!((by.next(), by.next_back(), grows.nth(2)), (Some(2), Some(6), Some(9)));", "assert_eq!(by.collect::<Vec<_>>(), [4]); assert_eq!(own.rev().collect::<Vec<_>>(), [2, 0]); assert_eq!((grows.next(), odd_ones.sum::<u8>()), (Some(27), 25));", "let n = v; assert_eq!(n.len(), 3);";
     a_variable_whose_type_is_not_known_yet_waits: "use std::collections::HashMap; use std::sync::mpsc; let mut all = Vec::new(); // none yet\nlet n = 2;", "let mut counts = HashMap::new();\nlet (send, receive) =\n    mpsc::channel();\nlet mut last = None", "for i in 0..n { all.push(i as u8); } last = Some(all.len());", "send.send(1_u16)?; let text = String::from(\"a a\"); for word in text.split(' ') { *counts.entry(word).or_insert(0) += 1; }", "assert_eq!((&*all, last, receive.recv()?, counts[\"a\"], text.len()), (&[0, 1][..], Some(2), 1, 2, 3));", "let all = Vec::new();", "let all: Vec<char> = all; assert!(all.is_empty());", "let n = Vec::new();", "let n = 5; assert_eq!(n, 5);", "assert_eq!(n, 5);", "let m = None;", "fn m() -> u8 { 1 } assert_eq!(m(), 1);", "assert_eq!(m(), 1);";
     what_raw_pointers_lead_to_stays_where_it_is: "let mut num = 5; let r1 = &raw const num; let r2 = &raw mut num; let data = [1_u8, 2, 3]; let mut p = data.as_ptr();", "unsafe { assert_eq!((*r1, *r2, *p), (5, 5, 1)); *r2 = 6; p = p.add(1); }", "num += 1; assert_eq!(num, 7);", "unsafe { assert_eq!((*r1, *p), (7, 2)); *r2 = 8; }", "assert_eq!((num, data), (8, [1, 2, 3])); let part = &num; let big = vec![num]; let b = big.as_ptr();", "assert_eq!(*part, 8); num = 9; assert_eq!(unsafe { *r1 + *b }, 17);", "let more = big; assert_eq!((more[0], num), (8, 9));", "let num = 1; assert_eq!(unsafe { *r1 }, 9);", "assert_eq!(unsafe { *r1 } + num, 10);";
+    numbers_in_lists_take_the_type_of_their_use: "let v = vec![1, 2, 3]; let mut buffer = [0; 4]; let pair = (1, [0.5, -2.0]); let mut used = [1]; used[0] = 2;", "assert_eq!(v.len(), 3);", "let sum: u64 = v.iter().sum(); let f: &[f32] = &pair.1; let n = std::io::Read::read(&mut &b\"ab\"[..], &mut buffer)?; assert_eq!((sum, f[0], n), (6, 0.5, 2));", "assert_eq!((buffer, v[0] + 1_u64, used), ([b'a', b'b', 0, 0], 2, [2]));";
     what_borrows_before_a_return_stays: "let v = vec![1, 2]; let s = &v[1..]; if s.len() == 1 { return; } let never = 5;", "assert_eq!((s[0], v.len()), (2, 2));";
     other_blanks_and_letters: "let\tgröße\t=\t\"ü\";\r\n\tlet 数 = /* a /* b */ */ 3;\r\nfor _ in 0..2 {\tassert_eq!(größe.len(), 2);\t}\r\n", "assert_eq!(größe.len() + 数, 5);\r\n";
 }
@@ -294,6 +295,16 @@ fn what_borrows_ends_where_its_lender_is_changed() {
     }
     assert!(notebook.refused("first").contains("cannot find value `first`"));
     notebook.run("let words = text.len(); text.clear();");
+}
+
+#[test]
+fn numbers_in_lists_that_were_changed_keep_their_type() {
+    let mut notebook = Notebook::new();
+    notebook.run("let mut v = vec![1, 2];");
+    notebook.run("v.push(3);");
+    let refused = notebook.refused("let w: Vec<u8> = v;");
+    assert!(refused.contains("expected `Vec<u8>`, found `Vec<i32>`"), "{refused}");
+    notebook.run("assert_eq!(v, [1, 2, 3]);");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use ra_ap_syntax::{AstNode as _, Edition, SourceFile, SyntaxKind, SyntaxNode};
 
 use crate::edit::{Edit, rendered, without};
 use crate::imports::{self, Leaf};
-use crate::initializers::{Temporary, constructs, temporary};
+use crate::initializers::{Temporary, constructs, is_number, is_of_numbers, temporary};
 use crate::items::{self, Item, MacroKind, Place, Rule};
 use crate::names::{How, Use};
 use crate::{IncludedFile, ModuleFile};
@@ -75,6 +75,8 @@ pub struct Binding {
     pub is_mut: bool,
     /// Whether its value is a number without a type, as in `let n = 5;`.
     pub is_number: bool,
+    /// Whether its value is made of such numbers.
+    is_of_numbers: bool,
     /// Whether its value may be made later: by a constructor that is given numbers and texts alone.
     can_wait: bool,
     /// The value without a name that it borrows from, as in `let x = &f();`.
@@ -246,14 +248,13 @@ impl Cell {
         }
         self.has_statements = true;
         if let Some(let_statement) = ast::LetStmt::cast(node.clone()) {
-            let is_number =
-                let_statement.ty().is_none() && is_plain_number(let_statement.initializer());
+            let untyped = let_statement.initializer().filter(|_| let_statement.ty().is_none());
+            let is_number = untyped.as_ref().is_some_and(is_number);
             let may_fail = let_statement.let_else().is_some();
             let is_one = matches!(let_statement.pat(), Some(ast::Pat::IdentPat(_)));
             let temporary = let_statement.initializer().filter(|_| is_one).and_then(temporary);
-            let can_wait = let_statement.ty().is_none()
-                && !may_fail
-                && let_statement.initializer().is_some_and(|value| constructs(&value));
+            let can_wait = !may_fail && untyped.as_ref().is_some_and(constructs);
+            let is_of_numbers = is_one && untyped.as_ref().is_some_and(is_of_numbers);
             for pattern in let_statement.pat().iter() {
                 let found = pattern.syntax().descendants().filter_map(ast::IdentPat::cast);
                 self.bindings.extend(found.filter_map(|pattern| {
@@ -262,7 +263,15 @@ impl Cell {
                     // A pattern that may fail may name a constant or a variant: `None`.
                     let is_variable = !may_fail || !name.starts_with(char::is_uppercase);
                     let (temporary, range) = (temporary.clone(), range.clone());
-                    let binding = Binding { name, is_mut, is_number, can_wait, temporary, range };
+                    let binding = Binding {
+                        name,
+                        is_mut,
+                        is_number,
+                        is_of_numbers,
+                        can_wait,
+                        temporary,
+                        range,
+                    };
                     is_variable.then_some(binding)
                 }));
             }
@@ -361,6 +370,7 @@ impl Cell {
                 name,
                 is_mut,
                 is_number: false,
+                is_of_numbers: false,
                 can_wait: false,
                 temporary: None,
                 range: range.clone(),
@@ -416,6 +426,11 @@ impl Cell {
         used.map(|(name, _)| name.as_str()).collect()
     }
 
+    /// Where its statements stand, in their order.
+    pub fn statements(&self) -> &[Range<usize>] {
+        &self.statements
+    }
+
     /// Where the statement begins that stands at a place of the text.
     pub fn statement_at(&self, at: usize) -> Option<usize> {
         self.statements.iter().find(|range| range.contains(&at)).map(|range| range.start)
@@ -434,6 +449,25 @@ impl Cell {
         };
         let waits = declared.all(|one| one.can_wait && !is_used(&one.name) && !again(one));
         waits.then_some(range.start)
+    }
+
+    /// Whether it names a variable behind the statement that declares it.
+    fn uses_behind(&self, binding: &Binding) -> bool {
+        let is_it = |name: &str, at: usize| name == binding.name && at >= binding.range.end;
+        self.names.iter().any(|(name, at)| is_it(name, *at))
+    }
+
+    /// The statement that makes a variable of numbers alone, if nothing has changed it since.
+    pub(crate) fn statement_of_numbers(&self, binding: &Binding) -> Option<String> {
+        let is_fresh = binding.is_of_numbers && !(binding.is_mut && self.uses_behind(binding));
+        is_fresh.then(|| self.as_statement(binding.range.clone()))?
+    }
+
+    /// A statement in one line, if no text in it has several.
+    pub(crate) fn as_statement(&self, range: Range<usize>) -> Option<String> {
+        let text = crate::source::in_one_line(&self.text, range)?;
+        let end = if text.trim_end().ends_with(';') { "" } else { ";" };
+        Some(text + end)
     }
 
     /// The statements that wait, by where they begin.
@@ -613,7 +647,7 @@ impl Cell {
 
     /// The statements on their lines. Where a `return` ends the cell, `leave` says what comes before it,
     /// for the variables that are declared by then; `loans` is what lends variables.
-    pub(crate) fn statements(
+    pub(crate) fn with_statements(
         &self,
         show: Option<(&str, &str)>,
         loans: &[Edit],
@@ -735,23 +769,6 @@ fn awaits_in_macro(tree: &ast::TokenTree) -> bool {
     let tokens = tree.syntax().children_with_tokens().filter_map(|element| element.into_token());
     let tokens: Vec<_> = tokens.filter(|token| !token.kind().is_trivia()).collect();
     tokens.windows(2).any(|pair| pair[0].text() == "." && pair[1].text() == "await")
-}
-
-/// Whether an expression is a number of which Rust knows the type by its use alone.
-fn is_plain_number(expression: Option<ast::Expr>) -> bool {
-    let literal = match expression {
-        Some(ast::Expr::Literal(literal)) => literal,
-        Some(ast::Expr::PrefixExpr(minus)) => match minus.expr() {
-            Some(ast::Expr::Literal(literal)) => literal,
-            _ => return false,
-        },
-        _ => return false,
-    };
-    match literal.kind() {
-        ast::LiteralKind::IntNumber(number) => number.suffix().is_none(),
-        ast::LiteralKind::FloatNumber(number) => number.suffix().is_none(),
-        _ => false,
-    }
 }
 
 /// What is shown of an expression at the end; None for those that are never a value.

@@ -63,3 +63,45 @@ pub(crate) fn temporary(initializer: ast::Expr) -> Option<Temporary> {
         is_mut: reference.mut_token().is_some(),
     })
 }
+
+/// Whether a value is made of numbers without types alone, as in `[0; 9]` and `vec![1, 2]`: it may be made anew with
+/// another type of number. A number alone is none of these.
+pub(crate) fn is_of_numbers(value: &ast::Expr) -> bool {
+    match value {
+        ast::Expr::ArrayExpr(array) => {
+            let mut elements = array.exprs().peekable();
+            elements.peek().is_some() && elements.all(|one| is_number(&one) || is_of_numbers(&one))
+        }
+        ast::Expr::TupleExpr(tuple) => {
+            let mut fields = tuple.fields().peekable();
+            fields.peek().is_some() && fields.all(|one| is_number(&one) || is_of_numbers(&one))
+        }
+        ast::Expr::MacroExpr(call) => {
+            let text = call.syntax().text().to_string();
+            let inner = text.strip_prefix("vec!");
+            let is_part =
+                |c: char| c.is_ascii_digit() || c.is_whitespace() || "[]().,;-_".contains(c);
+            inner.is_some_and(|inner| {
+                inner.chars().all(is_part) && inner.contains(|c: char| c.is_ascii_digit())
+            })
+        }
+        _ => false,
+    }
+}
+
+/// Whether an expression is a number of which Rust knows the type by its use alone.
+pub(crate) fn is_number(expression: &ast::Expr) -> bool {
+    let literal = match expression {
+        ast::Expr::Literal(literal) => literal.clone(),
+        ast::Expr::PrefixExpr(minus) => match minus.expr() {
+            Some(ast::Expr::Literal(literal)) => literal,
+            _ => return false,
+        },
+        _ => return false,
+    };
+    match literal.kind() {
+        ast::LiteralKind::IntNumber(number) => number.suffix().is_none(),
+        ast::LiteralKind::FloatNumber(number) => number.suffix().is_none(),
+        _ => false,
+    }
+}

@@ -28,6 +28,8 @@ pub struct Variable {
     pub cell: usize,
     /// Whether it is a number whose type nobody has written down: a later cell may need another.
     pub is_number: bool,
+    /// The statement that makes it of numbers whose type nobody has written down, if it was not changed since.
+    pub of_numbers: Option<String>,
     /// Where in its cell it was declared.
     pub at: usize,
     /// The variables from which it may borrow.
@@ -188,6 +190,16 @@ impl Program {
             })
         };
         cell.uses(&is_number).into_iter().map(str::to_owned).collect()
+    }
+
+    /// Variables of numbers alone that a cell uses and may make anew, with other types of numbers.
+    pub fn made_anew(&self, cell: &Cell) -> BTreeSet<String> {
+        let is_free = |name: &str| {
+            self.variables.get(name).is_some_and(|variable| {
+                variable.of_numbers.is_some() && !variable.is_pinned && !self.is_lent(name)
+            })
+        };
+        cell.uses(&is_free).into_iter().map(str::to_owned).collect()
     }
 
     /// Whether a cell and earlier ones both import with a star: one name may come from two places.
@@ -469,6 +481,13 @@ impl Program {
     ) {
         self.end_loans(&source.loans, choices);
         let made = self.wait(cell, choices, kept);
+        for name in cell.uses(&|_| true) {
+            if let Some(variable) = self.variables.get_mut(name)
+                && (variable.is_mut || choices.made_anew.contains(name))
+            {
+                variable.of_numbers = None;
+            }
+        }
         for name in &choices.moved {
             let is_back =
                 choices.given_back.contains(name) && kept.iter().any(|(kept, _)| kept == name);
@@ -491,6 +510,7 @@ impl Program {
                     kind: kind.clone(),
                     is_mut: binding.is_mut,
                     is_number: binding.is_number,
+                    of_numbers: cell.statement_of_numbers(binding),
                     cell: cell.number,
                     at: binding.place(),
                     lenders: BTreeSet::new(),
@@ -509,6 +529,7 @@ impl Program {
                     kind,
                     is_mut,
                     is_number: false,
+                    of_numbers: None,
                     cell,
                     at: 0,
                     lenders: BTreeSet::new(),

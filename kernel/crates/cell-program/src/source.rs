@@ -215,6 +215,12 @@ impl Program {
         let mut tied = String::new();
         for name in &loaded {
             let is_mut = self.variables.get(*name).is_some_and(|variable| variable.is_mut);
+            if choices.made_anew.contains(*name)
+                && let Some(text) = &self.variables[*name].of_numbers
+            {
+                let _ = write!(prefix, "{allowed}{text} ");
+                continue;
+            }
             if let Some(lenders) = loans.tied.get(*name) {
                 let lender = |name: &String| {
                     let word = if loans.exclusive.contains(name) { "mut " } else { "" };
@@ -326,7 +332,7 @@ impl Program {
         );
         let show = (!choices.closes_by_statement).then_some(("match &(", &*shows));
         let lending = loans.edits(cell, choices);
-        let (statements, edits) = cell.statements(show, &lending, &choices.waiting, &leave);
+        let (statements, edits) = cell.with_statements(show, &lending, &choices.waiting, &leave);
 
         let mut text = format!("{prefix}{statements}");
         let mut marks = BTreeMap::new();

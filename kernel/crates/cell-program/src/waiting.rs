@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use crate::cell::Cell;
 use crate::choices::Choices;
 use crate::program::{Program, is_value_of};
-use crate::source::in_one_line;
 
 /// Variables that a cell has declared and whose type it does not tell: they are made by the first cell that uses them.
 #[derive(Debug, Clone)]
@@ -55,17 +54,14 @@ impl Program {
             !is_made && !is_declared && !waiting.names.keys().any(|name| is_value_of(cell, name))
         });
         for range in cell.waiting(&choices.waiting) {
-            let Some(text) = in_one_line(&cell.text, range.clone()) else {
-                continue;
-            };
+            let Some(text) = cell.as_statement(range.clone()) else { continue };
             let names = cell.declared_at(range.start).map(|one| (one.name.clone(), one.is_mut));
             let names: BTreeMap<String, bool> = names.collect();
             for name in names.keys() {
                 self.lost.remove(name);
                 self.variables.remove(name);
             }
-            let end = if text.trim_end().ends_with(';') { "" } else { ";" };
-            self.waiting.push(Waiting { text: text + end, names, cell: cell.number });
+            self.waiting.push(Waiting { text, names, cell: cell.number });
         }
         made
     }
