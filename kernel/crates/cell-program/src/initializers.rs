@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use ra_ap_syntax::AstNode as _;
 use ra_ap_syntax::ast::{self, HasArgList as _};
+use ra_ap_syntax::{AstNode as _, AstToken as _, SyntaxKind, SyntaxNode};
 
 use crate::cell::range_of;
 
@@ -77,16 +77,38 @@ pub(crate) fn is_of_numbers(value: &ast::Expr) -> bool {
             fields.peek().is_some() && fields.all(|one| is_number(&one) || is_of_numbers(&one))
         }
         ast::Expr::MacroExpr(call) => {
-            let text = call.syntax().text().to_string();
-            let inner = text.strip_prefix("vec!");
-            let is_part =
-                |c: char| c.is_ascii_digit() || c.is_whitespace() || "[]().,;-_".contains(c);
-            inner.is_some_and(|inner| {
-                inner.chars().all(is_part) && inner.contains(|c: char| c.is_ascii_digit())
-            })
+            let call = call.macro_call();
+            let is_vec = call
+                .as_ref()
+                .and_then(|call| call.path())
+                .is_some_and(|path| path.syntax().text() == "vec");
+            let tree = call.and_then(|call| call.token_tree()).filter(|_| is_vec);
+            tree.is_some_and(|tree| are_numbers(tree.syntax()))
         }
         _ => false,
     }
+}
+
+/// Whether there are numbers without types in a list of tokens, and what stands between them alone.
+fn are_numbers(tree: &SyntaxNode) -> bool {
+    let tokens = tree.descendants_with_tokens().filter_map(|element| element.into_token());
+    let mut has_number = false;
+    for token in tokens.filter(|token| !token.kind().is_trivia()) {
+        let suffix = match token.kind() {
+            SyntaxKind::INT_NUMBER => ast::IntNumber::cast(token).map(|one| one.suffix().is_some()),
+            SyntaxKind::FLOAT_NUMBER => {
+                ast::FloatNumber::cast(token).map(|one| one.suffix().is_some())
+            }
+            SyntaxKind::IDENT if token.text() == "vec" => continue,
+            kind if kind.is_punct() => continue,
+            _ => return false,
+        };
+        if suffix != Some(false) {
+            return false;
+        }
+        has_number = true;
+    }
+    has_number
 }
 
 /// Whether an expression is a number of which Rust knows the type by its use alone.

@@ -161,7 +161,10 @@ impl Program {
     /// The variables that a cell has to leave where they lie for a new variable of this type: those that the statement
     /// names which declares it. Each with where that begins.
     pub fn pinned_for(&self, cell: &Cell, name: &str, kind: &str) -> BTreeMap<String, usize> {
-        if !["*const ", "*mut ", "NonNull<"].iter().any(|pointer| kind.contains(pointer)) {
+        if !["*const ", "*mut ", "NonNull<", "AtomicPtr<"]
+            .iter()
+            .any(|pointer| kind.contains(pointer))
+        {
             return BTreeMap::new();
         }
         let (start, names) = cell.named_for(name);
