@@ -482,9 +482,9 @@ impl Program {
         self.end_loans(&source.loans, choices);
         let made = self.wait(cell, choices, kept);
         for name in cell.uses(&|_| true) {
-            if let Some(variable) = self.variables.get_mut(name)
-                && (variable.is_mut || choices.made_anew.contains(name))
-            {
+            let Some(variable) = self.variables.get_mut(name) else { continue };
+            let is_other = |(kept, kind): &(String, String)| kept == name && *kind != variable.kind;
+            if variable.is_mut || kept.iter().any(is_other) {
                 variable.of_numbers = None;
             }
         }
