@@ -6,7 +6,7 @@ use std::path::Path;
 
 use ra_ap_syntax::{Edition, ast};
 
-use crate::cell::{Cell, Surroundings};
+use crate::cell::{Binding, Cell, Surroundings};
 use crate::choices::Choices;
 use crate::edit::without;
 use crate::imports::Leaf;
@@ -500,38 +500,18 @@ impl Program {
                 self.variables.remove(name);
                 continue;
             }
-            let declared = cell
-                .variables(&choices.by_macros)
-                .into_iter()
-                .find(|binding| binding.name == *name);
-            if let Some(binding) = declared {
+            let declared = cell.variables(&choices.by_macros);
+            let binding = declared.into_iter().find(|binding| binding.name == *name);
+            let made = made.iter().find_map(|made| made.names.get(name));
+            if let Some(is_mut) = binding.map(|binding| binding.is_mut).or(made.copied()) {
                 self.lost.remove(name);
                 let variable = Variable {
                     kind: kind.clone(),
-                    is_mut: binding.is_mut,
-                    is_number: binding.is_number,
-                    of_numbers: cell.statement_of_numbers(binding),
-                    cell: cell.number,
-                    at: binding.place(),
-                    lenders: BTreeSet::new(),
-                    pins: BTreeSet::new(),
-                    is_pinned: choices.lending.pinned.contains(name),
-                };
-                self.variables.insert(name.clone(), variable);
-                if choices.lending.borrowing.contains(name)
-                    || choices.lending.lent_borrowing.contains(name)
-                {
-                    self.borrow(name, &source.loans);
-                }
-            } else if let Some(is_mut) = made.iter().find_map(|made| made.names.get(name)) {
-                let (kind, is_mut, cell) = (kind.clone(), *is_mut, cell.number);
-                let variable = Variable {
-                    kind,
                     is_mut,
-                    is_number: false,
-                    of_numbers: None,
-                    cell,
-                    at: 0,
+                    is_number: binding.is_some_and(|binding| binding.is_number),
+                    of_numbers: binding.and_then(|binding| cell.statement_of_numbers(binding)),
+                    cell: cell.number,
+                    at: binding.map_or(0, Binding::place),
                     lenders: BTreeSet::new(),
                     pins: BTreeSet::new(),
                     is_pinned: choices.lending.pinned.contains(name),

@@ -43,7 +43,9 @@ impl Program {
         choices: &Choices,
         kept: &[(String, String)],
     ) -> Vec<Waiting> {
-        let is_kept = |name: &String| kept.iter().any(|(kept, _)| kept == name);
+        let is_kept = |name: &String| {
+            choices.dropped.contains_key(name) || kept.iter().any(|(kept, _)| kept == name)
+        };
         let made: Vec<Waiting> = self.waiting_for(cell).into_iter().cloned().collect();
         let made: Vec<Waiting> =
             made.into_iter().filter(|made| made.names.keys().any(is_kept)).collect();
