@@ -211,6 +211,13 @@ SHARED = {
         ("odd.next_back()", Value("Some(7)")),
         ("odd.collect::<Vec<i32>>()", Value("[1, 3, 5]")),
     ],
+    "a number is what it was after a panic": [
+        ("let small = 1;\nlet list = [1, 2];", NOTHING),
+        ('let byte: u8 = small;\nlet long: &[u64] = &list;\npanic!("no");', Error("no")),
+        ("(small, list)", Value("(1, [1, 2])")),
+        ("let byte: u8 = small;\nlet long: &[u64] = &list;\n(byte, long[1])", Value("(1, 2)")),
+        ("(small == byte, list[0] + 1_u64)", Value("(true, 2)")),
+    ],
     "one that borrows from a panic on": [
         ("let lender = vec![1, 2];\nlet held = &lender[..];", NOTHING),
         ('let lender = vec![3];\nlet held = &lender[..];\npanic!("no");', Error("no")),

@@ -202,6 +202,20 @@ pub unsafe fn take<T>(name: &str) -> T {
     *unsafe { Box::from_raw(taken(name).cast::<T>()) }
 }
 
+/// The value of a number, which stays where it is.
+///
+/// # Safety
+/// It must be there, and of this type: as its cell was compiled.
+///
+/// # Panics
+/// A variable that is not there.
+pub unsafe fn seen<T: Copy>(name: &str) -> T {
+    let value = with_slots(|slots| slots.named.get(name).map(|slot| slot.value));
+    let Some(value) = value else { panic!("the variable `{name}` is not there any more") };
+    // SAFETY: the caller says that it is of this type.
+    unsafe { *value.cast::<T>() }
+}
+
 fn taken(name: &str) -> *mut u8 {
     let slot = with_slots(|slots| slots.named.remove(name));
     let Some(slot) = slot else { panic!("the variable `{name}` is not there any more") };

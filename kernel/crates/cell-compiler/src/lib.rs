@@ -130,7 +130,7 @@ pub fn compile(
         let mut kept = Vec::new();
         let mut is_new = false;
         // What has no name in the cell has none that a variable can have.
-        let named = |variable: &types::Kept| !variable.name.starts_with('&');
+        let named = |variable: &types::Kept| !variable.name.starts_with(['&', '*']);
         for variable in types::kept(&output.mir).into_iter().filter(named) {
             let borrows = choices.lending.borrowing.contains(&variable.name);
             if source.loans.lends(&variable.name) {

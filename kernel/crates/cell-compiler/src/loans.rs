@@ -89,8 +89,7 @@ pub(crate) fn lends(error: &Message, refusal: &Refusal<'_>, lending: &mut Lendin
     let at = at.max(lending.changed.get(name).copied().unwrap_or_default());
     let is_variable = cell.declares_before(name, at) || program.variables().contains_key(name);
     // A number whose type this cell decides lies in the cell alone until its end.
-    let is_variable =
-        is_variable && !before.numbers.contains(name) && !before.made_anew.contains(name);
+    let is_variable = is_variable && !before.numbers.contains(name);
     if !is_variable || before.lending.not_lent.contains(name) {
         return false;
     }

@@ -89,6 +89,13 @@ pub struct Lending {
     pub changed_while_lent: BTreeSet<String>,
 }
 
+impl Choices {
+    /// Whether the cell decides on the type of a variable of an earlier one: that is kept as it was until it has ended well.
+    pub(crate) fn decides_on(&self, name: &str) -> bool {
+        self.numbers.contains(name) || self.made_anew.contains(name)
+    }
+}
+
 impl Lending {
     /// Lends no variable that this attempt has lent. Returns whether there were any.
     pub fn lend_nothing(&mut self) -> bool {

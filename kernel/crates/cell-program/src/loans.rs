@@ -64,6 +64,11 @@ impl Loans {
         self.borrowers.contains(name)
     }
 
+    /// Under which name a value of the cell's own is lent: one that loses its variable's name in it has another.
+    fn place_of(&self, name: &str) -> String {
+        if self.own.contains(name) { name.to_owned() } else { format!("*{name}") }
+    }
+
     /// Whether the cell lends this variable, which it has declared, to its end.
     pub fn lends(&self, name: &str) -> bool {
         self.own.contains(name)
@@ -118,10 +123,10 @@ impl Loans {
         }
         for (name, at) in &choices.lending.lent {
             let variable = raw(name);
-            let code = if cell.declares_before(name, *at) {
+            let code = if is_own(cell, choices, name, *at) {
                 edits.extend(cell.behind_reference(name, *at));
-                let (before, after) =
-                    lending(name, cell.number, choices.lending.lent_borrowing.contains(name));
+                let borrows = choices.lending.lent_borrowing.contains(name);
+                let (before, after) = lending(&self.place_of(name), cell.number, borrows);
                 let sign = if choices.lending.exclusive.contains(name) { "" } else { "&*" };
                 format!("let {variable} = {sign}{before}{variable}{after}; ")
             } else if self.references.get(name) == Some(&true) {
@@ -191,7 +196,8 @@ impl Program {
         for (name, _) in kept {
             let (_, names) = cell.named_for(name);
             let pins = loans.new.iter().filter(|(lender, _)| {
-                choices.lending.pinned.contains(lender) && names.contains(lender.as_str())
+                let lender = lender.trim_start_matches('*');
+                choices.lending.pinned.contains(lender) && names.contains(lender)
             });
             if let Some(variable) = self.variables.get_mut(name) {
                 variable.pins.extend(pins.cloned());
@@ -271,7 +277,7 @@ impl Program {
             let is_pinned = variable.is_pinned && !reclaimed.contains(*name);
             let is_lent = lent.contains(&lender());
             let is_new =
-                choices.lending.lent.get(*name).is_some_and(|at| !cell.declares_before(name, *at));
+                choices.lending.lent.get(*name).is_some_and(|at| !is_own(cell, choices, name, *at));
             if is_lent || is_new || is_pinned {
                 let can_change = variable.is_mut || variable.kind.starts_with("&'static mut ");
                 let is_free = !is_lent || changed.contains(*name);
@@ -294,18 +300,17 @@ impl Program {
                 loans.lenders.extend(variable.lenders.iter().cloned());
             }
         }
-        let own = choices.lending.lent.iter().filter(|(name, at)| cell.declares_before(name, **at));
-        let own: BTreeSet<Lender> = own.map(|(name, _)| (name.clone(), cell.number)).collect();
+        let lent = choices.lending.lent.iter();
+        let own: Vec<(&String, &usize)> =
+            lent.filter(|(name, at)| is_own(cell, choices, name, **at)).collect();
+        let to_the_end = own.iter().filter(|(name, at)| cell.is_lent_to_the_end(name, **at));
+        loans.own = to_the_end.map(|(name, _)| (*name).clone()).collect();
+        let own = own.iter().map(|(name, _)| (loans.place_of(name), cell.number));
         let temporaries = choices.lending.temporaries.iter();
         let temporaries = temporaries.map(|name| (of_temporary(name), cell.number));
-        let own: BTreeSet<Lender> = own.into_iter().chain(temporaries).collect();
+        let own: BTreeSet<Lender> = own.chain(temporaries).collect();
         loans.lenders.extend(own.iter().cloned());
         loans.new.extend(own);
-        let to_the_end = |(name, at): &(&String, &usize)| {
-            cell.declares_before(name, **at) && cell.is_lent_to_the_end(name, **at)
-        };
-        let own = choices.lending.lent.iter().filter(to_the_end);
-        loans.own = own.map(|(name, _)| name.clone()).collect();
         loans.has_lease = !loans.lenders.is_empty() || !choices.lending.lends_nothing();
         let stale = self.stale.iter().filter(|name| !self.variables.contains_key(*name)).cloned();
         (loans.reclaimed, loans.changed, loans.exclusive) = (reclaimed, changed, exclusive);
@@ -377,6 +382,11 @@ impl Program {
             }
         }
     }
+}
+
+/// Whether a variable that is lent from a place on is one that the cell makes.
+fn is_own(cell: &Cell, choices: &Choices, name: &str, at: usize) -> bool {
+    cell.declares_before(name, at) || choices.made_anew.contains(name)
 }
 
 /// What stands around a value that is lent.

@@ -523,6 +523,9 @@ impl Program {
                     self.borrow(name, &source.loans);
                 }
             } else if let Some(variable) = self.variables.get_mut(name) {
+                if source.loans.lends(name) {
+                    variable.cell = cell.number;
+                }
                 variable.kind.clone_from(kind);
             }
         }

@@ -240,7 +240,9 @@ impl Program {
                 let _ = write!(prefix, "{allowed}let {word}{} = {take}; ", raw(name));
                 continue;
             }
-            let take = format!("unsafe {{ ::rust_live::take::<__RustLiveType_{name}>({name:?}) }}");
+            let how = if choices.numbers.contains(*name) { "seen" } else { "take" };
+            let take =
+                format!("unsafe {{ ::rust_live::{how}::<__RustLiveType_{name}>({name:?}) }}");
             // As free as the number was where it stood.
             let take = if choices.numbers.contains(*name) {
                 let is_float =
@@ -376,9 +378,20 @@ impl Program {
             let code = format!("{allowed}::rust_live::keep({name:?}, {});", raw(name));
             push(&mut text, &code, Some(Mark::PutBack((*name).to_owned())));
         }
+        let decided = loaded.iter().filter(|name| choices.decides_on(name));
+        for name in
+            decided.filter(|name| !choices.moved.contains(**name) && !declared.contains(*name))
+        {
+            let code = match loans.lends(name) {
+                true => format!("{allowed}::rust_live::settle({name:?}, {number});"),
+                false => format!("{allowed}::rust_live::keep({name:?}, {});", raw(name)),
+            };
+            push(&mut text, &code, Some(Mark::PutBack((*name).to_owned())));
+        }
         push(&mut text, &format!("{ok} {end};"), None);
         let is_back = |name: &str| {
             !choices.moved.contains(name)
+                && !choices.decides_on(name)
                 && !loans.references.contains_key(name)
                 && !loans.tied.contains_key(name)
         };
