@@ -299,6 +299,17 @@ fn what_borrows_ends_where_its_lender_is_changed() {
 }
 
 #[test]
+fn a_number_that_is_lent_keeps_its_type() {
+    let mut notebook = Notebook::new();
+    notebook.run("let n = 5; let r = &n;");
+    let refused = notebook.refused("let b: u8 = n; *r");
+    assert!(refused.contains("expected `u8`, found `i32`"), "{refused}");
+    notebook.run("assert_eq!(*r + n, 10);");
+    notebook.refused("let b: u8 = n;");
+    notebook.run("assert_eq!(*r, 5);");
+}
+
+#[test]
 fn numbers_in_lists_that_were_changed_keep_their_type() {
     let mut notebook = Notebook::new();
     notebook.run("let mut v = vec![1, 2];");

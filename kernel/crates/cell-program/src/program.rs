@@ -186,7 +186,8 @@ impl Program {
         let is_number = |name: &str| {
             let variable = self.variables.get(name);
             variable.is_some_and(|variable| {
-                variable.is_number && matches!(&*variable.kind, "i32" | "f64")
+                let is_free = !variable.is_pinned && !self.is_lent(name);
+                is_free && variable.is_number && matches!(&*variable.kind, "i32" | "f64")
             })
         };
         cell.uses(&is_number).into_iter().map(str::to_owned).collect()
