@@ -106,12 +106,10 @@ pub(super) fn with_what_was_lost(
 /// An error about a reference to what is lent, which the reader knows as the variable itself.
 fn about_loans(found: &mut diagnose::Diagnostic, program: &Program) {
     let mut reworded: Vec<(String, String)> = Vec::new();
-    let place = found.names.first().map(|name| name.trim_start_matches('*'));
-    let name =
-        place.and_then(|place| place.split(|c: char| !(c.is_alphanumeric() || c == '_')).next());
+    let name = found.names.first().map(|place| diagnose::variable_of(place).to_owned());
     let name = name.unwrap_or_default();
     let borrowers: Vec<String> =
-        program.borrowers(name).map(|(borrower, _)| format!("`{borrower}`")).collect();
+        program.borrowers(&name).map(|(borrower, _)| format!("`{borrower}`")).collect();
     if !borrowers.is_empty() {
         let (borrow, end) =
             if borrowers.len() == 1 { ("borrows", "it ends") } else { ("borrow", "they end") };

@@ -170,11 +170,12 @@ fn about_variables(
             } else {
                 "a value of its type cannot be kept".to_owned()
             };
-            // References of one lifetime, as in `|a: &'static str, b: &'static str| if .. { a } else { b }`.
+            // Of several errors about it, one is enough.
             let is_judged = choices.callables.get(name) != refusal.before.callables.get(name);
             if (refused || is_borrowed) && is_judged {
                 return;
             }
+            // References of one lifetime, as in `|a: &'static str, b: &'static str| if .. { a } else { b }`.
             if (refused || is_borrowed)
                 && let Some(callable) = choices.callables.get_mut(name)
                 && let Some(looser) = callable.looser()
@@ -192,11 +193,9 @@ fn about_variables(
                 choices.undeclared.insert(name.clone());
             }
             if is_borrowed {
-                notes.push(format!("`{name}` ends with this cell: {}", borrows(cell, name)));
+                notes.push(ends(name, &borrows(cell, name)));
             } else if number == "E0277" || refused {
-                notes.push(format!(
-                    "`{name}` ends with this cell: a value of its type cannot be kept"
-                ));
+                notes.push(ends(name, "a value of its type cannot be kept"));
             }
         }
         Mark::PutBack(name) => {
@@ -283,8 +282,13 @@ fn private(error: &Message, program: &Program, source: &Source) -> Option<(usize
     places.next()
 }
 
+/// That a variable ends with its cell, and why.
+pub(crate) fn ends(name: &str, reason: &str) -> String {
+    format!("`{name}` ends with this cell: {reason}")
+}
+
 /// Why a variable ends with a cell in which it borrows from another, and what its reader can do.
-pub(crate) fn borrows(cell: &Cell, name: &str) -> String {
+fn borrows(cell: &Cell, name: &str) -> String {
     let remedy = if cell.is_closure(name) {
         "what it captures: `move |..|`"
     } else {
@@ -316,7 +320,7 @@ fn about_closures(
                 continue;
             }
             let reason = borrows(cell, name);
-            let note = format!("`{name}` ends with this cell: {reason}");
+            let note = ends(name, &reason);
             if choices.dropped.insert(name.clone(), reason).is_none() {
                 choices.callables.remove(name);
                 notes.push(note);

@@ -82,7 +82,7 @@ pub fn compile(
                 let is_new = !before.dropped.contains_key(name);
                 if let Some(dropped) = choices.dropped.get_mut(name).filter(|_| is_new) {
                     dropped.clone_from(reason);
-                    judged = vec![format!("`{name}` ends with this cell: {reason}")];
+                    judged = vec![judge::ends(name, reason)];
                 }
             }
             notes.append(&mut judged);
@@ -177,7 +177,7 @@ pub fn compile(
                 | Shape::Unnamed(kind) => {
                     let reason = has_no_name(&kind);
                     choices.callables.remove(&variable.name);
-                    notes.push(format!("`{}` ends with this cell: {reason}", variable.name));
+                    notes.push(judge::ends(&variable.name, &reason));
                     is_new |= choices.dropped.insert(variable.name, reason).is_none();
                 }
             }

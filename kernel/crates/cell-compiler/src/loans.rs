@@ -119,7 +119,6 @@ fn borrowing_lender(error: &Message, refusal: &Refusal<'_>) -> Option<String> {
 /// The variable of whose place an error is: that of "`*v`" and "`v.field`".
 pub(crate) fn place_named(error: &Message) -> Option<&str> {
     let (_, named) = error.message.split_once('`')?;
-    let named = named.trim_start_matches(['*', '(', '&']);
-    let end = named.find(|c: char| !(c.is_alphanumeric() || c == '_'))?;
-    (end > 0).then_some(&named[..end])
+    let name = diagnose::variable_of(named);
+    (!name.is_empty()).then_some(name)
 }

@@ -2,8 +2,9 @@
 //!
 //! A variable from which another borrows is lent: its value stays where it lies, and cells have a reference to it.
 //! How long a cell may use what has been lent is the lifetime of a reference to a local variable of its own, the
-//! lease: so the compiler says of each new variable whether it may hold some of it, and lets none hold what ends earlier. From which of the lent ones a
-//! variable borrows it does not say; it is taken to borrow from all that its cell has used.
+//! lease: so the compiler says of each new variable whether it may hold some of it, and lets none hold what ends
+//! earlier. From which of the lent ones a variable borrows it does not say; it is taken to borrow from all that its
+//! cell has used.
 //!
 //! A variable into which there are raw pointers stays where it lies, too, and may be changed: the compiler knows
 //! nothing of them.
@@ -142,6 +143,11 @@ impl Loans {
 }
 
 impl Program {
+    /// A variable as others borrow from it.
+    fn lender(&self, name: &str) -> Option<Lender> {
+        self.variables.get(name).map(|variable| (name.to_owned(), variable.cell))
+    }
+
     /// Whether a variable borrows from this one.
     pub fn is_lent(&self, name: &str) -> bool {
         self.borrowers(name).next().is_some()
@@ -149,7 +155,7 @@ impl Program {
 
     /// The variables that borrow from this one.
     pub fn borrowers<'a>(&'a self, name: &str) -> impl Iterator<Item = (&'a str, &'a Variable)> {
-        let lender = self.variables.get(name).map(|variable| (name.to_owned(), variable.cell));
+        let lender = self.lender(name);
         self.variables
             .iter()
             .filter(move |(_, other)| {
@@ -228,10 +234,8 @@ impl Program {
 
     /// Whether a variable borrows from this one to change it: who uses this one ends that.
     pub fn is_lent_exclusively(&self, name: &str) -> bool {
-        let variable = self.variables.get(name);
-        variable.is_some_and(|variable| {
-            self.exclusive.contains(&(name.to_owned(), variable.cell)) && self.is_lent(name)
-        })
+        let lender = self.lender(name);
+        lender.is_some_and(|lender| self.exclusive.contains(&lender)) && self.is_lent(name)
     }
 
     pub(crate) fn loans(&self, cell: &Cell, loaded: &[&str], choices: &Choices) -> Loans {
@@ -288,8 +292,7 @@ impl Program {
                 loans.new.insert(lender());
             }
             let of_changed = changed.iter().filter(|name| {
-                let of = self.variables.get(*name).map(|variable| variable.cell);
-                variable.lenders.iter().any(|lender| lender.0 == **name && of == Some(lender.1))
+                self.lender(name).is_some_and(|lender| variable.lenders.contains(&lender))
             });
             let of_changed: Vec<String> = of_changed.cloned().collect();
             if !of_changed.is_empty() {
@@ -356,8 +359,8 @@ impl Program {
         // Whoever uses it now has ended those that borrowed to change it.
         let used = loans.exclusive.iter().filter(|name| !choices.lending.exclusive.contains(*name));
         for name in used {
-            let of = self.variables.get(name).map(|variable| variable.cell);
-            self.exclusive.retain(|lender| lender.0 != *name || Some(lender.1) != of);
+            let lender = self.lender(name);
+            self.exclusive.retain(|other| Some(other) != lender.as_ref());
         }
         gone
     }

@@ -13,8 +13,6 @@ pub struct Waiting {
     pub(crate) text: String,
     /// Their names, each with whether it is declared with `mut`.
     pub names: BTreeMap<String, bool>,
-    /// The cell that declared them.
-    pub cell: usize,
 }
 
 impl Program {
@@ -46,9 +44,9 @@ impl Program {
         let is_kept = |name: &String| {
             choices.dropped.contains_key(name) || kept.iter().any(|(kept, _)| kept == name)
         };
-        let made: Vec<Waiting> = self.waiting_for(cell).into_iter().cloned().collect();
+        let made = self.waiting_for(cell).into_iter();
         let made: Vec<Waiting> =
-            made.into_iter().filter(|made| made.names.keys().any(is_kept)).collect();
+            made.filter(|made| made.names.keys().any(is_kept)).cloned().collect();
         let declared = cell.variables(&choices.by_macros);
         self.waiting.retain(|waiting| {
             let is_made = made.iter().any(|made| made.names == waiting.names);
@@ -63,7 +61,7 @@ impl Program {
                 self.lost.remove(name);
                 self.variables.remove(name);
             }
-            self.waiting.push(Waiting { text, names, cell: cell.number });
+            self.waiting.push(Waiting { text, names });
         }
         made
     }

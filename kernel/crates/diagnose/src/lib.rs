@@ -104,6 +104,12 @@ pub fn messages(output: &str) -> Vec<Message> {
     diagnostics.collect()
 }
 
+/// The variable of a place as rustc names it: of `*v` and of `v.field`.
+pub fn variable_of(place: &str) -> &str {
+    let place = place.trim_start_matches(['*', '(', '&']);
+    place.split(|c: char| !(c.is_alphanumeric() || c == '_')).next().unwrap_or_default()
+}
+
 /// What of rustc's output a reader is to see, in rustc's order and each once.
 ///
 /// `output` is rustc's standard error under [`OPTIONS`]. A warning is told where it arises: those in
