@@ -80,13 +80,13 @@ def test_one_command_begins_and_goes_on(train, drawn_cifar10, tmp_path):
     done = train(*command)
     assert "recipe long" in done.stdout and "epochs are done" not in done.stdout
     recipe = json.loads((tmp_path / "history.json").read_text())["recipe"]
-    assert recipe["augment"] == {"pad": 4, "flip": True, "cutout": 16}
+    assert recipe["augment"] == {"pad": 4, "flip": True, "cutout": 8, "cutmix": 0.5}
     weights = (tmp_path / "model.safetensors").read_bytes()
     (tmp_path / "model.safetensors").unlink()
     assert "1 of 1 epochs are done" in train(*command).stdout
     assert (tmp_path / "model.safetensors").read_bytes() == weights
     assert "1 of 1 epochs are done already; results in " in train(*command).stdout
-    for other in [("--cutout", 8), ("--spec", "cifar"), ("--epochs", 2), ("--seed", 1)]:
+    for other in [("--cutout", 4), ("--spec", "cifar"), ("--epochs", 2), ("--seed", 1)]:
         with pytest.raises(subprocess.CalledProcessError) as error:
             train(*command, *other)
         said = error.value.stderr
@@ -138,6 +138,7 @@ def test_a_network_of_ones_own_trains_for_some_minutes(train, drawn_cifar10, tmp
         (["--batch", "0"], "batch of recipe fast is 0"),
         (["--cutout", "33"], "cutout is 33: give 0 to 32: the images are 32x32"),
         (["--cutout", "-1"], "cutout of recipe fast is -1: it must be at least 0"),
+        (["--cutmix", "1.5"], "cutmix of recipe fast is 1.5: it must be from 0 to 1"),
         (["--resume", "--go-on"], "cannot be used with"),
         (["--train-images", "60000"], "60000"),
         (["--spec", "paper", "--recipe", "fast"], "takes 224x224 only"),

@@ -47,6 +47,9 @@ struct Args {
     /// 0 cuts none.
     #[arg(long, value_name = "PIXELS", allow_negative_numbers = true)]
     cutout: Option<i64>,
+    /// Share of the training images, from 0 to 1, that get a rectangle of another, if not the recipe's own.
+    #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
+    cutmix: Option<f64>,
     /// Seed of the weights, of the order of the images and of their augmentation; 0 without it.
     #[arg(long)]
     seed: Option<u64>,
@@ -75,7 +78,9 @@ struct Args {
     /// Go on from the last checkpoint in --out, with its network and recipe.
     #[arg(
         long,
-        conflicts_with_all = ["spec", "recipe", "epochs", "batch", "learning_rate", "cutout", "seed"]
+        conflicts_with_all = [
+            "spec", "recipe", "epochs", "batch", "learning_rate", "cutout", "cutmix", "seed"
+        ]
     )]
     resume: bool,
     /// Go on from the last checkpoint in --out where there is one, else begin: the same command begins a
@@ -242,6 +247,7 @@ fn wanted(args: &Args, data: &Dataset) -> anyhow::Result<(NetworkSpec, Recipe)> 
     recipe.batch = args.batch.unwrap_or(recipe.batch);
     recipe.learning_rate = args.learning_rate.unwrap_or(recipe.learning_rate);
     recipe.augment.cutout = args.cutout.unwrap_or(recipe.augment.cutout);
+    recipe.augment.cutmix = args.cutmix.unwrap_or(recipe.augment.cutmix);
     recipe.seed = args.seed.unwrap_or(0);
     recipe.precision = args.precision.map_or(recipe.precision, Computed::precision);
     Ok((spec, recipe))

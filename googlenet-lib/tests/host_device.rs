@@ -229,7 +229,9 @@ fn augmented_batches_are_those_of_the_cpu() {
     let turn = turn();
     let set = shapes(24, 0).train;
     let moved = Augment { pad: 4, flip: true, ..Augment::NONE };
-    for augment in [Augment::NONE, moved, Augment { cutout: 16, ..moved }] {
+    for augment in
+        [Augment::NONE, moved, Augment { cutout: 16, ..moved }, Augment { cutmix: 0.5, ..moved }]
+    {
         for size in [None, Some(16), Some(24), Some(48)] {
             let [expected, found] = [Device::Cpu, turn.device].map(|device| {
                 let set = set.to_device(device).unwrap();
@@ -237,8 +239,9 @@ fn augmented_batches_are_those_of_the_cpu() {
                 let plan = EpochPlan::new(24, 8, augment, 3, 1, device).unwrap();
                 let mut tensors: Vec<Tensor> = Vec::new();
                 for index in 0..plan.batches() {
-                    let (images, labels) = loader.train(&plan, index, size).unwrap();
-                    tensors.extend([images, labels]);
+                    let batch = loader.train(&plan, index, size).unwrap();
+                    let targets = batch.targets(10).unwrap();
+                    tensors.extend([batch.images, batch.labels, targets]);
                 }
                 let (images, labels) = loader.eval(5, 7, size).unwrap();
                 tensors.extend([images, labels]);

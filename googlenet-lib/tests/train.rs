@@ -280,12 +280,12 @@ fn a_history_from_before_there_was_a_square_has_none() {
     let text = serde_json::to_string(&Recipe::long()).unwrap();
     assert_eq!(serde_json::from_str::<Recipe>(&text).unwrap(), Recipe::long());
     for recipe in [Recipe::seed(), Recipe::steady(), Recipe::fast()] {
-        assert_eq!(recipe.augment.cutout, 0, "{}", recipe.name);
+        assert_eq!((recipe.augment.cutout, recipe.augment.cutmix), (0, 0.0), "{}", recipe.name);
     }
 }
 
 #[test]
-fn it_learns_with_a_square_cut_out_of_growing_images() {
+fn it_learns_with_squares_cut_out_of_growing_images_and_parts_of_others() {
     let sizes = vec![SizeStep { from: 0.0, size: 16 }, SizeStep { from: 0.5, size: 32 }];
     let augment = Recipe::long().augment;
     let mut run = run(Recipe { augment, sizes, ..recipe() }.with_precision(Precision::BFloat16));

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor};
 
 /// How training images are varied, so that the network never sees quite the same one twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Augment {
     /// The image is moved by up to this many pixels in each direction; what comes in at an edge is
     /// the image mirrored there. In the field's words: padded by reflection, then cropped at random
@@ -27,25 +27,36 @@ pub struct Augment {
     /// <https://arxiv.org/abs/1708.04552>: 16 for CIFAR-10).
     #[serde(default)]
     pub cutout: i64,
+    /// Share of the images, from 0 to 1, in which a rectangle is that of the next image of the batch, at the
+    /// same place. Such an image belongs to both classes, by the share of its pixels ([`Mixed`]). Each image is
+    /// drawn for it anew in every epoch, with the rectangle: its area is any share of the image, its sides have
+    /// the image's proportions, its centre is any pixel, so that it may stick out at an edge (S. Yun et al.,
+    /// *CutMix*, 2019, <https://arxiv.org/abs/1905.04899>: 0.5 for CIFAR-10, there by batches).
+    ///
+    /// [`Mixed`]: crate::Mixed
+    #[serde(default)]
+    pub cutmix: f64,
 }
 
 impl Augment {
     /// Every image as it is.
-    pub const NONE: Augment = Augment { pad: 0, flip: false, cutout: 0 };
+    pub const NONE: Augment = Augment { pad: 0, flip: false, cutout: 0, cutmix: 0.0 };
 }
 
 /// A plan does not know how large the images are: a place in them is drawn from so many parts.
 pub(crate) const WHOLE: i64 = 1 << 32;
 
 /// The random choices of one epoch, on the device that trains: in which order the images come,
-/// where each is cropped, which are mirrored, and where each has its square cut out.
+/// where each is cropped, which are mirrored, where each has its square cut out, and which get a part of
+/// another.
 ///
 /// They are drawn on the CPU and uploaded once, so that the same seed gives the same epoch on every
 /// device, and nothing in the loop waits for the device.
 #[derive(Debug)]
 pub struct EpochPlan {
-    /// i64, (4, N): image, top and left of the crop, 1 where mirrored. With a square that is cut out
-    /// (6, N): its centre from top and from left, in parts of [`WHOLE`].
+    /// i64, (4, N): image, top and left of the crop, 1 where mirrored. Then, in parts of [`WHOLE`]: with a
+    /// square that is cut out the two numbers of its centre, from top and from left; with parts of other images
+    /// those of the rectangle's centre and the length of its sides, 0 where the image stays whole.
     choices: Tensor,
     images: usize,
     batch: i64,
@@ -58,8 +69,8 @@ impl EpochPlan {
     /// it is left out. Fewer images than `batch` are one smaller batch.
     ///
     /// # Errors
-    /// [`Error::Invalid`] where `n` or `batch` is less than 1, or `augment.pad` or `augment.cutout` is
-    /// negative; [`Error::Torch`] where the device does not exist or has no room.
+    /// [`Error::Invalid`] where `n` or `batch` is less than 1, `augment.pad` or `augment.cutout` is negative, or
+    /// `augment.cutmix` is not from 0 to 1; [`Error::Torch`] where the device does not exist or has no room.
     pub fn new(
         n: usize,
         batch: i64,
@@ -92,6 +103,13 @@ impl EpochPlan {
         if augment.cutout > 0 {
             // Drawn last: with and without a square, all else of an epoch is the same.
             choices.extend((0..2 * n).map(|_| rng.random_range(0..WHOLE)));
+        }
+        if augment.cutmix > 0.0 {
+            choices.extend((0..2 * n).map(|_| rng.random_range(0..WHOLE)));
+            choices.extend((0..n).map(|_| {
+                let (mixed, area) = (rng.random_bool(augment.cutmix), rng.random::<f64>());
+                if mixed { (WHOLE as f64 * area.sqrt()) as i64 } else { 0 }
+            }));
         }
         let choices =
             Tensor::f_from_slice(&choices)?.f_view([-1, n as i64])?.f_to_device(device)?;
@@ -139,6 +157,13 @@ impl EpochPlan {
         Ok([batch.f_select(0, 4)?, batch.f_select(0, 5)?])
     }
 
+    /// The rectangle of each image of a batch that is the next image's: its centre from top and from left and
+    /// the length of its sides, i64, (B) each, in parts of [`WHOLE`]. The plan must have been drawn with them.
+    pub(crate) fn rectangles(&self, index: usize) -> Result<[Tensor; 3]> {
+        let batch = self.chosen(index)?;
+        Ok([batch.f_select(0, -3)?, batch.f_select(0, -2)?, batch.f_select(0, -1)?])
+    }
+
     /// All choices for a batch.
     fn chosen(&self, index: usize) -> Result<Tensor> {
         if index >= self.batches() {
@@ -166,12 +191,15 @@ fn generator(seed: u64, number: u64) -> ChaCha8Rng {
 }
 
 impl Augment {
-    /// An error where `pad` or `cutout` is negative.
-    fn check(self) -> Result<()> {
+    /// An error where `pad` or `cutout` is negative, or `cutmix` is no share.
+    pub(crate) fn check(self) -> Result<()> {
         for (what, value) in [("pad", self.pad), ("cutout", self.cutout)] {
             if value < 0 {
                 return Err(Error::invalid(what, value, "give 0 or more"));
             }
+        }
+        if !(0.0..=1.0).contains(&self.cutmix) {
+            return Err(Error::invalid("cutmix", self.cutmix, "give 0 to 1"));
         }
         Ok(())
     }

@@ -4,6 +4,45 @@ use crate::augment::WHOLE;
 use crate::{Augment, EpochPlan, Error, ImageSet, Normalize, Result};
 use tch::{Kind, Tensor};
 
+/// Images to learn from, and what they show.
+#[derive(Debug)]
+pub struct Batch {
+    /// f32, (B, 3, H, W).
+    pub images: Tensor,
+    /// i64, (B).
+    pub labels: Tensor,
+    /// What else they show, where some have a part of another ([`Augment::cutmix`]).
+    pub mixed: Option<Mixed>,
+}
+
+/// What the images of a batch show beside their own class.
+#[derive(Debug)]
+pub struct Mixed {
+    /// The other class: i64, (B).
+    pub labels: Tensor,
+    /// Its share of the image's pixels, from 0 (the image is whole) to 1: f32, (B).
+    pub share: Tensor,
+}
+
+impl Batch {
+    /// What a loss is to learn from: [`Batch::labels`], i64, (B), or where images are mixed the share of
+    /// each class in each image, f32, (B, `classes`). libtorch's cross-entropy takes either. A label that is
+    /// not under `classes` has no place among shares: to look for one would wait for the device.
+    ///
+    /// # Errors
+    /// A device that fails.
+    pub fn targets(&self, classes: i64) -> Result<Tensor> {
+        let Some(Mixed { labels, share }) = &self.mixed else {
+            return Ok(self.labels.shallow_clone());
+        };
+        let all = Tensor::f_arange(classes, (Kind::Int64, labels.device()))?;
+        let one_hot = |labels: &Tensor| -> Result<Tensor> {
+            Ok(labels.f_unsqueeze(1)?.f_eq_tensor(&all)?.f_to_kind(Kind::Float)?)
+        };
+        Ok(one_hot(&self.labels)?.f_lerp_tensor(&one_hot(labels)?, &share.f_unsqueeze(1)?)?)
+    }
+}
+
 /// The images of one split, ready to be cut into batches.
 ///
 /// A batch of images is f32 of shape (B, 3, H, W), normalised. In memory the colours of a pixel lie
@@ -25,7 +64,7 @@ impl DataLoader {
     ///
     /// # Errors
     /// [`Error::Invalid`] where the set is empty, a standard deviation is not above 0, `augment.pad` is
-    /// not smaller than the image, or `augment.cutout` is larger than it.
+    /// not smaller than the image, `augment.cutout` is larger than it, or `augment.cutmix` is not from 0 to 1.
     pub fn new(set: &ImageSet, normalize: &Normalize, augment: Augment) -> Result<Self> {
         if set.is_empty() {
             return Err(Error::invalid("the number of images", 0, "give one at least"));
@@ -57,6 +96,7 @@ impl DataLoader {
                 format!("give 0 to {}: the images are {height}x{width}", height.min(width)),
             ));
         }
+        augment.check()?;
         let scale = normalize.std.map(|std| (1.0 / (255.0 * std)) as f32);
         let shift = [0, 1, 2].map(|c| (-normalize.mean[c] / normalize.std[c]) as f32);
         let device = set.device();
@@ -90,7 +130,7 @@ impl DataLoader {
         self.set.is_empty()
     }
 
-    /// Batch `index` of an epoch, augmented: images f32 (B, 3, H, W) and labels i64 (B).
+    /// Batch `index` of an epoch, augmented.
     ///
     /// With `size`, the images come out as (B, 3, size, size), up to 224 and beyond: means of whole
     /// squares of pixels where they divide, else bilinear, with antialiasing where they get smaller.
@@ -98,12 +138,7 @@ impl DataLoader {
     /// # Errors
     /// [`Error::Invalid`] where the plan was drawn for another set, augmentation or device, has no
     /// batch `index`, or `size` is less than 1.
-    pub fn train(
-        &self,
-        plan: &EpochPlan,
-        index: usize,
-        size: Option<i64>,
-    ) -> Result<(Tensor, Tensor)> {
+    pub fn train(&self, plan: &EpochPlan, index: usize, size: Option<i64>) -> Result<Batch> {
         self.check(plan)?;
         let [image, top, left, mirrored] = plan.batch(index)?;
         let bytes = match self.augment {
@@ -112,14 +147,25 @@ impl DataLoader {
         };
         let mut images = self.finish(&bytes, size)?;
         if self.augment.cutout > 0 {
-            let [top, left] = plan.centres(index)?;
-            let (height, width) = self.set.image_size();
-            let rows = self.hidden(&top, height, size.unwrap_or(height))?.f_unsqueeze(2)?;
-            let columns = self.hidden(&left, width, size.unwrap_or(width))?.f_unsqueeze(1)?;
-            let square = rows.f_logical_and(&columns)?.f_unsqueeze(1)?;
+            let side = self.augment.cutout;
+            let side = Tensor::f_full([1], side, (Kind::Int64, self.set.device()))?;
+            let square = self.rectangle(plan.centres(index)?, [&side, &side], size)?;
             let _ = images.f_masked_fill_(&square, 0.0)?;
         }
-        Ok((images, self.set.labels().f_index_select(0, &image)?))
+        let labels = self.set.labels().f_index_select(0, &image)?;
+        let mixed = if self.augment.cutmix > 0.0 {
+            let [top, left, side] = plan.rectangles(index)?;
+            let (height, width) = self.set.image_size();
+            let rows = side.f_mul_scalar(height)?.f_floor_divide_scalar(WHOLE)?;
+            let columns = side.f_mul_scalar(width)?.f_floor_divide_scalar(WHOLE)?;
+            let part = self.rectangle([top, left], [&rows, &columns], size)?;
+            images = next_of_each(&images)?.f_where_self(&part, &images)?;
+            let share = part.f_to_kind(Kind::Float)?.f_mean_dim(&[1i64, 2, 3][..], false, None)?;
+            Some(Mixed { labels: next_of_each(&labels)?, share })
+        } else {
+            None
+        };
+        Ok(Batch { images, labels, mixed })
     }
 
     /// `len` images from `start` on, in their order and without augmentation: images f32
@@ -184,16 +230,33 @@ impl DataLoader {
         Ok(pixels.f_index_select(0, &pixel.f_flatten(0, -1)?)?.f_view([-1, height, width, 3])?)
     }
 
-    /// Which of `size` rows or columns lie in the squares that are cut out of images of `n`, where these
-    /// are their centres, (B), in parts of [`WHOLE`]: bool, (B, size).
-    fn hidden(&self, centre: &Tensor, n: i64, size: i64) -> Result<Tensor> {
-        let side = self.augment.cutout;
+    /// Which pixels of images of `size` lie in the rectangles around these centres, (B) from top and from
+    /// left, in parts of [`WHOLE`], with so many rows and columns, (B) or (1), in pixels of the set's images:
+    /// bool, (B, 1, H, W).
+    fn rectangle(
+        &self,
+        [top, left]: [Tensor; 2],
+        [rows, columns]: [&Tensor; 2],
+        size: Option<i64>,
+    ) -> Result<Tensor> {
+        let (height, width) = self.set.image_size();
+        let rows = self.within(&top, rows, height, size.unwrap_or(height))?.f_unsqueeze(2)?;
+        let columns = self.within(&left, columns, width, size.unwrap_or(width))?.f_unsqueeze(1)?;
+        Ok(rows.f_logical_and(&columns)?.f_unsqueeze(1)?)
+    }
+
+    /// Which of `size` rows or columns of images of `n` lie within `side` around these centres, in parts of
+    /// [`WHOLE`]: bool, (B, size).
+    fn within(&self, centre: &Tensor, side: &Tensor, n: i64, size: i64) -> Result<Tensor> {
         let centre = centre.f_mul_scalar(n)?.f_floor_divide_scalar(WHOLE)?.f_unsqueeze(1)?;
         // The pixel of the image in which the middle of each row or column lies.
         let all = (Kind::Int64, self.set.device());
         let middle = Tensor::f_arange_start_step(n, 2 * n * size, 2 * n, all)?;
         let away = middle.f_floor_divide_scalar(2 * size)?.f_sub(&centre)?;
-        Ok(away.f_ge(-(side / 2))?.f_logical_and(&away.f_lt(side - side / 2)?)?)
+        let side = side.f_unsqueeze(1)?;
+        let before = side.f_floor_divide_scalar(2)?;
+        let from = away.f_add(&before)?;
+        Ok(from.f_ge(0)?.f_logical_and(&from.f_lt_tensor(&side)?)?)
     }
 
     /// Bytes (B, H, W, 3) to what the network takes.
@@ -219,6 +282,14 @@ impl DataLoader {
             None => Ok(images),
         }
     }
+}
+
+/// In the place of each row of a batch the next one, and the first in the place of the last. Unlike libtorch's
+/// `roll` on a GPU it keeps the order of axes in memory.
+fn next_of_each(batch: &Tensor) -> Result<Tensor> {
+    let first = batch.f_narrow(0, 0, 1)?;
+    let others = batch.f_narrow(0, 1, batch.size()[0] - 1)?;
+    Ok(Tensor::f_cat(&[others, first], 0)?)
 }
 
 /// Where the pixels of a crop come from, along one axis of `n` pixels padded by reflection.

@@ -19,9 +19,9 @@
 //! let (seed, epoch) = (1, 0);
 //! let plan = EpochPlan::new(shapes.train.len(), 128, augment, seed, epoch, shapes.train.device())?;
 //! for index in 0..plan.batches() {
-//!     let (images, labels) = train.train(&plan, index, None)?;
-//!     assert_eq!(images.size(), [128, 3, 32, 32]);
-//!     assert_eq!(labels.size(), [128]);
+//!     let batch = train.train(&plan, index, None)?;
+//!     assert_eq!(batch.images.size(), [128, 3, 32, 32]);
+//!     assert_eq!(batch.labels.size(), [128]);
 //! }
 //! # Ok::<(), vision_data::Error>(())
 //! ```
@@ -43,9 +43,9 @@ mod unpack;
 
 pub use augment::{Augment, EpochPlan, random_number};
 pub use cifar10::Cifar10;
-pub use data_loader::DataLoader;
 /// The name before 2026-11-26.
 pub use data_loader::DataLoader as Batches;
+pub use data_loader::{Batch, DataLoader, Mixed};
 pub use dataset::{Dataset, Split};
 pub use error::{Error, Result};
 pub use image::Image;

@@ -1,7 +1,7 @@
 //! Batches against a naive reference that makes one image at a time.
 
 use tch::{Device, Kind, Tensor};
-use vision_data::{Augment, DataLoader, EpochPlan, ImageSet, Normalize};
+use vision_data::{Augment, Batch, DataLoader, EpochPlan, ImageSet, Normalize};
 
 const MEAN: [f64; 3] = [0.4, 0.5, 0.6];
 const STD: [f64; 3] = [0.2, 0.25, 0.3];
@@ -88,7 +88,7 @@ fn every_training_image_is_one_crop_of_its_own_image() {
         let mut seen_images = vec![false; n];
         let mut seen_crops = vec![0; crops.len()];
         for index in 0..plan.batches() {
-            let (images, labels) = loader.train(&plan, index, None).unwrap();
+            let Batch { images, labels, .. } = loader.train(&plan, index, None).unwrap();
             assert_eq!(images.size(), [10, 3, height as i64, width as i64]);
             for b in 0..10 {
                 let i = labels.int64_value(&[b]) as usize;
@@ -128,8 +128,8 @@ fn memory_is_channels_last_and_the_images_are_shared() {
     let loader = DataLoader::new(&set, &NORMALIZE, augment).unwrap();
     for size in [None, Some(8), Some(16), Some(24), Some(32), Some(224)] {
         let side = size.unwrap_or(32);
-        for (images, _) in [loader.train(&plan, 1, size).unwrap(), loader.eval(3, 8, size).unwrap()]
-        {
+        let trained = loader.train(&plan, 1, size).unwrap().images;
+        for images in [trained, loader.eval(3, 8, size).unwrap().0] {
             assert_eq!(images.size(), [8, 3, side, side]);
             assert_eq!(images.kind(), Kind::Float);
             assert_eq!(images.stride(), [3 * side * side, 1, 3 * side, 3], "at {side}");
@@ -185,7 +185,7 @@ fn the_seed_decides_the_epoch() {
     let epoch = |seed: u64| {
         [0, 1].map(|number| {
             let plan = EpochPlan::new(64, 32, augment, seed, number, Device::Cpu).unwrap();
-            let (images, labels) = loader.train(&plan, 0, None).unwrap();
+            let Batch { images, labels, .. } = loader.train(&plan, 0, None).unwrap();
             (values(&images), Vec::<i64>::try_from(&labels).unwrap())
         })
     };
@@ -208,7 +208,7 @@ fn a_known_seed_gives_the_batches_that_it_always_gave() {
             let plan = EpochPlan::new(64, 32, augment, 5, epoch, Device::Cpu).unwrap();
             let mut hash: u32 = 0x811c_9dc5;
             for index in 0..plan.batches() {
-                for pixel in values(&loader.train(&plan, index, None).unwrap().0) {
+                for pixel in values(&loader.train(&plan, index, None).unwrap().images) {
                     // FNV-1a of the bytes.
                     hash = (hash ^ pixel.round() as u32).wrapping_mul(0x0100_0193);
                 }
@@ -231,7 +231,7 @@ fn an_image_is_mirrored_in_every_other_epoch() {
     // Whether each image is mirrored.
     let epoch = |seed: u64, number: u64| -> Vec<bool> {
         let plan = EpochPlan::new(n, n as i64, augment, seed, number, Device::Cpu).unwrap();
-        let (images, labels) = loader.train(&plan, 0, None).unwrap();
+        let Batch { images, labels, .. } = loader.train(&plan, 0, None).unwrap();
         let mut mirrored = vec![false; n];
         for b in 0..n as i64 {
             let i = labels.int64_value(&[b]) as usize;
@@ -308,7 +308,7 @@ fn a_square_is_cut_out_that_may_stick_out_at_an_edge() {
         let batch = |augment: Augment, epoch: u64| {
             let loader = DataLoader::new(&set, &ABOVE, augment).unwrap();
             let plan = EpochPlan::new(n, n as i64, augment, 3, epoch, Device::Cpu).unwrap();
-            let (images, labels) = loader.train(&plan, 0, size).unwrap();
+            let Batch { images, labels, .. } = loader.train(&plan, 0, size).unwrap();
             let n = size.unwrap_or(32);
             assert_eq!(images.stride(), [3 * n * n, 1, 3 * n, 3]);
             (images, Vec::<i64>::try_from(labels).unwrap())
@@ -357,7 +357,7 @@ fn a_square_of_an_image_that_is_not_square() {
     let augment = Augment { cutout: 8, ..Augment::NONE };
     let loader = DataLoader::new(&set, &ABOVE, augment).unwrap();
     let plan = EpochPlan::new(300, 300, augment, 3, 0, Device::Cpu).unwrap();
-    let (cut, labels) = loader.train(&plan, 0, None).unwrap();
+    let Batch { images: cut, labels, .. } = loader.train(&plan, 0, None).unwrap();
     let plain = DataLoader::new(&set, &ABOVE, Augment::NONE).unwrap().eval(0, 300, None).unwrap().0;
     let found = rectangles(&cut, &plain.index_select(0, &labels));
     assert_eq!(found.iter().map(|found| found[1]).max(), Some(8));
@@ -368,13 +368,74 @@ fn a_square_of_an_image_that_is_not_square() {
     assert_eq!(images, plain);
 }
 
+/// By the pixels: each is its own image's or the next one's, the latter are a rectangle of the image's
+/// proportions, and the share is theirs.
+#[test]
+fn a_rectangle_of_the_next_image_is_in_so_many() {
+    let n = 2000;
+    for (height, width, size) in
+        [(32, 32, None), (32, 32, Some(16)), (32, 32, Some(48)), (8, 12, None)]
+    {
+        let set = set(n, height, width);
+        let augment = Augment { pad: 4, flip: true, cutmix: 0.3, ..Augment::NONE };
+        let plain = Augment { cutmix: 0.0, ..augment };
+        let batch = |augment: Augment, epoch: u64| {
+            let loader = DataLoader::new(&set, &ABOVE, augment).unwrap();
+            let plan = EpochPlan::new(n, n as i64, augment, 3, epoch, Device::Cpu).unwrap();
+            loader.train(&plan, 0, size).unwrap()
+        };
+        let (found, whole) = (batch(augment, 0), batch(plain, 0));
+        let [rows, columns] = size.map_or([height as i64, width as i64], |size| [size; 2]);
+        assert_eq!(found.images.stride(), [3 * rows * columns, 1, 3 * columns, 3]);
+        assert_eq!(found.labels, whole.labels, "the order is that of whole images");
+        assert!(whole.mixed.is_none() && whole.targets(n as i64).unwrap() == whole.labels);
+        let again = batch(augment, 0);
+        assert_eq!(found.images, again.images, "the seed decides");
+        assert_ne!(found.images, batch(augment, 1).images);
+
+        let next = |tensor: &Tensor| tensor.roll([-1], [0]);
+        let mixed = found.mixed.as_ref().unwrap();
+        assert_eq!(mixed.labels, next(&whole.labels));
+        let same = |with: &Tensor| found.images.eq_tensor(with).all_dim(1, true);
+        let (own, others) = (same(&whole.images), same(&next(&whole.images)));
+        assert!(bool::try_from(own.logical_or(&others).all()).unwrap());
+        // Few pixels are the same in both.
+        let area = own.logical_not().to_kind(Kind::Float);
+        let area = area.mean_dim([1i64, 2, 3].as_slice(), false, Kind::Float);
+        let off = (&area - &mixed.share).abs().max().double_value(&[]);
+        assert!(off < 0.05, "a share is off by {off}");
+
+        let shares = Vec::<f32>::try_from(&mixed.share).unwrap();
+        let (sum, count) =
+            (shares.iter().sum::<f32>(), shares.iter().filter(|s| **s > 0.0).count());
+        assert!((500..700).contains(&count), "{count} of {n} images are mixed, not 0.3 of them");
+        // Without edges it would be a half: sides are the root of any share. By the definition, with u the side
+        // and the centre anywhere: the mean of (u - u * u / 4)^2 over u^2 in 0 to 1 is 0.5 - 0.2 + 1 / 48.
+        let mean = sum / count as f32;
+        assert!((mean - 0.32).abs() < 0.04, "{mean} of a mixed image is the other's");
+
+        let targets = found.targets(n as i64).unwrap();
+        let at = |labels: &Tensor| {
+            Vec::<f32>::try_from(targets.gather(1, &labels.unsqueeze(1), false).flatten(0, 1))
+                .unwrap()
+        };
+        for ((own, other), share) in at(&found.labels).iter().zip(at(&mixed.labels)).zip(&shares) {
+            assert_eq!((*own, other), (1.0 - share, *share));
+        }
+        assert!(close(
+            &vec![1.0; n],
+            &values(&targets.sum_dim_intlist(1, false, Kind::Float).unsqueeze(0))
+        ));
+    }
+}
+
 #[test]
 fn what_does_not_fit_is_an_error() {
     let set = set(10, 8, 8);
     let augment = Augment { pad: 2, flip: true, ..Augment::NONE };
     let loader = DataLoader::new(&set, &NORMALIZE, augment).unwrap();
     let plan = EpochPlan::new(10, 5, augment, 1, 0, Device::Cpu).unwrap();
-    let text = |result: vision_data::Result<(Tensor, Tensor)>| result.unwrap_err().to_string();
+    let text = |result: vision_data::Result<Batch>| result.unwrap_err().to_string();
 
     assert_eq!(
         text(loader.train(&plan, 2, None)),
@@ -382,7 +443,7 @@ fn what_does_not_fit_is_an_error() {
     );
     assert_eq!(text(loader.train(&plan, 0, Some(0))), "size is 0: give 1 or more");
     assert_eq!(
-        text(loader.eval(8, 3, None)),
+        loader.eval(8, 3, None).unwrap_err().to_string(),
         "the range of images is 3 from 8: give one or more of the 10 there are"
     );
     assert!(loader.eval(-1, 3, None).is_err());
@@ -418,9 +479,12 @@ fn what_does_not_fit_is_an_error() {
     for (augment, expected) in [
         (Augment { pad: -1, ..Augment::NONE }, "pad is -1: give 0 or more"),
         (Augment { cutout: -1, ..Augment::NONE }, "cutout is -1: give 0 or more"),
+        (Augment { cutmix: -0.1, ..Augment::NONE }, "cutmix is -0.1: give 0 to 1"),
+        (Augment { cutmix: f64::NAN, ..Augment::NONE }, "cutmix is NaN: give 0 to 1"),
     ] {
         let error = EpochPlan::new(10, 5, augment, 1, 0, Device::Cpu).unwrap_err();
         assert_eq!(error.to_string(), expected);
+        assert!(DataLoader::new(&set, &NORMALIZE, augment).is_err());
     }
 }
 
@@ -435,13 +499,13 @@ fn a_second_device_sees_the_same_epoch() {
         return;
     }
     let cpu = set(256, 32, 32);
-    let augment = Augment { pad: 4, flip: true, cutout: 16 };
+    let augment = Augment { pad: 4, flip: true, cutout: 16, cutmix: 0.5 };
     let epoch = |device: Device| {
         let set = cpu.to_device(device).unwrap();
         let plan = EpochPlan::new(256, 64, augment, 5, 0, device).unwrap();
         let loader = DataLoader::new(&set, &NORMALIZE, augment).unwrap();
         [None, Some(16), Some(224)].map(|size| {
-            let (images, labels) = loader.train(&plan, 3, size).unwrap();
+            let Batch { images, labels, .. } = loader.train(&plan, 3, size).unwrap();
             let side = size.unwrap_or(32);
             assert_eq!(images.stride(), [3 * side * side, 1, 3 * side, 3], "at {side}");
             (images.to_device(Device::Cpu), labels.to_device(Device::Cpu))
@@ -493,8 +557,8 @@ fn speed() {
             (Augment::NONE, None),
             (Augment { pad: 4, flip: true, ..Augment::NONE }, None),
             (Augment { pad: 4, flip: true, ..Augment::NONE }, Some(16)),
-            (Augment { pad: 4, flip: true, cutout: 16 }, None),
-            (Augment { pad: 4, flip: true, cutout: 16 }, Some(16)),
+            (Augment { pad: 4, flip: true, cutout: 16, cutmix: 0.5 }, None),
+            (Augment { pad: 4, flip: true, cutout: 16, cutmix: 0.5 }, Some(16)),
             (Augment { pad: 4, flip: true, ..Augment::NONE }, Some(224)),
         ] {
             let loader = DataLoader::new(&set, &Normalize::CIFAR10, augment).unwrap();

@@ -62,7 +62,8 @@ impl Outputs {
     /// Mean cross-entropy of the head, plus that of every auxiliary classifier times its weight
     /// (0.3 in section 5 of the paper).
     ///
-    /// `labels` is (N), 64-bit integers; `label_smoothing` is from 0 to 1.
+    /// `labels` is (N), 64-bit integers, or the share of each class, (N, classes); `label_smoothing` is from
+    /// 0 to 1.
     ///
     /// # Errors
     /// Labels that do not go with the logits.
@@ -75,7 +76,8 @@ impl Outputs {
     }
 }
 
-/// Mean cross-entropy of logits (N, classes) for labels (N), with label smoothing from 0 to 1.
+/// Mean cross-entropy of logits (N, classes) for labels (N), or for the share of each class (N, classes),
+/// with label smoothing from 0 to 1.
 ///
 /// # Errors
 /// Labels that do not go with the logits.

@@ -325,14 +325,15 @@ impl Trainer {
         let learning_rate = scheduled * self.learning_rate_factor;
 
         running.size = self.recipe.size(progress).or(self.size);
-        let (images, labels) = self.train.train(&running.plan, running.next, running.size)?;
+        let batch = self.train.train(&running.plan, running.next, running.size)?;
         if self.net.spec().has_dropout() {
             // Set at every step, the generator needs no place in a checkpoint: libtorch has no way
             // to read its state from Rust.
             let step = self.history.epochs.len() * running.plan.batches() + running.next;
             tch::manual_seed(random_number(self.recipe.seed, step as u64 + 1) as i64);
         }
-        let inputs = [images.f_to_kind(self.kind())?, labels];
+        let targets = batch.targets(self.net.spec().head.classes)?;
+        let inputs = [batch.images.f_to_kind(self.kind())?, targets];
         let Trainer { net, optimizer, recipe, passes, .. } = self;
         let outputs = passes.run(&inputs, |inputs| {
             let outputs = net.outputs(&inputs[0])?;
@@ -395,8 +396,13 @@ impl Trainer {
     }
 }
 
-/// How many of these logits (N, classes) are highest at their label (N); shape (1), on the device.
-fn count_correct(logits: &Tensor, labels: &Tensor) -> Result<Tensor> {
-    let right = logits.f_detach()?.f_argmax(1, false)?.f_eq_tensor(labels)?;
+/// How many of these logits (N, classes) are highest at their label (N), or at the class that has the largest
+/// share (N, classes); shape (1), on the device.
+fn count_correct(logits: &Tensor, targets: &Tensor) -> Result<Tensor> {
+    let labels = match targets.dim() {
+        1 => targets.shallow_clone(),
+        _ => targets.f_argmax(1, false)?,
+    };
+    let right = logits.f_detach()?.f_argmax(1, false)?.f_eq_tensor(&labels)?;
     Ok(right.f_sum(Kind::Float)?.f_view([1])?)
 }
