@@ -42,10 +42,15 @@ impl State {
         Ok(State { size: data.len(), modified: modified(&data), content })
     }
 
+    /// Whether a file has this size and time.
+    pub(crate) fn is_of(&self, data: &Metadata) -> bool {
+        data.len() == self.size && is_time(self.modified, modified(data))
+    }
+
     /// Compares a file with this state, and reads it only where its size or time differs.
     pub(crate) fn compare(&self, path: &Path) -> Now {
         let Ok(data) = path.metadata() else { return Now::Other };
-        if (data.len(), modified(&data)) == (self.size, self.modified) {
+        if self.is_of(&data) {
             return Now::Same;
         }
         match State::of(path) {
@@ -57,12 +62,20 @@ impl State {
 
 /// When a file was modified, in nanoseconds since 1970.
 pub(crate) fn modified(data: &Metadata) -> i64 {
-    data.mtime().saturating_mul(1_000_000_000).saturating_add(data.mtime_nsec())
+    data.mtime().saturating_mul(SECOND).saturating_add(data.mtime_nsec())
 }
+
+/// Whether a file that had a time has it still, where it may have been moved to another disk: archives and the
+/// layers of images keep whole seconds.
+pub(crate) fn is_time(was: i64, is: i64) -> bool {
+    is == was || is == was - was.rem_euclid(SECOND)
+}
+
+const SECOND: i64 = 1_000_000_000;
 
 /// When a file's content, name or rights were changed, in nanoseconds since 1970: no program can set it.
 pub(crate) fn changed(data: &Metadata) -> i64 {
-    data.ctime().saturating_mul(1_000_000_000).saturating_add(data.ctime_nsec())
+    data.ctime().saturating_mul(SECOND).saturating_add(data.ctime_nsec())
 }
 
 /// The bytes of a file, as a hash.

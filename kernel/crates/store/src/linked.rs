@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
-use crate::content::{State, modified};
+use crate::content::State;
 use crate::graph::{Graph, Search};
 use crate::place::{Place, Sealed};
 use crate::units::Kind;
@@ -232,9 +232,8 @@ pub(crate) fn bring(
     state: &State,
     sealed: Option<Sealed>,
 ) -> anyhow::Result<bool> {
-    let is_it = |data: &fs::Metadata| (data.len(), modified(data)) == (state.size, state.modified);
     let Ok(source) = fs::metadata(from) else { return Ok(false) };
-    if !is_it(&source) {
+    if !state.is_of(&source) {
         return Ok(false);
     }
     if let Ok(there) = fs::metadata(to)
@@ -246,7 +245,7 @@ pub(crate) fn bring(
     let link = |to: &Path| if stays { symlink(from, to) } else { fs::hard_link(from, to) };
     if link(to).is_ok() {
         // Another file may have come into the place of the one above.
-        if is_it(&fs::metadata(to)?) {
+        if state.is_of(&fs::metadata(to)?) {
             return Ok(true);
         }
         fs::remove_file(to)?;
@@ -266,7 +265,7 @@ pub(crate) fn bring(
         let file = fs::File::options().write(true).open(&new)?;
         file.set_modified(source.modified()?)?;
     }
-    if !is_it(&fs::metadata(&new)?) {
+    if !state.is_of(&fs::metadata(&new)?) {
         return Ok(false);
     }
     fs::rename(&new, to).with_context(|| format!("{} cannot be made", to.display()))?;

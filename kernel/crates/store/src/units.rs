@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use walkdir::WalkDir;
 
 use crate::cargo::{Artifact, Built, PackageId, Script};
-use crate::content::{Now, State, modified};
+use crate::content::{Now, State, is_time, modified};
 use crate::inputs::{Change, Environment, Inputs, listed};
 use crate::place::Place;
 
@@ -130,6 +130,11 @@ impl Unit {
         place.target().join(&self.profile).join("build").join(name)
     }
 
+    /// Whether it is what there is now, and not what was there before.
+    fn is_there(&self, place: &Place) -> bool {
+        self.begun(place).is_some_and(|begun| is_time(self.began, begun))
+    }
+
     /// When cargo began to make what there is now; None where it never did.
     fn begun(&self, place: &Place) -> Option<i64> {
         let folder = match self.kind {
@@ -141,7 +146,7 @@ impl Unit {
 
     /// The note about what there is now: one about what was there before says nothing.
     fn noted(&self, place: &Place) -> Option<Unit> {
-        read(&self.note(place)).filter(|note| note.began == self.began)
+        read(&self.note(place)).filter(|note| is_time(note.began, self.began))
     }
 
     /// Makes cargo make it anew, and with it all that leans on it: for cargo those are stale if files
@@ -225,7 +230,7 @@ pub(crate) fn settle(place: &Place) -> anyhow::Result<Settled> {
             continue;
         };
         // A session that was killed has made another one of it: the note is not about that.
-        if unit.doubtful || unit.begun(place) != Some(unit.began) {
+        if unit.doubtful || !unit.is_there(place) {
             unit.forget(place)?;
             continue;
         }
@@ -273,7 +278,7 @@ pub(crate) fn date_later(
     let target = place.target();
     let whole = |units: &&Vec<Unit>| {
         units.iter().all(|unit| {
-            unit.begun(place) == Some(unit.began)
+            unit.is_there(place)
                 && unit
                     .files
                     .iter()

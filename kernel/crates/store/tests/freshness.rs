@@ -49,6 +49,39 @@ fn a_mere_touch_compiles_nothing() {
     assert_eq!(compiles(&world, &lines), (some("other"), 1));
 }
 
+/// As `tar` keeps them, and the layers of an image that is pulled.
+#[test]
+fn a_store_whose_times_are_whole_seconds_compiles_nothing() {
+    let world = World::new();
+    world.write("below", "", "pub const VALUE: i64 = 1;");
+    world.write(
+        "one",
+        "[dependencies]\nbelow = { path = '../below' }\n",
+        "pub fn value() -> i64 { below::VALUE + env!(\"MORE\").len() as i64 }",
+    );
+    let script = "fn main() { println!(\"cargo::rerun-if-changed=build.rs\");
+        println!(\"cargo::rustc-env=MORE=a\"); }";
+    fs::write(world.path("one/build.rs"), script).unwrap();
+    assert_eq!(compiles(&world, ONE), (vec!["below".to_owned(), "one".to_owned()], 2));
+    for entry in walkdir::WalkDir::new(world.path("cache")) {
+        let entry = entry.unwrap();
+        let time = entry.metadata().unwrap().modified().unwrap();
+        let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap();
+        let whole = SystemTime::UNIX_EPOCH + Duration::from_secs(since.as_secs());
+        fs::File::open(entry.path()).unwrap().set_modified(whole).unwrap();
+    }
+    assert_eq!(compiles(&world, ONE), (vec![], 2));
+    let lines = with_another(&world, "other");
+    assert_eq!(compiles(&world, &lines), (some("other"), 2));
+    // What is another file is noticed as ever.
+    let library = world
+        .files_of_store("libbelow-")
+        .into_iter()
+        .find(|file| file.extension().unwrap() == "rlib");
+    fs::write(library.unwrap(), "damaged").unwrap();
+    assert_eq!(compiles(&world, ONE), (vec!["below".to_owned(), "one".to_owned()], 2));
+}
+
 #[test]
 fn a_session_can_ask_whether_it_would_have_to_wait_and_nothing_is_compiled_for_the_answer() {
     let world = world();
