@@ -174,8 +174,9 @@ impl Recipe {
 
     /// [`Recipe::steady`] over 100 epochs, with more done to the images: half of them get a rectangle of
     /// another (CutMix), and a square of a quarter of the side of an image of 32x32 is cut out of each. For nine
-    /// minutes on a GPU. Without this, 54 epochs of [`crate::spec::CIFAR`] end with 99.9 % of the training
-    /// images right and 92 % of the test images: more of the same would not help.
+    /// minutes on a GPU: on an H200, [`crate::spec::CIFAR`] has 93.49 % of the test images of a JPEG copy of
+    /// CIFAR-10 right after 461 s of training. 54 epochs of [`Recipe::steady`] end with 99.9 % of the training
+    /// images right and 92 % of the test images: more of the same would not help (docs/results/gpu.md).
     pub fn long() -> Recipe {
         let steady = Recipe::steady();
         Recipe {
