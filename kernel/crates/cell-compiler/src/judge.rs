@@ -10,6 +10,8 @@ const BORROWS: [&str; 13] = [
     "E0597", "E0505", "E0506", "E0716", "E0499", "E0502", "E0503", "E0521", "E0310", "E0515",
     "E0373", "E0712", "E0713",
 ];
+/// What rustc says of a place where it has to know a type.
+const KNOWN_HERE: &str = "type must be known at this point";
 /// Errors of two things under one name.
 const TWICE: [&str; 8] = ["E0428", "E0119", "E0592", "E0201", "E0255", "E0252", "E0254", "E0034"];
 
@@ -27,6 +29,13 @@ impl Refusal<'_> {
         let is_here = place.file_name == self.source.name;
         let text = &self.cell.text;
         is_here.then(|| self.source.reader_offset(text, place.line_start, place.column_start))?
+    }
+
+    /// Where in the reader's text a place ends.
+    fn end_of(&self, place: &Span) -> Option<usize> {
+        let is_here = place.file_name == self.source.name;
+        let text = &self.cell.text;
+        is_here.then(|| self.source.reader_offset(text, place.line_end, place.column_end))?
     }
 }
 
@@ -67,6 +76,7 @@ pub(crate) fn judge(
     }
     for error in errors() {
         about_variables(error, &refusal, choices, &mut notes);
+        about_lifetimes_of_closures(error, &refusal, choices);
     }
     if *choices != before {
         return notes;
@@ -231,6 +241,18 @@ fn about_variables(
     }
 }
 
+/// A closure that takes a reference of any lifetime only if it is said where it is made: what it is kept as is
+/// said there.
+fn about_lifetimes_of_closures(error: &Message, refusal: &Refusal<'_>, choices: &mut Choices) {
+    if error.message.ends_with("is not general enough")
+        && let Some(Mark::Keep(name)) = mark_of(error, refusal.source)
+        && refusal.cell.has_closure(name)
+        && let Some(callable) = choices.callables.remove(name)
+    {
+        choices.called.insert(name.clone(), callable);
+    }
+}
+
 /// What the generated line is about that an error names.
 pub(crate) fn mark_of<'a>(error: &Message, source: &'a Source) -> Option<&'a Mark> {
     let places = error.places();
@@ -256,7 +278,13 @@ fn about_types(
     let cell = refusal.cell;
     let mut places = error.places().into_iter().filter(|place| place.is_primary);
     let at = places.find_map(|place| refusal.at(place));
-    let Some(start) = at.and_then(|at| cell.waiting_at(at)) else { return };
+    // In a closure a method asks for the type where it stands: no later use would tell it.
+    let asks = |place: &Span| {
+        let end = refusal.end_of(place).filter(|_| place.label.as_deref() == Some(KNOWN_HERE));
+        end.is_some_and(|end| cell.text[end..].trim_start().starts_with('.'))
+    };
+    let is_asked = at.is_some_and(|at| cell.has_closure_at(at)) && error.spans.iter().any(asks);
+    let Some(start) = at.filter(|_| !is_asked).and_then(|at| cell.waiting_at(at)) else { return };
     if choices.waiting.insert(start) {
         let names: Vec<String> =
             cell.declared_at(start).map(|binding| format!("`{}`", binding.name)).collect();

@@ -129,6 +129,12 @@ cells! {
     a_once_lock_is_one: "static O: std::sync::OnceLock<String> = std::sync::OnceLock::new();", "O.set(\"a\".to_owned()).unwrap();", "assert_eq!(O.get().unwrap(), \"a\");";
     a_closure_is_kept: "let inc = |x: i32| x + 1; let k = 10; let add = move |x: i32| x + k; let len = |s: &str| s.len();",
         "assert_eq!((inc(4), add(1), len(&String::from(\"abc\"))), (5, 11, 3)); let twice = [1, 2].map(inc); assert_eq!(inc(twice[0]), 3);";
+    a_closure_of_no_type_yet: "let add = |a, b| a + b; let twice = |x| 2 * x;", "assert_eq!(add(1, 2), 3);", "assert_eq!(add(3, 4) + twice(5_i32), 17);", "assert_eq!(twice(1), 2);";
+    a_closure_of_no_type_yet_names_variables: "let k = 10; let v = vec![1, 2]; let text = String::from(\"a\");", "let add = |x| x + k; let own = move |i| i + v.len();", "let say = |x| format!(\"{text}{x}\");", "assert_eq!(add(1), 11);", "assert_eq!(own(3), 5);", "assert_eq!(say(1), \"a1\"); assert_eq!(text, \"a\");", "assert_eq!(add(2), 12); assert_eq!(say(2), \"a2\");";
+    a_closure_that_passes_on: "let same = |x| x; let pair = |a, b| (a, b);", "assert_eq!(same(\"a\"), \"a\");", "assert_eq!(pair(1, 'c'), (1, 'c')); assert_eq!(same(\"b\"), \"b\");";
+    a_closure_takes_references_of_any_lifetime: "let haystack = vec![1, 2, 3]; let contains = move |needle| haystack.contains(needle);", "assert!(contains(&1));", "let n = 4; assert!(!contains(&n));";
+    what_is_made_of_what_has_no_type_yet: "use std::sync::mpsc; let (tx, rx) = mpsc::channel();", "let tx1 = tx.clone(); let tx2 = tx.clone();", "std::thread::spawn(move || tx1.send(1_u8).unwrap()).join().unwrap();", "tx2.send(2).unwrap(); drop(tx);", "drop(tx2);", "assert_eq!(rx.iter().collect::<Vec<_>>(), [1, 2]);";
+    room_for_so_many: "const N: u32 = 3; let names = vec![1, 2];", "let mut all = Vec::with_capacity(N as usize + names.len());", "all.push('a'); assert!(all.capacity() >= 5);", "assert_eq!(all, ['a']);";
     a_closure_that_changes_is_kept: "let mut n = 0; let mut count = move || { n += 1; n };", "count();", "assert_eq!(count(), 2);";
     a_function_is_kept: "fn foo(x: &i32) -> i32 { *x } let f = foo;", "assert_eq!(f(&3), 3);";
     an_iterator_of_text_is_kept: "let mut it = \"a b c\".split_whitespace();\nit.next();", "assert_eq!(it.next(), Some(\"b\"));";
@@ -333,6 +339,25 @@ fn what_has_no_type_yet_is_told_of() {
     assert!(notebook.refused("let what = make(); 1").contains("type annotations needed"));
     let refused = notebook.refused("let mut all = Vec::new(); all.len()");
     assert!(refused.contains("type annotations needed"), "{refused}");
+}
+
+#[test]
+fn a_closure_without_a_type_ends_when_what_it_names_changes() {
+    let mut notebook = Notebook::new();
+    notebook.run("let mut k = 10;");
+    let compiled = notebook.run("let add = move |x| x + k;");
+    assert_eq!(compiled.notes, ["`add` has no type yet: the first cell that uses it decides"]);
+    notebook.run("k += 1;");
+    let refused = notebook.refused("add(1)");
+    assert!(refused.contains("cannot find"), "{refused}");
+    let lost = &notebook.program.lost("add").unwrap().reason;
+    assert!(lost.contains("before cell 3 made `k` another one"), "{lost}");
+    // A method wants the type where it stands, as in a file.
+    let refused = notebook.refused("let len = |x| x.len();");
+    assert!(refused.contains("type annotations needed"), "{refused}");
+    notebook.run("let show = |x| println!(\"{x}\");");
+    notebook.run("show(1); show(2);");
+    assert!(notebook.refused("show(\"a\");").contains("mismatched types"));
 }
 
 #[test]

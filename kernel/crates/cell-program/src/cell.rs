@@ -9,9 +9,10 @@ use ra_ap_syntax::{AstNode as _, Edition, SourceFile, SyntaxKind, SyntaxNode};
 
 use crate::edit::{Edit, rendered, without};
 use crate::imports::{self, Leaf};
-use crate::initializers::{Temporary, constructs, is_number, is_of_numbers, temporary};
+use crate::initializers::{Later, Temporary, is_number, is_of_numbers, temporary};
 use crate::items::{self, Item, MacroKind, Place, Rule};
 use crate::names::{How, Use};
+use crate::types::Callable;
 use crate::{IncludedFile, ModuleFile};
 use crate::{checks, commands, tests};
 
@@ -53,6 +54,8 @@ pub struct Cell {
     statements: Vec<Range<usize>>,
     /// Names that something is assigned to.
     assigned: BTreeSet<String>,
+    /// Names of what an operator changes: `n += 1`.
+    updated: BTreeSet<String>,
     /// `return` without a value, outside of functions and closures.
     returns: Vec<Return>,
     edits: Vec<Edit>,
@@ -77,8 +80,10 @@ pub struct Binding {
     pub is_number: bool,
     /// Whether its value is made of such numbers.
     is_of_numbers: bool,
-    /// Whether its value may be made later: by a constructor that is given numbers and texts alone.
-    can_wait: bool,
+    /// Its value, if that may be made later.
+    pub(crate) later: Option<Later>,
+    /// Where its value stands, if it is a closure.
+    closure: Option<Range<usize>>,
     /// The value without a name that it borrows from, as in `let x = &f();`.
     temporary: Option<Temporary>,
     /// The statement that declares it.
@@ -169,6 +174,7 @@ impl Cell {
             places: Vec::new(),
             statements: Vec::new(),
             assigned: BTreeSet::new(),
+            updated: BTreeSet::new(),
             returns: Vec::new(),
             edits: Vec::new(),
             edits_of_statements: Vec::new(),
@@ -253,7 +259,10 @@ impl Cell {
             let may_fail = let_statement.let_else().is_some();
             let is_one = matches!(let_statement.pat(), Some(ast::Pat::IdentPat(_)));
             let temporary = let_statement.initializer().filter(|_| is_one).and_then(temporary);
-            let can_wait = !may_fail && untyped.as_ref().is_some_and(constructs);
+            let later = untyped.as_ref().filter(|_| !may_fail).and_then(Later::of);
+            let is_closure = matches!(later, Some(Later::Taking | Later::Referring));
+            let closure = untyped.as_ref().filter(|_| is_one && is_closure);
+            let closure = closure.map(|value| range_of(value.syntax()));
             let is_of_numbers = is_one && untyped.as_ref().is_some_and(is_of_numbers);
             for pattern in let_statement.pat().iter() {
                 let found = pattern.syntax().descendants().filter_map(ast::IdentPat::cast);
@@ -263,12 +272,14 @@ impl Cell {
                     // A pattern that may fail may name a constant or a variant: `None`.
                     let is_variable = !may_fail || !name.starts_with(char::is_uppercase);
                     let (temporary, range) = (temporary.clone(), range.clone());
+                    let closure = closure.clone();
                     let binding = Binding {
                         name,
                         is_mut,
                         is_number,
                         is_of_numbers,
-                        can_wait,
+                        later,
+                        closure,
                         temporary,
                         range,
                     };
@@ -313,11 +324,12 @@ impl Cell {
                 self.awaits = true;
             }
             if let Some(expression) = ast::BinExpr::cast(inner.clone())
-                && let Some(ast::BinaryOp::Assignment { op: None }) = expression.op_kind()
+                && let Some(ast::BinaryOp::Assignment { op }) = expression.op_kind()
                 && let Some(left) = expression.lhs()
             {
                 let names = crate::names::used(left.syntax()).into_iter();
-                self.assigned.extend(names.map(|(name, _)| name));
+                let to = if op.is_none() { &mut self.assigned } else { &mut self.updated };
+                to.extend(names.map(|(name, _)| name));
             }
             if let Some(expression) = ast::ReturnExpr::cast(inner.clone())
                 && expression.expr().is_none()
@@ -371,7 +383,8 @@ impl Cell {
                 is_mut,
                 is_number: false,
                 is_of_numbers: false,
-                can_wait: false,
+                later: None,
+                closure: None,
                 temporary: None,
                 range: range.clone(),
             };
@@ -419,11 +432,8 @@ impl Cell {
 
     /// The names of the variables in `known` that this cell reads or changes.
     pub fn uses<'a>(&'a self, known: &'a dyn Fn(&str) -> bool) -> BTreeSet<&'a str> {
-        let used = self.names.iter().filter(|(name, at)| {
-            let declared = self.bindings.iter().find(|binding| binding.name == *name);
-            known(name) && declared.is_none_or(|binding| *at < binding.range.end)
-        });
-        used.map(|(name, _)| name.as_str()).collect()
+        const NONE: &BTreeSet<usize> = &BTreeSet::new();
+        self.uses_outside(NONE, known)
     }
 
     /// Where its statements stand, in their order.
@@ -447,7 +457,7 @@ impl Cell {
             let later = |other: &&Binding| other.range.start > range.start;
             self.bindings.iter().filter(later).any(|other| other.name == binding.name)
         };
-        let waits = declared.all(|one| one.can_wait && !is_used(&one.name) && !again(one));
+        let waits = declared.all(|one| one.later.is_some() && !is_used(&one.name) && !again(one));
         waits.then_some(range.start)
     }
 
@@ -468,6 +478,33 @@ impl Cell {
         let text = crate::source::in_one_line(&self.text, range)?;
         let end = if text.trim_end().ends_with(';') { "" } else { ";" };
         Some(text + end)
+    }
+
+    /// The names that it reads or changes in statements other than these, by where they begin.
+    pub(crate) fn uses_outside<'a>(
+        &'a self,
+        waiting: &'a BTreeSet<usize>,
+        known: &'a dyn Fn(&str) -> bool,
+    ) -> BTreeSet<&'a str> {
+        let holes: Vec<Range<usize>> = self.waiting(waiting).collect();
+        let is_outside = |at: usize| !holes.iter().any(|hole| hole.contains(&at));
+        let used = self.names.iter().filter(|(name, at)| {
+            let declared = self.bindings.iter().find(|binding| binding.name == *name);
+            let is_before = declared.is_none_or(|binding| *at < binding.range.end);
+            known(name) && is_before && is_outside(*at)
+        });
+        used.map(|(name, _)| name.as_str()).collect()
+    }
+
+    /// The names that a part of it reads or changes.
+    pub(crate) fn names_within(&self, range: &Range<usize>) -> BTreeSet<String> {
+        let within = self.names.iter().filter(|(_, at)| range.contains(at));
+        within.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Whether something is assigned to a name, by `=` or an operator.
+    pub(crate) fn assigns(&self, name: &str) -> bool {
+        self.assigned.contains(name) || self.updated.contains(name)
     }
 
     /// The statements that wait, by where they begin.
@@ -630,8 +667,37 @@ impl Cell {
     /// Whether a variable is declared as a closure that captures by reference: `let f = |..| ..`.
     pub fn is_closure(&self, name: &str) -> bool {
         let declared = self.bindings.iter().rev().find(|binding| binding.name == name);
-        let value = declared.and_then(|binding| self.text[binding.range.clone()].split_once('='));
-        value.is_some_and(|(_, value)| value.trim_start().starts_with('|'))
+        let value = declared.and_then(|binding| binding.closure.clone());
+        value.is_some_and(|value| self.text[value].starts_with('|'))
+    }
+
+    /// Whether the value of a variable is written as a closure.
+    pub fn has_closure(&self, name: &str) -> bool {
+        let declared = self.bindings.iter().rev().find(|binding| binding.name == name);
+        declared.is_some_and(|binding| binding.closure.is_some())
+    }
+
+    /// What makes a closure, the value of a variable, into what it is kept as.
+    pub(crate) fn as_called(&self, name: &str, callable: &Callable) -> Vec<Edit> {
+        let declared = self.bindings.iter().rev().find(|binding| binding.name == name);
+        let value = declared.and_then(|binding| binding.closure.clone());
+        // A type behind `as` would not reach the closure.
+        let (before, after) = match callable {
+            Callable::Pointer(kind) => (format!("{{ let kept: {kind} = "), "; kept }"),
+            Callable::Boxed(kind) => {
+                (format!("{{ let kept: {kind} = ::std::boxed::Box::new("), "); kept }")
+            }
+        };
+        let edits =
+            value.map(|value| [Edit::insert(value.start, before), Edit::insert(value.end, after)]);
+        edits.into_iter().flatten().collect()
+    }
+
+    /// Whether a closure stands at a place of the text, as the value of a variable.
+    pub fn has_closure_at(&self, at: usize) -> bool {
+        let of =
+            |binding: &Binding| binding.closure.as_ref().is_some_and(|value| value.contains(&at));
+        self.bindings.iter().any(of)
     }
 
     /// The variables that the statement declares which stands at a place of the text.

@@ -25,6 +25,8 @@ pub struct Choices {
     pub opened: BTreeSet<(usize, usize)>,
     /// Closures and functions among its variables.
     pub callables: BTreeMap<String, Callable>,
+    /// Closures that are made what they are kept as where they are declared.
+    pub called: BTreeMap<String, Callable>,
     /// Statements that later cells run, by where they begin: the type of what they declare is not known.
     pub waiting: BTreeSet<usize>,
     /// Variables that macros declare in it.

@@ -18,8 +18,39 @@ pub(crate) struct Temporary {
     pub(crate) is_mut: bool,
 }
 
-/// Whether a value is made by constructors that are given literals alone, as in `Vec::new()` and `channel()`.
-pub(crate) fn constructs(value: &ast::Expr) -> bool {
+/// A value that may be made later than where it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Later {
+    /// It is the same whenever it is made.
+    Constructed,
+    /// As long as nothing of what it names has changed, and with the variable that it is a copy of.
+    Cloned,
+    /// A closure that takes what it names as it is now: as long as nothing of that has changed.
+    Taking,
+    /// A closure that refers to what it names, or names nothing.
+    Referring,
+}
+
+impl Later {
+    pub(crate) fn of(value: &ast::Expr) -> Option<Later> {
+        match value {
+            ast::Expr::ClosureExpr(closure) if closure.move_token().is_some() => {
+                Some(Later::Taking)
+            }
+            ast::Expr::ClosureExpr(_) => Some(Later::Referring),
+            ast::Expr::MethodCallExpr(call) => {
+                let is_clone = call.name_ref().is_some_and(|name| name.text() == "clone");
+                let is_of_name = matches!(call.receiver(), Some(ast::Expr::PathExpr(_)));
+                (is_clone && is_of_name).then_some(Later::Cloned)
+            }
+            _ => constructs(value).then_some(Later::Constructed),
+        }
+    }
+}
+
+/// Whether a value is made by constructors that are given literals alone, as in `Vec::new()` and `channel()`; room
+/// may be asked for by any number.
+fn constructs(value: &ast::Expr) -> bool {
     match value {
         ast::Expr::Literal(_) => true,
         ast::Expr::PathExpr(path) => path.syntax().text() == "None",
@@ -37,8 +68,26 @@ pub(crate) fn constructs(value: &ast::Expr) -> bool {
                 }
                 None => matches!(&*path, "channel" | "sync_channel" | "Some"),
             };
-            let arguments = call.arg_list().into_iter().flat_map(|list| list.args());
-            is_known && arguments.into_iter().all(|argument| constructs(&argument))
+            let asks_for_room = path.ends_with("with_capacity");
+            let is_plain =
+                |argument: &ast::Expr| constructs(argument) || asks_for_room && is_count(argument);
+            let mut arguments = call.arg_list().into_iter().flat_map(|list| list.args());
+            is_known && arguments.all(|argument| is_plain(&argument))
+        }
+        _ => false,
+    }
+}
+
+/// Whether an expression is a number of things, as in `2 * n as usize` and `names.len()`.
+fn is_count(value: &ast::Expr) -> bool {
+    let is = |part: Option<ast::Expr>| part.as_ref().is_some_and(is_count);
+    match value {
+        ast::Expr::Literal(_) | ast::Expr::PathExpr(_) => true,
+        ast::Expr::CastExpr(cast) => is(cast.expr()),
+        ast::Expr::ParenExpr(inner) => is(inner.expr()),
+        ast::Expr::BinExpr(both) => is(both.lhs()) && is(both.rhs()),
+        ast::Expr::MethodCallExpr(call) => {
+            call.name_ref().is_some_and(|name| name.text() == "len") && is(call.receiver())
         }
         _ => false,
     }

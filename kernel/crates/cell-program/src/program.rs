@@ -331,6 +331,8 @@ impl Program {
         let own = cell.items.iter().filter(|item| item.is_macro);
         let macros = macros.iter().map(|(_, item)| *item).chain(own);
         names.extend(macros.flat_map(|item| &item.names).map(String::as_str));
+        let made = self.waiting_for(cell, choices).into_iter();
+        names.extend(made.flat_map(|made| &made.uses).map(String::as_str));
         let variables = self.variables.keys().map(String::as_str);
         variables.filter(|name| names.contains(name) && known(name)).collect()
     }

@@ -190,7 +190,7 @@ impl Program {
             self.included(cell, &loaded, choices, &lints);
         let mut declared = cell.variables(&choices.by_macros);
         declared.retain(|binding| !choices.waiting.contains(&binding.place()));
-        let made = self.waiting_for(cell);
+        let made = self.waiting_for(cell, choices);
 
         let mut prefix = format!(
             "#![allow({ALLOWED})] {attributes} {}{heads}{lints}{of_body}fn __rust_live_body() -> ::rust_live::Ended {{ ",
@@ -333,8 +333,11 @@ impl Program {
             ") {{ __rust_live_value => {{ {pretty}{by_debug}(*__rust_live_value).evcxr_display(); }} }}"
         );
         let show = (!choices.closes_by_statement).then_some(("match &(", &*shows));
-        let lending = loans.edits(cell, choices);
-        let (statements, edits) = cell.with_statements(show, &lending, &choices.waiting, &leave);
+        let mut of_variables = loans.edits(cell, choices);
+        let called = choices.called.iter();
+        of_variables.extend(called.flat_map(|(name, as_what)| cell.as_called(name, as_what)));
+        let (statements, edits) =
+            cell.with_statements(show, &of_variables, &choices.waiting, &leave);
 
         let mut text = format!("{prefix}{statements}");
         let mut marks = BTreeMap::new();
@@ -356,7 +359,8 @@ impl Program {
         if !cell.tests.is_empty() {
             push(&mut text, &tests(cell), None);
         }
-        let made = made.iter().flat_map(|made| made.names.keys());
+        let made = made.iter().filter(|made| !made.is_made_by_each());
+        let made = made.flat_map(|made| made.names.keys());
         let made = made.filter(|name| !declared.iter().any(|binding| binding.name == **name));
         let names = declared.iter().map(|binding| &binding.name).chain(made);
         for name in names {

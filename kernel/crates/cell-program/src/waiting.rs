@@ -1,18 +1,34 @@
-//! Variables whose type no cell has told yet, as in `let mut all = Vec::new();`.
+//! Variables whose type no cell has told yet, as in `let mut all = Vec::new();` and `let add = |a, b| a + b;`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cell::Cell;
 use crate::choices::Choices;
-use crate::program::{Program, is_value_of};
+use crate::initializers::Later;
+use crate::program::{Lost, Program, is_value_of};
 
-/// Variables that a cell has declared and whose type it does not tell: they are made by the first cell that uses them.
+/// Variables that a cell has declared and whose type it does not tell: they are made by the first cell that uses them,
+/// and closures that refer to other variables by each: all that they remember is in those.
 #[derive(Debug, Clone)]
 pub struct Waiting {
     /// The statement that makes them.
     pub(crate) text: String,
     /// Their names, each with whether it is declared with `mut`.
     pub names: BTreeMap<String, bool>,
+    /// What the statement names: other variables that wait, and those of which a closure is made.
+    pub(crate) uses: BTreeSet<String>,
+    later: Later,
+}
+
+impl Waiting {
+    /// Whether each cell that uses it makes it.
+    pub(crate) fn is_made_by_each(&self) -> bool {
+        self.later == Later::Referring && !self.uses.is_empty()
+    }
+
+    fn is_one_of(&self, names: &BTreeSet<&str>) -> bool {
+        self.names.keys().any(|name| names.contains(name.as_str()))
+    }
 }
 
 impl Program {
@@ -25,13 +41,26 @@ impl Program {
         self.waiting.iter().any(|waiting| waiting.names.contains_key(name))
     }
 
-    /// Those of them that a cell uses.
-    pub fn waiting_for(&self, cell: &Cell) -> Vec<&Waiting> {
+    /// Those of them that a cell makes: what it uses, what that is made of, and what is made of that.
+    pub(crate) fn waiting_for(&self, cell: &Cell, choices: &Choices) -> Vec<&Waiting> {
         let waits = |name: &str| self.waits(name) && !is_value_of(cell, name);
-        let used = cell.uses(&waits);
-        let is_used =
-            |waiting: &&Waiting| waiting.names.keys().any(|name| used.contains(name.as_str()));
-        self.waiting.iter().filter(is_used).collect()
+        let mut made = cell.uses_outside(&choices.waiting, &waits);
+        loop {
+            let before = made.len();
+            for waiting in &self.waiting {
+                if waiting.is_one_of(&made) {
+                    made.extend(waiting.uses.iter().map(String::as_str).filter(|name| waits(name)));
+                } else if waiting.later == Later::Cloned
+                    && waiting.uses.iter().any(|name| made.contains(name.as_str()))
+                {
+                    made.extend(waiting.names.keys().map(String::as_str));
+                }
+            }
+            if made.len() == before {
+                break;
+            }
+        }
+        self.waiting.iter().filter(|waiting| waiting.is_one_of(&made)).collect()
     }
 
     /// Takes in what of a cell waits, and what has waited for it. Returns the latter.
@@ -44,15 +73,36 @@ impl Program {
         let is_kept = |name: &String| {
             choices.dropped.contains_key(name) || kept.iter().any(|(kept, _)| kept == name)
         };
-        let made = self.waiting_for(cell).into_iter();
+        let made = self.waiting_for(cell, choices).into_iter();
         let made: Vec<Waiting> =
             made.filter(|made| made.names.keys().any(is_kept)).cloned().collect();
         let declared = cell.variables(&choices.by_macros);
+        let is_declared = |name: &String| declared.iter().any(|new| new.name == *name);
+        let mut lost = Vec::new();
         self.waiting.retain(|waiting| {
             let is_made = made.iter().any(|made| made.names == waiting.names);
-            let is_declared = declared.iter().any(|new| waiting.names.contains_key(&new.name));
-            !is_made && !is_declared && !waiting.names.keys().any(|name| is_value_of(cell, name))
+            let is_past =
+                is_made || waiting.names.keys().any(|name| is_declared(name) || is_value_of(cell, name));
+            let takes = matches!(waiting.later, Later::Cloned | Later::Taking);
+            let is_changed = |name: &&String| {
+                is_declared(name)
+                    || choices.moved.contains(*name)
+                    || takes && cell.assigns(name)
+            };
+            let is_same = is_past || waiting.later == Later::Constructed;
+            if !is_same && let Some(of) = waiting.uses.iter().find(is_changed) {
+                let reason = format!(
+                    "is gone: no cell told its type before cell {} made `{of}` another one, which it names",
+                    cell.number
+                );
+                lost.extend(waiting.names.keys().map(|name| (name.clone(), reason.clone())));
+                return false;
+            }
+            !is_past
         });
+        for (name, reason) in lost {
+            self.lost.insert(name, Lost { cell: cell.number, reason });
+        }
         for range in cell.waiting(&choices.waiting) {
             let Some(text) = cell.as_statement(range.clone()) else { continue };
             let names = cell.declared_at(range.start).map(|one| (one.name.clone(), one.is_mut));
@@ -61,7 +111,12 @@ impl Program {
                 self.lost.remove(name);
                 self.variables.remove(name);
             }
-            self.waiting.push(Waiting { text, names });
+            let is_name = |name: &String| self.variables.contains_key(name) || self.waits(name);
+            let mut uses = cell.names_within(&range);
+            uses.retain(|name| is_name(name) && !names.contains_key(name));
+            let later = cell.declared_at(range.start).find_map(|one| one.later);
+            let later = later.unwrap_or(Later::Constructed);
+            self.waiting.push(Waiting { text, names, uses, later });
         }
         made
     }
