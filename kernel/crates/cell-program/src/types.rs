@@ -134,7 +134,21 @@ fn shape(kind: &str, mir: &str, is_empty: bool) -> Shape {
     {
         return Shape::Unnamed(kind.to_owned());
     }
-    Shape::Named(with_static_of_mir(kind))
+    Shape::Named(with_static_of_mir(&by_stable_paths(kind)))
+}
+
+/// The errors of channels, which rustc names by a module that is not stable.
+const ERRORS_OF_CHANNELS: [&str; 5] =
+    ["RecvError", "TryRecvError", "RecvTimeoutError", "SendError", "TrySendError"];
+
+fn by_stable_paths(kind: &str) -> String {
+    let mut kind = kind.to_owned();
+    for name in ERRORS_OF_CHANNELS {
+        let (found, stable) =
+            (format!("std::sync::mpmc::{name}"), format!("std::sync::mpsc::{name}"));
+        kind = kind.replace(&found, &stable);
+    }
+    kind
 }
 
 /// What a closure is kept as: rustc prints its body as a function whose first argument is the closure.
