@@ -228,6 +228,14 @@ impl NetworkCost {
         sum("bytes of evaluation", &[self.inference.stored_bytes()?, largest])
     }
 
+    /// Values of one image that the layer which reads and writes most reads and writes in evaluation, a block taken as
+    /// one layer.
+    pub(crate) fn largest_layer(&self) -> i64 {
+        let layers = self.layers.iter().filter(|layer| !layer.training_only);
+        let values = layers.map(|layer| layer.input.elements() + layer.output.elements());
+        values.max().unwrap_or(0)
+    }
+
     /// The share of the classifier in the network without auxiliary classifiers. The classifier is
     /// the head, and every convolution as large as its input, which is a fully connected layer.
     ///

@@ -2,7 +2,7 @@
 
 use devices::Precision;
 use fused_ops::Repeated;
-use tch::{Kind, Tensor, no_grad};
+use tch::{Device, Kind, Tensor, no_grad};
 
 use crate::model::{Folded, GoogLeNet};
 use crate::{Error, Result};
@@ -18,12 +18,18 @@ pub(crate) struct Computed {
     pub(crate) precision: Precision,
 }
 
+/// What the layer that reads and writes most may read and write in one pass on a CPU, in bytes. More does not stay
+/// near its cores until the next layer reads it (docs/results/log.md, 2026-11-27).
+const NEAR: i64 = 16 << 20;
+
 /// A network that classifies batch after batch, and does not change meanwhile.
 #[derive(Debug)]
 pub(crate) struct Evaluator<'a> {
     net: Folded<'a>,
     kind: Kind,
     computed: Computed,
+    /// Bytes for each pixel of an image that the layer which reads and writes most reads and writes.
+    bytes_a_pixel: i64,
     passes: Repeated,
 }
 
@@ -33,8 +39,11 @@ impl<'a> Evaluator<'a> {
         let device = net.device();
         computed.precision.choose(device)?;
         let kind = computed.precision.kind(device);
+        let input = net.spec().input;
+        let values = net.spec().cost()?.largest_layer() / (input.height * input.width);
+        let bytes_a_pixel = values * kind.elt_size_in_bytes() as i64;
         let net = no_grad(|| net.folded(kind))?;
-        Ok(Evaluator { net, kind, computed, passes: Repeated::default() })
+        Ok(Evaluator { net, kind, computed, bytes_a_pixel, passes: Repeated::default() })
     }
 
     /// Cuts this number of images into batches: the first image of each, and how many it has.
@@ -47,7 +56,20 @@ impl<'a> Evaluator<'a> {
     /// Logits (N, classes) of normalised images (N, C, H, W), which the next call may overwrite. Images
     /// and their mirror images are one batch.
     pub(crate) fn logits(&mut self, xs: &Tensor) -> Result<Tensor> {
-        let Evaluator { net, kind, computed, passes } = self;
+        let (images, _, height, width) = xs.size4()?;
+        let seen = if self.computed.flip { 2 * images } else { images };
+        let bytes = seen * height * width * self.bytes_a_pixel;
+        if xs.device() != Device::Cpu || bytes <= NEAR {
+            return self.in_one_pass(xs);
+        }
+        let parts = xs.f_tensor_split((1 + (bytes - 1) / NEAR).min(images), 0)?;
+        let logits: Vec<Tensor> =
+            parts.iter().map(|part| self.in_one_pass(part)).collect::<Result<_>>()?;
+        Ok(Tensor::f_cat(&logits, 0)?)
+    }
+
+    fn in_one_pass(&mut self, xs: &Tensor) -> Result<Tensor> {
+        let Evaluator { net, kind, computed, passes, .. } = self;
         let filled = passes.filled(xs.f_to_kind(*kind)?)?;
         let mut outputs = passes.run(&[filled], |inputs| {
             let xs = &inputs[0];
@@ -59,5 +81,29 @@ impl<'a> Evaluator<'a> {
             Ok(vec![pairs.f_mean_dim([0i64].as_slice(), false, None)?])
         })?;
         Ok(outputs.remove(0).f_narrow(0, 0, xs.size()[0])?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec;
+
+    #[test]
+    fn images_that_pass_in_parts_are_classified_as_one_by_one() {
+        tch::manual_seed(0);
+        let net = GoogLeNet::new(&spec::COMPACT, Device::Cpu).unwrap();
+        let computed = Computed { flip: true, batch: 512, precision: Precision::Float32 };
+        let mut evaluator = Evaluator::new(&net, computed).unwrap();
+        // conv_2 reads 32 and writes 64 channels of 16x16.
+        assert_eq!(evaluator.bytes_a_pixel, 4 * (32 + 64) * 16 * 16 / (32 * 32));
+        let images = Tensor::randn([100, 3, 32, 32], (Kind::Float, Device::Cpu));
+        let together = no_grad(|| evaluator.logits(&images)).unwrap();
+        assert_eq!(together.size(), [100, 10]);
+        for image in [0, 49, 50, 99] {
+            let alone = no_grad(|| evaluator.logits(&images.narrow(0, image, 1))).unwrap();
+            let apart = (together.narrow(0, image, 1) - alone).abs().max().double_value(&[]);
+            assert!(apart < 1e-5, "image {image}: {apart}");
+        }
     }
 }

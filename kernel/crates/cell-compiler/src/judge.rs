@@ -230,6 +230,8 @@ fn about_variables(
                 choices.unnamed.insert(name.clone());
             }
         }
+        // The program of the cell asks nothing.
+        Mark::Borrows { .. } => {}
         Mark::Import(written) => {
             if choices.stale_imports.insert(written.clone()) {
                 notes.push(format!(

@@ -71,7 +71,7 @@ pub fn compile(
     // Variables whose types have no names, each with why it cannot be kept if it is no iterator.
     let mut without_names = BTreeMap::<String, String>::new();
     for _ in 0..ATTEMPTS {
-        let source = program.source(cell, session, &choices);
+        let mut source = program.source(cell, session, &choices);
         let output = rustc.compile(&source)?;
         if !output.succeeded {
             let messages = diagnose::messages(&output.messages);
@@ -221,6 +221,7 @@ pub fn compile(
             ));
         }
         notes.dedup();
+        loans::ask(rustc, program, cell, session, &choices, &mut source.loans)?;
         let messages = output.messages;
         return Ok(Ok(Compiled {
             source,

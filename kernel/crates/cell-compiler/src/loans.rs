@@ -1,12 +1,45 @@
 //! What a refusal of the compiler shows about variables that borrow from others.
 
-use cell_program::{Choices, LEASE, Lending, Mark};
+use std::collections::BTreeSet;
+
+use anyhow::Result;
+use cell_program::{Cell, Choices, LEASE, Lending, Loans, Mark, Program, Session};
 use diagnose::{Message, Span};
+
+use crate::rustc::Rustc;
 
 use crate::judge::{Refusal, has_to_last, mark_of};
 
 /// Errors of a change or a move through a reference.
 pub(crate) const THROUGH_REFERENCE: [&str; 3] = ["E0507", "E0594", "E0596"];
+
+/// Asks the compiler from which lent variables each new one borrows. Each lease ends before the variable is used: an error
+/// there says yes. What it does not say so plainly is left as it is: they are taken to borrow from all.
+pub(crate) fn ask(
+    rustc: &Rustc,
+    program: &Program,
+    cell: &Cell,
+    session: &Session,
+    choices: &Choices,
+    loans: &mut Loans,
+) -> Result<()> {
+    let Some(source) = program.asking_for_lenders(cell, session, choices, loans) else {
+        return Ok(());
+    };
+    let messages = diagnose::messages(&rustc.compile(&source)?.messages);
+    let mut pairs = BTreeSet::new();
+    let is_error = |message: &&Message| message.level == "error" && !message.spans.is_empty();
+    for error in messages.iter().filter(is_error) {
+        match mark_of(error, &source) {
+            Some(Mark::Borrows { name, of }) if error.number() == "E0505" => {
+                pairs.insert((name.clone(), of.clone()));
+            }
+            _ => return Ok(()),
+        }
+    }
+    program.answered(cell, loans, &pairs);
+    Ok(())
+}
 
 /// An error of borrowing: what is kept would outlive what it borrows from, unless that is lent.
 pub(crate) fn about_borrowers(error: &Message, refusal: &Refusal<'_>, choices: &mut Choices) {

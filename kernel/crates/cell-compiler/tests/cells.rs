@@ -131,6 +131,8 @@ cells! {
         "assert_eq!((inc(4), add(1), len(&String::from(\"abc\"))), (5, 11, 3)); let twice = [1, 2].map(inc); assert_eq!(inc(twice[0]), 3);";
     a_closure_of_no_type_yet: "let add = |a, b| a + b; let twice = |x| 2 * x;", "assert_eq!(add(1, 2), 3);", "assert_eq!(add(3, 4) + twice(5_i32), 17);", "assert_eq!(twice(1), 2);";
     a_closure_of_no_type_yet_names_variables: "let k = 10; let v = vec![1, 2]; let text = String::from(\"a\");", "let add = |x| x + k; let own = move |i| i + v.len();", "let say = |x| format!(\"{text}{x}\");", "assert_eq!(add(1), 11);", "assert_eq!(own(3), 5);", "assert_eq!(say(1), \"a1\"); assert_eq!(text, \"a\");", "assert_eq!(add(2), 12); assert_eq!(say(2), \"a2\");";
+    what_borrows_from_one_of_several: "let mut a = vec![3, 1]; let mut b = vec![5, 9];", "let ra = a.iter();", "let most = b.iter().max(); assert_eq!(ra.len(), 2);", "a.push(4);", "assert_eq!(most, Some(&9)); assert_eq!(a.len(), 3);", "let least = a.iter().min().unwrap(); let both = vec![&a[0], most.unwrap()];", "b.len(); assert_eq!((*least, both[1]), (1, &9));";
+    what_borrows_through_another: "let text = String::from(\"one two\"); let mut other = String::from(\"x\");", "let words: Vec<&str> = text.split(' ').collect(); let x = other.as_str();", "let first = words[0]; let pair = (x, 1);", "other.push('y');", "assert_eq!((first, words.len()), (\"one\", 2));";
     errors_of_channels: "let (tx, rx) = std::sync::mpsc::channel::<u8>();", "drop(tx); let errors = vec![rx.recv()]; let more = rx.try_recv();", "assert!(errors[0].is_err() && more.is_err());";
     a_closure_that_passes_on: "let same = |x| x; let pair = |a, b| (a, b);", "assert_eq!(same(\"a\"), \"a\");", "assert_eq!(pair(1, 'c'), (1, 'c')); assert_eq!(same(\"b\"), \"b\");";
     a_closure_takes_references_of_any_lifetime: "let haystack = vec![1, 2, 3]; let contains = move |needle| haystack.contains(needle);", "assert!(contains(&1));", "let n = 4; assert!(!contains(&n));";
@@ -359,6 +361,24 @@ fn a_closure_without_a_type_ends_when_what_it_names_changes() {
     notebook.run("let show = |x| println!(\"{x}\");");
     notebook.run("show(1); show(2);");
     assert!(notebook.refused("show(\"a\");").contains("mismatched types"));
+}
+
+#[test]
+fn what_borrows_from_both_ends_with_either() {
+    let mut notebook = Notebook::new();
+    notebook.run("let mut a = vec![1]; let mut b = vec![2]; let flag = b.len() > 1;");
+    notebook.run("let ra = &a; let rb = &b;");
+    notebook.run("let either = if flag { &a[0] } else { &b[0] }; let of_a = &ra[0];");
+    notebook.run("let list = std::cell::RefCell::new(vec![of_a]); let mut more = vec![either];");
+    notebook.run("list.borrow_mut().push(&rb[0]); more.push(of_a);");
+    notebook.run("assert_eq!((either, of_a, list.borrow().len()), (&2, &1, 2));");
+    notebook.run("b.push(3);");
+    for name in ["either", "rb", "list", "more"] {
+        assert!(notebook.refused(name).contains("cannot find value"), "{name}");
+    }
+    notebook.run("assert_eq!((of_a, ra.len()), (&1, 1));");
+    notebook.run("a.push(3);");
+    assert!(notebook.refused("of_a").contains("cannot find value"));
 }
 
 #[test]

@@ -56,6 +56,8 @@ pub struct Choices {
     pub with_everything: bool,
     /// `return` keeps no variables.
     pub returns_plainly: bool,
+    /// The program is never run: the compiler says from which lent variables each that borrows does.
+    pub asks_for_lenders: bool,
     /// The value at its end is shown by a trait of a crate's.
     pub shows_itself: bool,
 }

@@ -3,8 +3,9 @@
 //! A variable from which another borrows is lent: its value stays where it lies, and cells have a reference to it.
 //! How long a cell may use what has been lent is the lifetime of a reference to a local variable of its own, the
 //! lease: so the compiler says of each new variable whether it may hold some of it, and lets none hold what ends
-//! earlier. From which of the lent ones a variable borrows it does not say; it is taken to borrow from all that its
-//! cell has used.
+//! earlier. From which of the lent ones a variable borrows it says where each has a lease of its own that ends before
+//! the variable is used: in a program that is never run, for a cell that has several. Where it does not say so, the
+//! variable is taken to borrow from all that its cell has used.
 //!
 //! A variable into which there are raw pointers stays where it lies, too, and may be changed: the compiler knows
 //! nothing of them.
@@ -15,10 +16,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cell::Cell;
-use crate::choices::Choices;
+use crate::choices::{Choices, Lending};
 use crate::edit::Edit;
 use crate::program::{Program, Variable};
-use crate::source::raw;
+use crate::source::{Mark, Session, Source, raw};
 use crate::types::{for_lease, hides_lifetimes, is_frozen};
 
 /// A variable that is lent: its name, and the cell that declared it.
@@ -57,12 +58,62 @@ pub struct Loans {
     pub(crate) lenders: BTreeSet<Lender>,
     /// What of them it lends itself.
     pub(crate) new: BTreeSet<Lender>,
+    /// From which of them its new variables borrow, where the compiler has said so.
+    pub(crate) of: BTreeMap<String, BTreeSet<Lender>>,
+    /// Whether each has a lease of its own.
+    asks: bool,
 }
 
 impl Loans {
     /// Whether a variable of an earlier cell borrows from others.
     pub fn is_borrower(&self, name: &str) -> bool {
         self.borrowers.contains(name)
+    }
+
+    /// The local variable that stands for how long the cell has what this variable lends it.
+    pub(crate) fn term(&self, name: &str) -> String {
+        if self.asks { format!("{TERM}_{name}") } else { TERM.to_owned() }
+    }
+
+    /// The lease of a variable's own, where each has one.
+    pub(crate) fn lease(&self, name: &str) -> String {
+        let lease = format!("{LEASE}_{name}");
+        format!("let {lease} = ::rust_live::Lease; let {} = {lease}.term(); ", self.term(name))
+    }
+
+    /// The variables by which a cell has what is lent.
+    fn sources(&self) -> BTreeSet<&String> {
+        self.references.keys().chain(&self.borrowers).chain(&self.own).collect()
+    }
+
+    /// The lines that ask the compiler from which of them each of these borrows.
+    pub(crate) fn questions<'a>(
+        &'a self,
+        borrowing: &'a BTreeSet<String>,
+    ) -> impl Iterator<Item = (String, Mark)> + 'a {
+        let pairs = self
+            .sources()
+            .into_iter()
+            .flat_map(move |of| borrowing.iter().map(move |one| (one, of)));
+        pairs.map(|(name, of)| {
+            let code = format!(
+                "#[allow(warnings)] if ::rust_live::asks() {{ ::std::mem::drop({LEASE}_{of}); \
+                 ::rust_live::uses(&{}); ::std::process::abort(); }}",
+                raw(name)
+            );
+            (code, Mark::Borrows { name: name.clone(), of: of.clone() })
+        })
+    }
+
+    /// What the compiler has said: from which variables each borrows.
+    pub(crate) fn lenders_of(&self, of: &str, cell: usize, program: &Program) -> BTreeSet<Lender> {
+        if self.own.contains(of) {
+            return BTreeSet::from([(self.place_of(of), cell)]);
+        }
+        let variable = program.variables.get(of);
+        let itself = self.references.contains_key(of).then(|| program.lender(of)).flatten();
+        let more = variable.into_iter().flat_map(|variable| variable.lenders.iter().cloned());
+        itself.into_iter().chain(more).collect()
     }
 
     /// Under which name a value of the cell's own is lent: one that loses its variable's name in it has another.
@@ -113,7 +164,7 @@ impl Loans {
         let mut edits = Vec::new();
         for name in &choices.lending.temporaries {
             edits.extend(cell.temporary(name).into_iter().flat_map(|temporary| {
-                let (before, after) = lending(&of_temporary(name), cell.number, true);
+                let (before, after) = lending(&of_temporary(name), cell.number, true, TERM);
                 let sign = if temporary.is_mut { "" } else { "&*" };
                 let ends = Edit::insert(temporary.end, after);
                 [Edit::replace(temporary.sign.clone(), format!("{sign}{before}")), ends]
@@ -127,7 +178,8 @@ impl Loans {
             let code = if is_own(cell, choices, name, *at) {
                 edits.extend(cell.behind_reference(name, *at));
                 let borrows = choices.lending.lent_borrowing.contains(name);
-                let (before, after) = lending(&self.place_of(name), cell.number, borrows);
+                let term = self.term(name);
+                let (before, after) = lending(&self.place_of(name), cell.number, borrows, &term);
                 let sign = if choices.lending.exclusive.contains(name) { "" } else { "&*" };
                 format!("let {variable} = {sign}{before}{variable}{after}; ")
             } else if self.references.get(name) == Some(&true) {
@@ -314,12 +366,54 @@ impl Program {
         let own: BTreeSet<Lender> = own.chain(temporaries).collect();
         loans.lenders.extend(own.iter().cloned());
         loans.new.extend(own);
+        loans.asks = choices.asks_for_lenders;
         loans.has_lease = !loans.lenders.is_empty() || !choices.lending.lends_nothing();
         let stale = self.stale.iter().filter(|name| !self.variables.contains_key(*name)).cloned();
         (loans.reclaimed, loans.changed, loans.exclusive) = (reclaimed, changed, exclusive);
         loans.ended = ended;
         loans.ended.extend(stale);
         loans
+    }
+
+    /// The program that asks the compiler from which lent variables each new one borrows, if there is something to
+    /// ask: several lend. Of a variable that loses its name in the cell it would say nothing.
+    pub fn asking_for_lenders(
+        &self,
+        cell: &Cell,
+        session: &Session,
+        choices: &Choices,
+        loans: &Loans,
+    ) -> Option<Source> {
+        let Lending { temporaries, typed, lent_borrowing, borrowing, lent, .. } = &choices.lending;
+        let sources = loans.sources();
+        let declared = cell.variables(&choices.by_macros);
+        let is_renamed = |name: &&String| {
+            self.variables.contains_key(*name) && declared.iter().any(|new| new.name == **name)
+        };
+        let is_plain = temporaries.is_empty()
+            && typed.is_empty()
+            && lent_borrowing.is_empty()
+            && loans.tied.is_empty()
+            && lent
+                .keys()
+                .filter(|name| declared.iter().any(|new| new.name == **name))
+                .all(|name| loans.own.contains(name))
+            && !sources.iter().any(is_renamed);
+        if borrowing.is_empty() || sources.len() < 2 || !is_plain {
+            return None;
+        }
+        let choices = Choices { asks_for_lenders: true, ..choices.clone() };
+        let mut source = self.source(cell, session, &choices);
+        source.name += " asks";
+        Some(source)
+    }
+
+    /// Takes in what the compiler has answered: pairs of a variable and one that it borrows from.
+    pub fn answered(&self, cell: &Cell, loans: &mut Loans, pairs: &BTreeSet<(String, String)>) {
+        for (name, of) in pairs {
+            let lenders = loans.lenders_of(of, cell.number, self);
+            loans.of.entry(name.clone()).or_default().extend(lenders);
+        }
     }
 
     /// What a cell that is about to run changes about loans.
@@ -369,7 +463,8 @@ impl Program {
     pub(crate) fn borrow(&mut self, name: &str, loans: &Loans) {
         let Some(variable) = self.variables.get_mut(name) else { return };
         let own = (name.to_owned(), variable.cell);
-        variable.lenders.extend(loans.lenders.iter().filter(|lender| **lender != own).cloned());
+        let lenders = loans.of.get(name).unwrap_or(&loans.lenders);
+        variable.lenders.extend(lenders.iter().filter(|lender| **lender != own).cloned());
     }
 
     /// What the variables of earlier cells may hold after a cell, whether it came to its end or not.
@@ -393,9 +488,9 @@ fn is_own(cell: &Cell, choices: &Choices, name: &str, at: usize) -> bool {
 }
 
 /// What stands around a value that is lent.
-fn lending(name: &str, cell: usize, borrows: bool) -> (String, String) {
+fn lending(name: &str, cell: usize, borrows: bool, term: &str) -> (String, String) {
     let lend = if borrows { "lend_borrowing" } else { "lend" };
-    (format!("::rust_live::{lend}({name:?}, {cell}, "), format!(", {TERM})"))
+    (format!("::rust_live::{lend}({name:?}, {cell}, "), format!(", {term})"))
 }
 
 /// The function that keeps a variable whose type has to be as it is written.

@@ -123,6 +123,13 @@ pub enum Mark {
     Type(String),
     /// Imports what an earlier cell has imported, so written.
     Import(String),
+    /// Asks whether a variable borrows from another.
+    Borrows {
+        /// The variable.
+        name: String,
+        /// The other one.
+        of: String,
+    },
 }
 
 /// Lints that are about the cells as one program, which they are not.
@@ -236,8 +243,14 @@ impl Program {
             let is_reference = loans.references.contains_key(*name);
             let word = if is_mut && !is_reference { "mut " } else { "" };
             if is_reference || loans.borrowers.contains(*name) {
-                let take = format!("__rust_live_take_{name}({TERM})");
-                let _ = write!(prefix, "{allowed}let {word}{} = {take}; ", raw(name));
+                let term = loans.term(name);
+                let take =
+                    format!("{allowed}let {word}{} = __rust_live_take_{name}({term}); ", raw(name));
+                if choices.asks_for_lenders {
+                    tied.push_str(&(loans.lease(name) + &take));
+                } else {
+                    prefix.push_str(&take);
+                }
                 continue;
             }
             let how = if choices.numbers.contains(*name) { "seen" } else { "take" };
@@ -277,6 +290,9 @@ impl Program {
                 "}))",
             ),
         };
+        if choices.asks_for_lenders {
+            tied.extend(loans.own.iter().map(|name| loans.lease(name)));
+        }
         let _ = write!(prefix, "let __rust_live_ended = ::rust_live::catch({begin}{tied}");
         for waiting in &made {
             let _ = write!(prefix, "{allowed}{} ", waiting.text);
@@ -291,6 +307,12 @@ impl Program {
                     && !choices.undeclared.contains(name);
                 return is_renewed
                     .then(|| format!("{allowed}::rust_live::keep({name:?}, ::rust_live::Gone);"));
+            }
+            // What is never run keeps nothing of them.
+            if choices.asks_for_lenders
+                && (loans.lends(name) || choices.lending.borrowing.contains(name))
+            {
+                return None;
             }
             if loans.lends(name) {
                 return Some(format!("{allowed}::rust_live::settle({name:?}, {number});"));
@@ -363,6 +385,11 @@ impl Program {
         let made = made.flat_map(|made| made.names.keys());
         let made = made.filter(|name| !declared.iter().any(|binding| binding.name == **name));
         let names = declared.iter().map(|binding| &binding.name).chain(made);
+        if choices.asks_for_lenders {
+            for (code, mark) in loans.questions(&choices.lending.borrowing) {
+                push(&mut text, &code, Some(mark));
+            }
+        }
         for name in names {
             if let Some(code) = keep(name) {
                 push(&mut text, &code, Some(Mark::Keep(name.clone())));
@@ -398,6 +425,7 @@ impl Program {
                 && !choices.decides_on(name)
                 && !loans.references.contains_key(name)
                 && !loans.tied.contains_key(name)
+                && !(choices.asks_for_lenders && loans.borrowers.contains(name))
         };
         for name in loaded.iter().filter(|name| is_back(name)) {
             let keep = match loans.borrowers.contains(*name) {
