@@ -25,7 +25,7 @@ pub use brief::{Brief, BriefByDebug, BriefOfAny, tell as tell_values};
 pub use process::{check, interrupted, run as caught};
 pub use show::{ByDebug, Pretty, Show, show_as, show_png};
 pub use variables::{
-    Gone, Kept, Lease, Term, asks, end, free, is_kept, keep, keep_borrowing, left_early, lend,
+    Gone, Kept, Lease, Term, Unknown, asks, end, free, is_kept, keep, keep_borrowing, left_early, lend,
     lend_borrowing, lent, seen, settle, take, type_of, uses,
 };
 

@@ -38,6 +38,16 @@ impl Term<'_> {
     pub fn ends(self) {}
 }
 
+/// The type of what a list holds while no cell has told it: nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Unknown {}
+
+impl std::fmt::Display for Unknown {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match *self {}
+    }
+}
+
 /// Where a program that is never run asks the compiler something.
 pub fn asks() -> bool {
     false

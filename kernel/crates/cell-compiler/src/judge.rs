@@ -286,6 +286,12 @@ fn about_types(
         end.is_some_and(|end| cell.text[end..].trim_start().starts_with('.'))
     };
     let is_asked = at.is_some_and(|at| cell.has_closure_at(at)) && error.spans.iter().any(asks);
+    if at.is_none()
+        && let Some((name, kind)) = stand_in(error, refusal)
+    {
+        choices.stand_ins.insert(name, kind);
+        return;
+    }
     let Some(start) = at.filter(|_| !is_asked).and_then(|at| cell.waiting_at(at)) else { return };
     if choices.waiting.insert(start) {
         let names: Vec<String> =
@@ -297,6 +303,23 @@ fn about_types(
             if names.len() == 1 { "it" } else { "them" },
         ));
     }
+}
+
+/// A variable that waits and whose type this cell does not tell either, with a type for this cell alone: what is of an
+/// unknown type is empty.
+fn stand_in(error: &Message, refusal: &Refusal<'_>) -> Option<(String, String)> {
+    let Refusal { program, cell, source, before } = *refusal;
+    let (_, kind) = error.message.split_once("type annotations needed for `")?;
+    let mut places = error.spans.iter().filter(|place| place.is_primary);
+    let at = places.find(|place| place.file_name == source.name)?.byte_start;
+    let name = program.waiting_in(cell, before, &source.text, at)?;
+    let mut known = String::new();
+    for part in kind.strip_suffix('`')?.split_inclusive(['<', ' ', ',', '>', '(', ')']) {
+        let end = part.trim_start_matches('_');
+        let is_blank = part.starts_with('_') && end.len() <= 1;
+        known += &if is_blank { format!("::rust_live::Unknown{end}") } else { part.to_owned() };
+    }
+    Some((name.clone(), known))
 }
 
 /// What is private, as a note of the error shows it: a module that passes its types on, for example.

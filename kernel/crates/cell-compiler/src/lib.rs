@@ -90,6 +90,7 @@ pub fn compile(
             let is_guess = is_misfit
                 || choices.closes_by_statement != before.closes_by_statement
                 || choices.numbers != before.numbers
+                || choices.stand_ins != before.stand_ins
                 || choices.made_anew != before.made_anew;
             let is_stale = choices.stale_imports != before.stale_imports;
             if source.leaves_out && (is_guess || is_stale || choices == before) {
@@ -201,6 +202,13 @@ pub fn compile(
         }
         if is_new {
             continue;
+        }
+        // What is of an unknown type in this cell has none that a later one could know it by.
+        if !choices.stand_ins.is_empty()
+            && kept.iter().any(|(_, kind)| kind.contains("rust_live::Unknown"))
+            && let Some(first) = first
+        {
+            return Ok(Err(first));
         }
         // A `return` was told to keep nothing before it was known what borrows.
         if choices.returns_plainly && !choices.lending.lent.is_empty() && !returns_again {

@@ -133,6 +133,9 @@ cells! {
     a_closure_of_no_type_yet_names_variables: "let k = 10; let v = vec![1, 2]; let text = String::from(\"a\");", "let add = |x| x + k; let own = move |i| i + v.len();", "let say = |x| format!(\"{text}{x}\");", "assert_eq!(add(1), 11);", "assert_eq!(own(3), 5);", "assert_eq!(say(1), \"a1\"); assert_eq!(text, \"a\");", "assert_eq!(add(2), 12); assert_eq!(say(2), \"a2\");";
     what_borrows_from_one_of_several: "let mut a = vec![3, 1]; let mut b = vec![5, 9];", "let ra = a.iter();", "let most = b.iter().max(); assert_eq!(ra.len(), 2);", "a.push(4);", "assert_eq!(most, Some(&9)); assert_eq!(a.len(), 3);", "let least = a.iter().min().unwrap(); let both = vec![&a[0], most.unwrap()];", "b.len(); assert_eq!((*least, both[1]), (1, &9));";
     what_borrows_through_another: "let text = String::from(\"one two\"); let mut other = String::from(\"x\");", "let words: Vec<&str> = text.split(' ').collect(); let x = other.as_str();", "let first = words[0]; let pair = (x, 1);", "other.push('y');", "assert_eq!((first, words.len()), (\"one\", 2));";
+    what_has_no_type_yet_is_empty: "use std::collections::*; let mut heap = BinaryHeap::new(); let mut names = Vec::new(); let mut map = HashMap::new(); let mut none = None;", "assert!(heap.is_empty() && map.is_empty()); let n = names.len(); println!(\"{names:?}\");", "assert_eq!(heap.peek(), None); assert_eq!(names.iter().max(), None); assert!(none.is_none()); names", "heap.push(3); names.push(\"a\"); map.insert('a', 1.5); none = Some(4_u8);", "assert_eq!((heap.len(), &names[..], map[&'a'], none, n), (1, &[\"a\"][..], 1.5, Some(4), 0));";
+    a_pointer_from_a_macro: "#[repr(C, packed)] struct Packed { f1: u8, f2: u16 } let mut packed = Packed { f1: 1, f2: 2 };", "let raw = std::ptr::addr_of_mut!(packed.f2);", "unsafe { raw.write_unaligned(42); }", "assert_eq!({ packed.f2 }, 42);";
+    a_reference_from_a_pointer: "let mut x = std::mem::MaybeUninit::<Vec<u32>>::uninit();", "x.write(vec![0, 1, 2]);", "let v = unsafe { &*x.as_ptr() };", "let other = vec![7; 30];", "assert_eq!(v.len(), 3); unsafe { x.assume_init_drop() };";
     errors_of_channels: "let (tx, rx) = std::sync::mpsc::channel::<u8>();", "drop(tx); let errors = vec![rx.recv()]; let more = rx.try_recv();", "assert!(errors[0].is_err() && more.is_err());";
     a_closure_that_passes_on: "let same = |x| x; let pair = |a, b| (a, b);", "assert_eq!(same(\"a\"), \"a\");", "assert_eq!(pair(1, 'c'), (1, 'c')); assert_eq!(same(\"b\"), \"b\");";
     a_closure_takes_references_of_any_lifetime: "let haystack = vec![1, 2, 3]; let contains = move |needle| haystack.contains(needle);", "assert!(contains(&1));", "let n = 4; assert!(!contains(&n));";
@@ -334,7 +337,8 @@ fn what_has_no_type_yet_is_told_of() {
     notebook.run("let n = 3;");
     let compiled = notebook.run("let mut n = Vec::new();");
     assert_eq!(compiled.notes, ["`n` has no type yet: the first cell that uses it decides"]);
-    let refused = notebook.refused("n.len()");
+    notebook.run("assert_eq!(n.len(), 0);");
+    let refused = notebook.refused("let other = n;");
     assert!(refused.contains("type annotations needed"), "{refused}");
     notebook.run("n.push(1_u8);");
     notebook.run("assert_eq!(n, [1]);");

@@ -528,6 +528,16 @@ impl Cell {
         (range.start, within.map(|used| used.name.as_str()).collect())
     }
 
+    /// Whether there is an `unsafe` block in the statement that begins here.
+    pub(crate) fn is_unsafe(&self, start: usize) -> bool {
+        let range = self.statements.iter().find(|range| range.start == start);
+        range.is_some_and(|range| {
+            self.text[range.clone()]
+                .split(|c: char| !c.is_alphanumeric() && c != '_')
+                .any(|word| word == "unsafe")
+        })
+    }
+
     /// The value without a name that a variable borrows from where it is declared last.
     pub(crate) fn temporary(&self, name: &str) -> Option<&Temporary> {
         let last = self.bindings.iter().rev().find(|binding| binding.name == name)?;

@@ -29,6 +29,9 @@ pub struct Choices {
     pub called: BTreeMap<String, Callable>,
     /// Statements that later cells run, by where they begin: the type of what they declare is not known.
     pub waiting: BTreeSet<usize>,
+    /// Variables whose type it does not tell either, each with one that has a stand-in where the type is not known: they
+    /// wait on.
+    pub stand_ins: BTreeMap<String, String>,
     /// Variables that macros declare in it.
     pub by_macros: BTreeSet<String>,
     /// The macro at its end is a statement.

@@ -224,13 +224,13 @@ impl Program {
     /// The variables that a cell has to leave where they lie for a new variable of this type: those that the statement
     /// names which declares it. Each with where that begins.
     pub fn pinned_for(&self, cell: &Cell, name: &str, kind: &str) -> BTreeMap<String, usize> {
-        if !["*const ", "*mut ", "NonNull<", "AtomicPtr<"]
-            .iter()
-            .any(|pointer| kind.contains(pointer))
-        {
+        let (start, names) = cell.named_for(name);
+        let pointers = ["*const ", "*mut ", "NonNull<", "AtomicPtr<"];
+        let is_pointer = pointers.iter().any(|pointer| kind.contains(pointer));
+        // `unsafe { &*v.as_ptr() }` is as good as a pointer: its lifetime is any.
+        if !is_pointer && !(kind.contains('&') && cell.is_unsafe(start)) {
             return BTreeMap::new();
         }
-        let (start, names) = cell.named_for(name);
         let is_there = |name: &&str| {
             cell.declares_before(name, start)
                 || self.variables.get(*name).is_some_and(|variable| !variable.is_pinned)

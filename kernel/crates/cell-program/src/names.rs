@@ -73,7 +73,9 @@ pub(crate) enum How {
 }
 
 /// The standard library's macros whose arguments are expressions.
-const OF_EXPRESSIONS: [&str; 19] = [
+const OF_EXPRESSIONS: [&str; 21] = [
+    "addr_of",
+    "addr_of_mut",
     "assert",
     "assert_eq",
     "assert_ne",
@@ -126,7 +128,7 @@ pub(crate) fn places(statement: &SyntaxNode, declares: Option<&SyntaxNode>) -> V
         {
             in_arguments(tree.syntax(), &mut found, &mut hidden);
             let before = match name.text().trim_start_matches("debug_") {
-                "vec" | "matches" => None,
+                "vec" | "matches" | "addr_of" | "addr_of_mut" => None,
                 "write" | "writeln" | "assert" => Some(1),
                 "assert_eq" | "assert_ne" => Some(2),
                 _ => Some(0),

@@ -295,7 +295,9 @@ impl Program {
         }
         let _ = write!(prefix, "let __rust_live_ended = ::rust_live::catch({begin}{tied}");
         for waiting in &made {
-            let _ = write!(prefix, "{allowed}{} ", waiting.text);
+            let stand_in = waiting.names.keys().find_map(|name| choices.stand_ins.get(name));
+            let text = stand_in.map(|kind| waiting.of_type(kind));
+            let _ = write!(prefix, "{allowed}{} ", text.as_ref().unwrap_or(&waiting.text));
         }
         let before = format!("{:05}", prefix.chars().count());
         let prefix = prefix.replacen(BEFORE, &before, 1);
@@ -383,6 +385,7 @@ impl Program {
         }
         let made = made.iter().filter(|made| !made.is_made_by_each());
         let made = made.flat_map(|made| made.names.keys());
+        let made = made.filter(|name| !choices.stand_ins.contains_key(*name));
         let made = made.filter(|name| !declared.iter().any(|binding| binding.name == **name));
         let names = declared.iter().map(|binding| &binding.name).chain(made);
         if choices.asks_for_lenders {

@@ -26,6 +26,20 @@ impl Waiting {
         self.later == Later::Referring && !self.uses.is_empty()
     }
 
+    /// The statement, with this type for its one variable.
+    pub(crate) fn of_type(&self, kind: &str) -> String {
+        match self.text.split_once('=') {
+            Some((variable, value)) => format!("{}: {kind} ={value}", variable.trim_end()),
+            None => self.text.clone(),
+        }
+    }
+
+    /// The one variable that it makes, of an empty thing.
+    fn only_name(&self) -> Option<&String> {
+        let name = self.names.keys().next().filter(|_| self.names.len() == 1);
+        name.filter(|_| self.later == Later::Constructed)
+    }
+
     fn is_one_of(&self, names: &BTreeSet<&str>) -> bool {
         self.names.keys().any(|name| names.contains(name.as_str()))
     }
@@ -61,6 +75,21 @@ impl Program {
             }
         }
         self.waiting.iter().filter(|waiting| waiting.is_one_of(&made)).collect()
+    }
+
+    /// The variable that waits and is made where an error is, in a program's text.
+    pub fn waiting_in(
+        &self,
+        cell: &Cell,
+        choices: &Choices,
+        text: &str,
+        at: usize,
+    ) -> Option<&String> {
+        let made = self.waiting_for(cell, choices);
+        made.into_iter().find_map(|made| {
+            let start = text.find(&made.text)?;
+            (start..start + made.text.len()).contains(&at).then(|| made.only_name())?
+        })
     }
 
     /// Takes in what of a cell waits, and what has waited for it. Returns the latter.
