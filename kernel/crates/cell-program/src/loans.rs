@@ -228,7 +228,8 @@ impl Program {
         let pointers = ["*const ", "*mut ", "NonNull<", "AtomicPtr<"];
         let is_pointer = pointers.iter().any(|pointer| kind.contains(pointer));
         // `unsafe { &*v.as_ptr() }` is as good as a pointer: its lifetime is any.
-        if !is_pointer && !(kind.contains('&') && cell.is_unsafe(start)) {
+        let is_as_good = kind.contains('&') && cell.is_unsafe(start);
+        if !is_pointer && !is_as_good {
             return BTreeMap::new();
         }
         let is_there = |name: &&str| {

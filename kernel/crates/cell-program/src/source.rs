@@ -424,11 +424,12 @@ impl Program {
         }
         push(&mut text, &format!("{ok} {end};"), None);
         let is_back = |name: &str| {
+            let is_asked = choices.asks_for_lenders && loans.borrowers.contains(name);
             !choices.moved.contains(name)
                 && !choices.decides_on(name)
                 && !loans.references.contains_key(name)
                 && !loans.tied.contains_key(name)
-                && !(choices.asks_for_lenders && loans.borrowers.contains(name))
+                && !is_asked
         };
         for name in loaded.iter().filter(|name| is_back(name)) {
             let keep = match loans.borrowers.contains(*name) {
