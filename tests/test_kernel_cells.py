@@ -199,9 +199,19 @@ SHARED = {
     "one whose type is not known yet": [
         ("let mut found = Vec::new(); // none yet", Err("`found` has no type yet: the first cell")),
         (":vars", Words("mut found: _")),
-        ("found.len()", Error("type annotations needed", "write its type")),
+        ("found.len()", Value("0")),
+        ("found", Value("[]")),
+        ("let all = found;", Error("type annotations needed", "write its type")),
         ("found.push('a');\nfound", Value("['a']")),
         ("found.len()", Value("1")),
+    ],
+    "a closure whose type a call tells": [
+        ("let k = 3;\nlet add = |a, b| a + b;", Err("`add` has no type yet: the first cell")),
+        ("let scale = |x| x * k;", Err("`scale` has no type yet: the first cell")),
+        ("add(1, 2)", Value("3")),
+        ('add("a", "b")', Error("expected `i32`, found `&str`")),
+        ("scale(add(1, 1))", Value("6")),
+        ("scale(5)", Value("15")),
     ],
     "an iterator without a name": [
         (

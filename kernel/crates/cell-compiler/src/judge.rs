@@ -124,10 +124,14 @@ pub(crate) fn judge(
     }
     if *choices == before
         && let Some(closing) = &cell.closing
-        && (closing.is_macro || errors().any(of_no_type))
+        && (closing.is_macro || choices.shows_plainly || errors().any(of_no_type))
         && !choices.closes_by_statement
     {
-        choices.closes_by_statement = true;
+        if closing.is_macro || choices.shows_plainly {
+            choices.closes_by_statement = true;
+        } else {
+            choices.shows_plainly = true;
+        }
     }
     notes
 }
@@ -290,6 +294,9 @@ fn about_types(
         && let Some((name, kind)) = stand_in(error, refusal)
     {
         choices.stand_ins.insert(name, kind);
+        // Without a type the value at the end could not be shown.
+        choices.closes_by_statement = false;
+        choices.shows_plainly = false;
         return;
     }
     let Some(start) = at.filter(|_| !is_asked).and_then(|at| cell.waiting_at(at)) else { return };

@@ -89,6 +89,7 @@ pub fn compile(
             let is_misfit = choices.put_aside != before.put_aside && notes.len() > said;
             let is_guess = is_misfit
                 || choices.closes_by_statement != before.closes_by_statement
+                || choices.shows_plainly != before.shows_plainly
                 || choices.numbers != before.numbers
                 || choices.stand_ins != before.stand_ins
                 || choices.made_anew != before.made_anew;

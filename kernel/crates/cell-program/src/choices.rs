@@ -36,6 +36,8 @@ pub struct Choices {
     pub by_macros: BTreeSet<String>,
     /// The macro at its end is a statement.
     pub closes_by_statement: bool,
+    /// The value at its end is shown without a method, which would have to know its type where it stands.
+    pub shows_plainly: bool,
     /// Errors that `?` returns are shown by Debug.
     pub errors_by_debug: bool,
     /// Names that it imports and that were items before.

@@ -353,9 +353,11 @@ impl Program {
         let pretty =
             if session.is_pretty { "let _pretty = ::rust_live::Pretty::begin(); " } else { "" };
         let by_debug = if choices.shows_itself { "" } else { "use ::rust_live::ByDebug as _; " };
-        let shows = format!(
-            ") {{ __rust_live_value => {{ {pretty}{by_debug}(*__rust_live_value).evcxr_display(); }} }}"
-        );
+        let shown = match choices.shows_plainly {
+            true => "::rust_live::Show::show(__rust_live_value)",
+            false => "(*__rust_live_value).evcxr_display()",
+        };
+        let shows = format!(") {{ __rust_live_value => {{ {pretty}{by_debug}{shown}; }} }}");
         let show = (!choices.closes_by_statement).then_some(("match &(", &*shows));
         let mut of_variables = loans.edits(cell, choices);
         let called = choices.called.iter();
