@@ -25,8 +25,8 @@ pub use brief::{Brief, BriefByDebug, BriefOfAny, tell as tell_values};
 pub use process::{check, interrupted, run as caught};
 pub use show::{ByDebug, Pretty, Show, show_as, show_png};
 pub use variables::{
-    Gone, Kept, Lease, Term, Unknown, asks, end, free, is_kept, keep, keep_borrowing, left_early, lend,
-    lend_borrowing, lent, seen, settle, take, type_of, uses,
+    Gone, Kept, Lease, Term, Unknown, asks, end, free, is_kept, keep, keep_borrowing, left_early,
+    lend, lend_borrowing, lent, seen, settle, take, type_of, uses,
 };
 
 /// The standard library's `dbg!`, which does not count what stands in a cell's first line before the reader's text.
@@ -239,12 +239,18 @@ pub fn run_tests(tests: &[Test]) -> Result<(), String> {
             }
             Some(words) => {
                 failed += 1;
-                report += &format!("test {} ... FAILED\n    {}\n", test.name, words.replace('\n', "\n    "));
+                report += &format!(
+                    "test {} ... FAILED\n    {}\n",
+                    test.name,
+                    words.replace('\n', "\n    ")
+                );
             }
         }
     }
     let result = if failed == 0 { "ok" } else { "FAILED" };
-    print!("{report}\ntest result: {result}. {passed} passed; {failed} failed; {ignored} ignored\n");
+    print!(
+        "{report}\ntest result: {result}. {passed} passed; {failed} failed; {ignored} ignored\n"
+    );
     if failed == 0 { Ok(()) } else { Err(format!("{failed} of {} tests failed", passed + failed)) }
 }
 

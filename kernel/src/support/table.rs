@@ -109,16 +109,31 @@ mod tests {
             at: (u8, [i32; 2]),
             c: char,
         }
-        let list = [P { name: "a, \"b\" }", at: (1, [2, 3]), c: '\'' }, P { name: "<", at: (0, [0, 0]), c: ',' }];
+        let list = [
+            P { name: "a, \"b\" }", at: (1, [2, 3]), c: '\'' },
+            P { name: "<", at: (0, [0, 0]), c: ',' },
+        ];
         let html = of(&format!("{list:?}")).unwrap();
         assert!(html.contains("<th>name</th><th>at</th><th>c</th>"), "{html}");
-        assert!(html.contains("<td>(1, [2, 3])</td>") && html.contains("<td>\"&lt;\"</td>"), "{html}");
+        assert!(
+            html.contains("<td>(1, [2, 3])</td>") && html.contains("<td>\"&lt;\"</td>"),
+            "{html}"
+        );
         assert!(html.contains("<td>','</td>"), "{html}");
     }
 
     #[test]
     fn what_is_no_list_of_one_struct_is_none() {
-        for text in ["[1, 2]", "[A { x: 1 }]", "[A { x: 1 }, B { x: 1 }]", "[A { x: 1 }, A { y: 1 }]", "A { x: 1 }", "[", "[A { x: \"}", "[A { x: 1 }, A]"] {
+        for text in [
+            "[1, 2]",
+            "[A { x: 1 }]",
+            "[A { x: 1 }, B { x: 1 }]",
+            "[A { x: 1 }, A { y: 1 }]",
+            "A { x: 1 }",
+            "[",
+            "[A { x: \"}",
+            "[A { x: 1 }, A]",
+        ] {
             assert_eq!(of(text), None, "{text}");
         }
     }

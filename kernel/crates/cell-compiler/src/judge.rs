@@ -299,10 +299,12 @@ fn about_types(
         choices.shows_plainly = false;
         return;
     }
-    let Some(start) = at.filter(|_| !is_asked).and_then(|at| cell.waiting_at(at)) else { return };
-    if choices.waiting.insert(start) {
-        let names: Vec<String> =
-            cell.declared_at(start).map(|binding| format!("`{}`", binding.name)).collect();
+    let starts = at.filter(|_| !is_asked).map(|at| cell.waiting_at(at)).unwrap_or_default();
+    let new: Vec<usize> =
+        starts.into_iter().filter(|start| choices.waiting.insert(*start)).collect();
+    if !new.is_empty() {
+        let declared = new.into_iter().flat_map(|start| cell.declared_at(start));
+        let names: Vec<String> = declared.map(|binding| format!("`{}`", binding.name)).collect();
         notes.push(format!(
             "{} {} no type yet: the first cell that uses {} decides",
             names.join(", "),

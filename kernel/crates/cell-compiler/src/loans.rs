@@ -1,4 +1,4 @@
-//! What a refusal of the compiler shows about variables that borrow from others.
+//! What a refusal of the compiler shows about variables that borrow from others, and what it is asked about them.
 
 use std::collections::BTreeSet;
 
@@ -6,15 +6,14 @@ use anyhow::Result;
 use cell_program::{Cell, Choices, LEASE, Lending, Loans, Mark, Program, Session};
 use diagnose::{Message, Span};
 
-use crate::rustc::Rustc;
-
 use crate::judge::{Refusal, has_to_last, mark_of};
+use crate::rustc::Rustc;
 
 /// Errors of a change or a move through a reference.
 pub(crate) const THROUGH_REFERENCE: [&str; 3] = ["E0507", "E0594", "E0596"];
 
-/// Asks the compiler from which lent variables each new one borrows. Each lease ends before the variable is used: an error
-/// there says yes. What it does not say so plainly is left as it is: they are taken to borrow from all.
+/// Asks the compiler from which lent variables each new one borrows. Each lease ends before the variable is used: an
+/// error there says yes. Where the answer is not plain, they are taken to borrow from all.
 pub(crate) fn ask(
     rustc: &Rustc,
     program: &Program,

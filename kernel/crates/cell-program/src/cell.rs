@@ -447,18 +447,35 @@ impl Cell {
     }
 
     /// The statement at a place of the text, by where it begins, if the variables that it declares may be made later:
-    /// the cell does not use them.
-    pub fn waiting_at(&self, at: usize) -> Option<usize> {
-        let mut declared = self.declared_at(at).peekable();
-        let range = declared.peek()?.range.clone();
-        let is_used =
-            |name: &String| self.names.iter().any(|(used, at)| used == name && *at >= range.end);
-        let again = |binding: &Binding| {
-            let later = |other: &&Binding| other.range.start > range.start;
-            self.bindings.iter().filter(later).any(|other| other.name == binding.name)
-        };
-        let waits = declared.all(|one| one.later.is_some() && !is_used(&one.name) && !again(one));
-        waits.then_some(range.start)
+    /// nothing in the cell uses them but statements that copy them. Those wait, too. Empty if it may not.
+    pub fn waiting_at(&self, at: usize) -> BTreeSet<usize> {
+        let Some(first) = self.declared_at(at).next() else { return BTreeSet::new() };
+        let mut starts = BTreeSet::new();
+        let mut left = vec![first.range.start];
+        while let Some(start) = left.pop() {
+            if !starts.insert(start) {
+                continue;
+            }
+            for one in self.declared_at(start) {
+                let again = |other: &Binding| other.range.start > start && other.name == one.name;
+                if one.later.is_none() || self.bindings.iter().any(again) {
+                    return BTreeSet::new();
+                }
+                let uses = self
+                    .names
+                    .iter()
+                    .filter(|(used, at)| *used == one.name && *at >= one.range.end);
+                for (_, at) in uses {
+                    match self.declared_at(*at).next() {
+                        Some(copy) if copy.later == Some(Later::Cloned) => {
+                            left.push(copy.range.start)
+                        }
+                        _ => return BTreeSet::new(),
+                    }
+                }
+            }
+        }
+        starts
     }
 
     /// Whether it names a variable behind the statement that declares it.

@@ -26,6 +26,11 @@ impl Waiting {
         self.later == Later::Referring && !self.uses.is_empty()
     }
 
+    /// Whether it is made of what others are worth now.
+    fn takes(&self) -> bool {
+        matches!(self.later, Later::Cloned | Later::Taking)
+    }
+
     /// The statement, with this type for its one variable.
     pub(crate) fn of_type(&self, kind: &str) -> String {
         match self.text.split_once('=') {
@@ -110,27 +115,29 @@ impl Program {
         let mut lost = Vec::new();
         self.waiting.retain(|waiting| {
             let is_made = made.iter().any(|made| made.names == waiting.names);
-            let is_past =
-                is_made || waiting.names.keys().any(|name| is_declared(name) || is_value_of(cell, name));
-            let takes = matches!(waiting.later, Later::Cloned | Later::Taking);
-            let is_changed = |name: &&String| {
-                is_declared(name)
-                    || choices.moved.contains(*name)
-                    || takes && cell.assigns(name)
-            };
-            let is_same = is_past || waiting.later == Later::Constructed;
-            if !is_same && let Some(of) = waiting.uses.iter().find(is_changed) {
-                let reason = format!(
-                    "is gone: no cell told its type before cell {} made `{of}` another one, which it names",
-                    cell.number
-                );
-                lost.extend(waiting.names.keys().map(|name| (name.clone(), reason.clone())));
+            let is_made_anew = |name: &String| is_declared(name) || is_value_of(cell, name);
+            if is_made || waiting.names.keys().any(is_made_anew) {
                 return false;
             }
-            !is_past
+            let of = waiting.uses.iter().find(|name| {
+                is_declared(name)
+                    || choices.moved.contains(*name)
+                    || waiting.takes() && cell.assigns(name)
+            });
+            if waiting.later == Later::Constructed {
+                return true;
+            }
+            lost.extend(of.map(|of| (waiting.names.clone(), of.clone())));
+            of.is_none()
         });
-        for (name, reason) in lost {
-            self.lost.insert(name, Lost { cell: cell.number, reason });
+        let number = cell.number;
+        for (names, of) in lost {
+            let reason = format!(
+                "is gone: no cell told its type before cell {number} made `{of}` another one, \
+                 which it names"
+            );
+            let lost = Lost { cell: number, reason };
+            self.lost.extend(names.into_keys().map(|name| (name, lost.clone())));
         }
         for range in cell.waiting(&choices.waiting) {
             let Some(text) = cell.as_statement(range.clone()) else { continue };
