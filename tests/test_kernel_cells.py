@@ -205,6 +205,18 @@ SHARED = {
         ("found.push('a');\nfound", Value("['a']")),
         ("found.len()", Value("1")),
     ],
+    "one of a cell that did not come to its end": [
+        ("let undone = vec![1, 2];\nundone[10]", Error("index out of bounds")),
+        (
+            "undone",
+            Error(
+                "cannot find value `undone`", "`undone` is not there: cell", "not come to its end"
+            ),
+        ),
+        ("let undone = vec![1, 2];\nundone", Value("[1, 2]")),
+        ("let undone = 3;\nlet none: Option<u8> = None;\nnone.unwrap()", Error("unwrap")),
+        ("undone", Value("[1, 2]")),
+    ],
     "a closure whose type a call tells": [
         ("let k = 3;\nlet add = |a, b| a + b;", Err("`add` has no type yet: the first cell")),
         ("let scale = |x| x * k;", Err("`scale` has no type yet: the first cell")),

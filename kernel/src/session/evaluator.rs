@@ -305,6 +305,9 @@ impl Evaluator {
             _ => left.clear(),
         }
         self.program.leave(cell, &compiled.source, &compiled.choices, &left);
+        if !matches!(outcome, Outcome::Done) {
+            self.program.left_undone(cell);
+        }
         match outcome {
             Outcome::Done => Ok(()),
             Outcome::Failed => Err(CellError::Returned(error.unwrap_or_default())),

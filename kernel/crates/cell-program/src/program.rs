@@ -542,6 +542,19 @@ impl Program {
         }
     }
 
+    /// A cell has not come to its end: what it declares is not there.
+    pub fn left_undone(&mut self, cell: &Cell) {
+        for binding in &cell.bindings {
+            if !self.variables.contains_key(&binding.name) && !self.waits(&binding.name) {
+                let reason = format!(
+                    "is not there: cell {}, which declares it, did not come to its end",
+                    cell.number
+                );
+                self.lost.insert(binding.name.clone(), Lost { cell: cell.number, reason });
+            }
+        }
+    }
+
     /// The variables whose types come from one of these packages are of no use any more. Returns them, each
     /// with its package.
     pub fn lose_types_of(&mut self, packages: &[String], cell: usize) -> Vec<(String, String)> {
