@@ -141,6 +141,7 @@ cells! {
     a_closure_takes_references_of_any_lifetime: "let haystack = vec![1, 2, 3]; let contains = move |needle| haystack.contains(needle);", "assert!(contains(&1));", "let n = 4; assert!(!contains(&n));";
     what_is_made_of_what_has_no_type_yet: "use std::sync::mpsc; let (tx, rx) = mpsc::channel();", "let tx1 = tx.clone(); let tx2 = tx.clone();", "std::thread::spawn(move || tx1.send(1_u8).unwrap()).join().unwrap();", "tx2.send(2).unwrap(); drop(tx);", "drop(tx2);", "assert_eq!(rx.iter().collect::<Vec<_>>(), [1, 2]);";
     copies_beside_what_has_no_type_yet: "let (tx, rx) = std::sync::mpsc::channel(); let tx1 = tx.clone(); let tx2 = tx1.clone();", "std::thread::spawn(move || tx1.send(1_u8).unwrap()).join().unwrap(); drop(tx2);", "tx.send(2).unwrap(); drop(tx);", "assert_eq!(rx.iter().collect::<Vec<_>>(), [1, 2]);";
+    a_closure_beside_what_has_no_type_yet: "let mut log = Vec::new(); let mut note = |x| log.push(x);", "note(1_u8); note(2);", "log.push(3);", "note(4);", "assert_eq!(log, [1, 2, 3, 4]);";
     room_for_so_many: "const N: u32 = 3; let names = vec![1, 2];", "let mut all = Vec::with_capacity(N as usize + names.len());", "all.push('a'); assert!(all.capacity() >= 5);", "assert_eq!(all, ['a']);";
     a_closure_that_changes_is_kept: "let mut n = 0; let mut count = move || { n += 1; n };", "count();", "assert_eq!(count(), 2);";
     a_function_is_kept: "fn foo(x: &i32) -> i32 { *x } let f = foo;", "assert_eq!(f(&3), 3);";

@@ -447,7 +447,7 @@ impl Cell {
     }
 
     /// The statement at a place of the text, by where it begins, if the variables that it declares may be made later:
-    /// nothing in the cell uses them but statements that copy them. Those wait, too. Empty if it may not.
+    /// nothing in the cell uses them but copies and closures, which wait, too. Empty if it may not.
     pub fn waiting_at(&self, at: usize) -> BTreeSet<usize> {
         let Some(first) = self.declared_at(at).next() else { return BTreeSet::new() };
         let mut starts = BTreeSet::new();
@@ -467,8 +467,8 @@ impl Cell {
                     .filter(|(used, at)| *used == one.name && *at >= one.range.end);
                 for (_, at) in uses {
                     match self.declared_at(*at).next() {
-                        Some(copy) if copy.later == Some(Later::Cloned) => {
-                            left.push(copy.range.start)
+                        Some(of) if of.later.is_some_and(|later| later != Later::Constructed) => {
+                            left.push(of.range.start)
                         }
                         _ => return BTreeSet::new(),
                     }
