@@ -26,16 +26,17 @@ pub(crate) struct Refusal<'a> {
 impl Refusal<'_> {
     /// Where in the reader's text a place is; None where it is not in it.
     pub(crate) fn at(&self, place: &Span) -> Option<usize> {
-        let is_here = place.file_name == self.source.name;
-        let text = &self.cell.text;
-        is_here.then(|| self.source.reader_offset(text, place.line_start, place.column_start))?
+        self.offset(place, place.line_start, place.column_start)
     }
 
     /// Where in the reader's text a place ends.
     fn end_of(&self, place: &Span) -> Option<usize> {
+        self.offset(place, place.line_end, place.column_end)
+    }
+
+    fn offset(&self, place: &Span, line: usize, column: usize) -> Option<usize> {
         let is_here = place.file_name == self.source.name;
-        let text = &self.cell.text;
-        is_here.then(|| self.source.reader_offset(text, place.line_end, place.column_end))?
+        is_here.then(|| self.source.reader_offset(&self.cell.text, line, column))?
     }
 }
 

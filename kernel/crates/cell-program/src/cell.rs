@@ -11,7 +11,7 @@ use crate::edit::{Edit, rendered, without};
 use crate::imports::{self, Leaf};
 use crate::initializers::{Later, Temporary, is_number, is_of_numbers, temporary};
 use crate::items::{self, Item, MacroKind, Place, Rule};
-use crate::names::{How, Use};
+use crate::names::{How, Use, words};
 use crate::types::Callable;
 use crate::{IncludedFile, ModuleFile};
 use crate::{checks, commands, tests};
@@ -539,8 +539,9 @@ impl Cell {
 
     /// Where the statement begins that declares a variable last, and the names in it that are for places.
     pub(crate) fn named_for(&self, name: &str) -> (usize, BTreeSet<&str>) {
-        let last = self.bindings.iter().rev().find(|binding| binding.name == name);
-        let Some(Binding { range, .. }) = last else { return (0, BTreeSet::new()) };
+        let Some(Binding { range, .. }) = self.last_declared(name) else {
+            return (0, BTreeSet::new());
+        };
         let within = self.places.iter().filter(|used| range.contains(&used.range.start));
         (range.start, within.map(|used| used.name.as_str()).collect())
     }
@@ -548,17 +549,12 @@ impl Cell {
     /// Whether there is an `unsafe` block in the statement that begins here.
     pub(crate) fn is_unsafe(&self, start: usize) -> bool {
         let range = self.statements.iter().find(|range| range.start == start);
-        range.is_some_and(|range| {
-            self.text[range.clone()]
-                .split(|c: char| !c.is_alphanumeric() && c != '_')
-                .any(|word| word == "unsafe")
-        })
+        range.is_some_and(|range| words(&self.text[range.clone()]).any(|word| word == "unsafe"))
     }
 
     /// The value without a name that a variable borrows from where it is declared last.
     pub(crate) fn temporary(&self, name: &str) -> Option<&Temporary> {
-        let last = self.bindings.iter().rev().find(|binding| binding.name == name)?;
-        last.temporary.as_ref()
+        self.last_declared(name)?.temporary.as_ref()
     }
 
     /// Whether a variable borrows from a value without a name.
@@ -573,8 +569,7 @@ impl Cell {
 
     /// Whether a variable that is lent from a place on is the one whose name it has at the end.
     pub(crate) fn is_lent_to_the_end(&self, name: &str, at: usize) -> bool {
-        let last = self.bindings.iter().rev().find(|binding| binding.name == name);
-        last.is_none_or(|last| last.range.end <= at)
+        self.last_declared(name).is_none_or(|last| last.range.end <= at)
     }
 
     /// What makes of a reference, which has a variable's name from a place on, the variable's place.
@@ -693,30 +688,26 @@ impl Cell {
 
     /// Whether a variable is declared as a closure that captures by reference: `let f = |..| ..`.
     pub fn is_closure(&self, name: &str) -> bool {
-        let declared = self.bindings.iter().rev().find(|binding| binding.name == name);
-        let value = declared.and_then(|binding| binding.closure.clone());
+        let value = self.closure(name);
         value.is_some_and(|value| self.text[value].starts_with('|'))
     }
 
     /// Whether the value of a variable is written as a closure.
     pub fn has_closure(&self, name: &str) -> bool {
-        let declared = self.bindings.iter().rev().find(|binding| binding.name == name);
-        declared.is_some_and(|binding| binding.closure.is_some())
+        self.closure(name).is_some()
+    }
+
+    /// Where the value of a variable stands, if it is written as a closure.
+    fn closure(&self, name: &str) -> Option<Range<usize>> {
+        self.last_declared(name)?.closure.clone()
     }
 
     /// What makes a closure, the value of a variable, into what it is kept as.
     pub(crate) fn as_called(&self, name: &str, callable: &Callable) -> Vec<Edit> {
-        let declared = self.bindings.iter().rev().find(|binding| binding.name == name);
-        let value = declared.and_then(|binding| binding.closure.clone());
-        // A type behind `as` would not reach the closure.
-        let (before, after) = match callable {
-            Callable::Pointer(kind) => (format!("{{ let kept: {kind} = "), "; kept }"),
-            Callable::Boxed(kind) => {
-                (format!("{{ let kept: {kind} = ::std::boxed::Box::new("), "); kept }")
-            }
-        };
-        let edits =
-            value.map(|value| [Edit::insert(value.start, before), Edit::insert(value.end, after)]);
+        let (before, after) = callable.around();
+        let edits = self
+            .closure(name)
+            .map(|value| [Edit::insert(value.start, before), Edit::insert(value.end, after)]);
         edits.into_iter().flatten().collect()
     }
 
@@ -725,6 +716,11 @@ impl Cell {
         let of =
             |binding: &Binding| binding.closure.as_ref().is_some_and(|value| value.contains(&at));
         self.bindings.iter().any(of)
+    }
+
+    /// Where a variable is declared last.
+    fn last_declared(&self, name: &str) -> Option<&Binding> {
+        self.bindings.iter().rev().find(|binding| binding.name == name)
     }
 
     /// The variables that the statement declares which stands at a place of the text.

@@ -106,7 +106,7 @@ impl Loans {
     }
 
     /// What the compiler has said: from which variables each borrows.
-    pub(crate) fn lenders_of(&self, of: &str, cell: usize, program: &Program) -> BTreeSet<Lender> {
+    fn lenders_of(&self, of: &str, cell: usize, program: &Program) -> BTreeSet<Lender> {
         if self.own.contains(of) {
             return BTreeSet::from([(self.place_of(of), cell)]);
         }

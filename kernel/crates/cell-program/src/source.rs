@@ -11,7 +11,7 @@ use crate::edit::{Edit, without};
 use crate::items::{Main, Place};
 use crate::loans::{self, LEASE, Loans, TERM};
 use crate::program::{Program, Replaced, takes_place};
-use crate::types::{self, Callable};
+use crate::types;
 
 /// What a session has that programs depend on.
 #[derive(Debug, Clone, Default)]
@@ -322,11 +322,9 @@ impl Program {
             let variable = raw(name);
             let value = match choices.callables.get(name) {
                 None => variable,
-                Some(Callable::Pointer(kind)) => {
-                    format!("{{ let kept: {kind} = {variable}; kept }}")
-                }
-                Some(Callable::Boxed(kind)) => {
-                    format!("{{ let kept: {kind} = ::std::boxed::Box::new({variable}); kept }}")
+                Some(callable) => {
+                    let (before, after) = callable.around();
+                    before + &variable + after
                 }
             };
             if choices.lending.typed.contains_key(name) {

@@ -42,6 +42,16 @@ impl Callable {
         Callable::Boxed(kind.to_owned())
     }
 
+    /// What stands around a value to make it this. A type behind `as` would not reach a closure.
+    pub(crate) fn around(&self) -> (String, &'static str) {
+        match self {
+            Callable::Pointer(kind) => (format!("{{ let kept: {kind} = "), "; kept }"),
+            Callable::Boxed(kind) => {
+                (format!("{{ let kept: {kind} = ::std::boxed::Box::new("), "); kept }")
+            }
+        }
+    }
+
     /// What else it may be kept as: with blanks for references as well, since the compiler may find out for
     /// which lifetimes it takes them; then boxed, for a closure may capture what takes no room.
     pub fn looser(&self) -> Option<Callable> {
