@@ -4,7 +4,7 @@
 #
 #   docker/test.sh [BASE_IMAGE [RUNTIME_IMAGE]]
 #
-# NOTEBOOK names another lesson than the first. BUILDER is docker, podman or buildah; by default, the
+# NOTEBOOK names another lesson than the first, DEVICE=cpu the smaller image. BUILDER is docker, podman or buildah; by default, the
 # first of these that works. Buildah needs to be root here, for the network of its own.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -95,6 +95,7 @@ fail() {
 
 arguments=(--file docker/Dockerfile --tag "$IMAGE")
 arguments+=(--build-arg "BASE_IMAGE=$BASE_IMAGE" --build-arg "RUNTIME_IMAGE=$RUNTIME_IMAGE")
+[[ -z ${DEVICE:-} ]] || arguments+=(--build-arg "DEVICE=$DEVICE")
 [[ -z ${TORCH_INDEX:-} ]] || arguments+=(--build-arg "TORCH_INDEX=$TORCH_INDEX")
 [[ -z ${CARGO_BUILD_JOBS:-} ]] || arguments+=(--build-arg "CARGO_BUILD_JOBS=$CARGO_BUILD_JOBS")
 began=$(now)

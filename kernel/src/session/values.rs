@@ -20,7 +20,7 @@ pub(super) fn variables(evaluator: &mut Evaluator) -> Result<String, CellError> 
             format!("{word}{name}: {}", cell_compiler::short(&variable.kind))
         })
         .collect();
-    let waiting = evaluator.program.waiting().iter().flat_map(|waiting| &waiting.names);
+    let waiting = evaluator.program.waiting().flat_map(|waiting| &waiting.names);
     let waiting: Vec<String> = waiting
         .map(|(name, is_mut)| format!("{}{name}: _", if *is_mut { "mut " } else { "" }))
         .collect();

@@ -38,13 +38,18 @@ impl Term<'_> {
     pub fn ends(self) {}
 }
 
-/// The type of what a list holds while no cell has told it: nothing.
+/// The type of what a list holds while no cell has told it: nothing. It takes room, for a list of what takes none has
+/// room for all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Unknown {}
+pub struct Unknown(usize, Nothing);
+
+/// There is no value of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Nothing {}
 
 impl std::fmt::Display for Unknown {
     fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match *self {}
+        match self.1 {}
     }
 }
 

@@ -165,6 +165,13 @@ fn about_variables(
     let Some(mark) = mark_of(error, source) else { return };
     match mark {
         Mark::Keep(name) => {
+            if number == "E0381" {
+                let before = choices.waiting.len();
+                choices.waiting.extend(cell.waiting_for_value(name));
+                if choices.waiting.len() > before {
+                    return;
+                }
+            }
             // What borrows and has another type than the one that could be written.
             let is_typed = choices.lending.typed.contains_key(name);
             let is_borrowed = is_typed
@@ -253,10 +260,10 @@ fn about_variables(
 fn about_lifetimes_of_closures(error: &Message, refusal: &Refusal<'_>, choices: &mut Choices) {
     if error.message.ends_with("is not general enough")
         && let Some(Mark::Keep(name)) = mark_of(error, refusal.source)
-        && refusal.cell.has_closure(name)
+        && let Some(place) = refusal.cell.place_of_closure(name)
         && let Some(callable) = choices.callables.remove(name)
     {
-        choices.called.insert(name.clone(), callable);
+        choices.called.insert(place, callable);
     }
 }
 

@@ -70,6 +70,9 @@ pub fn compile(
     let mut returns_again = false;
     // Variables whose types have no names, each with why it cannot be kept if it is no iterator.
     let mut without_names = BTreeMap::<String, String>::new();
+    // What was known before closures within values were made something else.
+    let mut before_called: Option<Choices> = None;
+    let mut within = BTreeSet::new();
     for _ in 0..ATTEMPTS {
         let mut source = program.source(cell, session, &choices);
         let output = rustc.compile(&source)?;
@@ -105,6 +108,10 @@ pub fn compile(
                 if first.is_none() && is_guess {
                     first = Some(Refused { source, choices: before, messages: output.messages });
                 }
+                continue;
+            }
+            if let Some(before) = before_called.take() {
+                choices = before;
                 continue;
             }
             if choices.lending.lend_nothing() {
@@ -161,6 +168,17 @@ pub fn compile(
                 }
                 kept.push((variable.name, kind));
                 continue;
+            }
+            if let Shape::Unnamed(kind) = &variable.shape
+                && within.insert(variable.name.clone())
+            {
+                let called = called_within(kind, cell, &source, &output.mir);
+                if !called.is_empty() {
+                    before_called.get_or_insert_with(|| choices.clone());
+                    choices.called.extend(called);
+                    is_new = true;
+                    continue;
+                }
             }
             match variable.shape {
                 Shape::Named(kind) => kept.push((variable.name, kind)),
@@ -294,6 +312,29 @@ pub fn probe(
     Ok(found)
 }
 
+/// The closures within a value whose type has no name, each with what it is made for it to have one. None of an
+/// iterator: it is kept in a box as a whole.
+fn called_within(
+    kind: &str,
+    cell: &Cell,
+    source: &Source,
+    mir: &str,
+) -> Vec<(usize, types::Callable)> {
+    if is_iterator(kind) {
+        return Vec::new();
+    }
+    let closures = types::closures_in(kind, &source.name, mir).into_iter();
+    let of_reader = closures.filter_map(|((line, column), called)| {
+        let at = source.reader_offset(&cell.text, line, column)?;
+        cell.closure_begins_at(at).then_some((at, called))
+    });
+    of_reader.collect()
+}
+
+fn is_iterator(kind: &str) -> bool {
+    ["std::iter::", "std::slice::"].iter().any(|path| kind.starts_with(path))
+}
+
 /// Why a value cannot be kept whose type has no name.
 fn has_no_name(kind: &str) -> String {
     let (short, remedy) = (short(kind), remedy(kind));
@@ -302,10 +343,9 @@ fn has_no_name(kind: &str) -> String {
 
 /// What a reader can write instead of a value whose type has no name.
 fn remedy(kind: &str) -> &'static str {
-    const ITERATORS: [&str; 2] = ["std::iter::", "std::slice::"];
     if kind.contains("async") {
         "box it: `Box::pin(..) as std::pin::Pin<Box<dyn Future<Output = _>>>`"
-    } else if ITERATORS.iter().any(|path| kind.starts_with(path)) {
+    } else if is_iterator(kind) {
         "collect it, or box it: `Box::new(..) as Box<dyn Iterator<Item = _>>`"
     } else if kind.contains("closure") || kind.contains("fn(") {
         "box each closure in it: `Box::new(..) as Box<dyn Fn(_) -> _>`"

@@ -51,10 +51,10 @@ pub(crate) fn about_borrowers(error: &Message, refusal: &Refusal<'_>, choices: &
             {
                 return;
             }
-            let of_temporary = error.number() == "E0716"
-                && cell.has_temporary(name)
-                && choices.lending.temporaries.insert(name.clone());
-            if of_temporary || lends(error, refusal, &mut choices.lending) {
+            let holder = cell.holder_of_temporaries(name).filter(|_| error.number() == "E0716");
+            let holder = holder.filter(|name| !before.lending.temporaries.contains(*name));
+            choices.lending.temporaries.extend(holder.map(str::to_owned));
+            if holder.is_some() || lends(error, refusal, &mut choices.lending) {
                 choices.lending.borrowing.insert(name.clone());
             }
         }

@@ -230,6 +230,11 @@ cells! {
         "struct T<'a> { v: &'a Vec<i32>, n: i32 } let t = T { n, v: &v }; assert_eq!(t.v.len() as i32 + t.n + f(n) + -n + n, 17); let (a, b) = (n, if n > 3 { n } else { 0 }); assert!(n == 7 && a == b, \"{n} {v:?} {}\", n); match n { 7 => {} _ => panic!() } let each: Vec<i32> = v.iter().map(|v| v + n).collect(); assert_eq!(each, vec![n + 1, n + 2]); for x in &v { assert!(*x < n); } let S { v: inner } = &s; assert_eq!(inner[0], *of_s.unwrap()); let v = v.len(); assert_eq!(v, 2);",
         "assert_eq!((v, *first, *of_n, s.v.len()), (2, 1, 7, 1));";
     what_borrows_from_a_value_without_a_name_stays: "let text: &str = &format!(\"{}\", 12); let all = &mut vec![1]; let n = &5; let pair = &(1, String::from(\"a\"));", "all.push(text.len() as i32); assert_eq!((all.len(), *n, &*pair.1), (2, 5, \"a\"));", "all.push(0); let all = all.iter().max(); assert_eq!(all, Some(&2));", "assert_eq!(all, Some(&2));";
+    values_without_names_stay_wherever_they_are_borrowed: "struct H<'a> { name: &'a str, all: &'a [u8] } fn text(n: u8) -> String { n.to_string() } let (a, b) = (&text(1), &mut text(2)); let h = H { name: &text(3), all: &vec![4] }; let some = Some(&text(5)); let list = [&text(6), &text(7)]; let part = &(text(8), 9).0; let d: &dyn std::fmt::Debug = &text(10); let chosen = if h.all.len() == 1 { &text(11) } else { &text(12) };", "b.push('0'); assert_eq!((&**a, &**b, h.name, h.all[0]), (\"1\", \"20\", \"3\", 4)); assert_eq!((some.unwrap().len(), list[1].len(), part.len(), chosen.len()), (1, 1, 1, 2));", "assert_eq!(format!(\"{a} {b} {} {some:?} {list:?} {part} {d:?} {chosen}\", h.name), \"1 20 3 Some(\\\"5\\\") [\\\"6\\\", \\\"7\\\"] 8 \\\"10\\\" 11\");";
+    a_variable_gets_its_value_in_a_later_cell: "let x: i32; let (a, b); let mut count; let name;", "x = 5; (b, a) = ('b', 2_u8); count = 0;", "let y; if x > 3 { y = 1 } else { y = 2 } { let inner = \"n\"; name = inner.to_owned(); } count += 1;", "assert_eq!((x, a, b, y, count, &*name), (5, 2, 'b', 1, 1, \"n\"));";
+    a_variable_that_was_moved_gets_another_value: "let mut s = String::from(\"a\"); let mut v = vec![1]; let n = v.len();", "let t = s; drop(v);", "if n > 1 { s = String::new(); } v = vec![2];", "s = String::from(\"b\"); v.push(3); drop(t);", "assert_eq!((&*s, &*v), (\"b\", &[2, 3][..])); drop(s);", "s = String::from(\"c\"); drop(s);", "(s, _) = (String::from(\"d\"), 0); assert_eq!(s, \"d\");", "assert_eq!(s, \"d\");";
+    a_closure_within_a_value_stays: "use std::cell::LazyCell; struct By<F> { f: F, n: u32 } impl<F: Fn(u32, &str) -> bool> By<F> { fn new(f: F) -> Self { By { f, n: 1 } } fn holds(&self, text: &str) -> bool { (self.f)(self.n, text) } } let five = LazyCell::new(|| 2 + 3); let k = 4; let by = By::new(|n, text| text.len() as u32 > n); let more = By::new(move |n, text: &str| text.len() as u32 > n + k); let boxed = Box::new(|x: i32| x * 2); let two = (|x: u8| x + 1, Some(|a: &str| a.len()));", "assert_eq!((*five, by.holds(\"ab\"), more.holds(\"abcd\"), boxed(4)), (5, true, false, 8));", "assert_eq!(((two.0)(1), two.1.map(|len| len(\"abc\"))), (2, Some(3))); assert_eq!(*five + k as i32, 9);";
+    a_list_without_a_type_has_room_for_what_was_asked: "let all = Vec::with_capacity(10); let none = Vec::new();", "assert_eq!((all.capacity(), all.len(), none.capacity()), (10, 0, 0));", "let mut all = all; all.push(1_u8); let mut none = none; none.push(2); assert_eq!((all[0], none[0]), (1, 2));";
     a_closure_that_borrows_stays: "let limit = 2; let big = |x: &i32| *x > limit;", "let mut count = 0; let v = vec![1, 2, 3]; let all = || { let told = format!(\"{v:?} {limit}\"); assert_eq!(told, \"[1, 2, 3] 2\"); v.len() };", "let n = v.iter().filter(|x| big(x)).count(); count += all(); assert_eq!((n, count, limit), (1, 3, 2));", "assert_eq!((big(&3), all()), (true, 3));", "drop(v);", "assert!(big(&7)); let limit = 9;", "assert!(big(&7) && limit == 9);";
     what_borrows_from_boxes_of_traits_stays: "trait Shape { fn area(&self) -> f64; } struct Square(f64); impl Shape for Square { fn area(&self) -> f64 { self.0 * self.0 } }\nlet shapes: Vec<Box<dyn Shape>> = vec![Box::new(Square(2.0)), Box::new(Square(3.0))]; let largest = shapes.iter().max_by(|a, b| a.area().total_cmp(&b.area())).unwrap(); let one: &dyn Shape = &*shapes[0];", "assert_eq!((largest.area(), one.area(), shapes.len()), (9.0, 4.0, 2));", "assert_eq!(largest.area() + one.area(), 13.0);";
     what_borrows_to_change_stays: "let mut grid = vec![vec![0; 2]; 2]; let mut count = 0; let mut more = || { count += 2; count };", "let row = &mut grid[0]; row[0] = 9;", "row[1] = 8; more();", "assert_eq!((more(), &*row), (4, &vec![9, 8]));", "assert_eq!((grid[0][1], count), (8, 4));", "let (left, right) = grid.split_at_mut(1); left[0][0] = right[0][0] + 1; let mut v = vec![1]; let w = &mut v; w.push(2);", "w.push(left[0][0]);", "assert_eq!((v, grid[0][0]), (vec![1, 2, 1], 1));";
@@ -452,6 +457,19 @@ fn a_variable_that_a_cell_moves_is_gone() {
     notebook.run("drop(s);");
     assert_eq!(notebook.program.lost("s").unwrap().reason, "was moved by cell 2");
     assert!(notebook.refused("s.len()").contains("cannot find value `s`"));
+}
+
+#[test]
+fn a_variable_that_was_moved_is_not_there_until_it_has_another_value() {
+    let mut notebook = Notebook::new();
+    notebook.run("let mut v = vec![1]; let s = String::new();");
+    notebook.run("drop((v, s));");
+    assert!(notebook.refused("v[0] = 2;").contains("cannot find value `v`"));
+    // What is not declared with `mut` cannot have another value.
+    assert!(notebook.refused("s = String::new();").contains("cannot find value `s`"));
+    assert!(notebook.refused("v.push(2); v = vec![3];").contains("`v` used here but"));
+    notebook.run("v = vec![3];");
+    notebook.run("assert_eq!(v, [3]);");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use ra_ap_syntax::{AstNode as _, Edition, SourceFile, SyntaxKind, SyntaxNode};
 
 use crate::edit::{Edit, rendered, without};
 use crate::imports::{self, Leaf};
-use crate::initializers::{Later, Temporary, is_number, is_of_numbers, temporary};
+use crate::initializers::{Later, Temporary, is_number, is_of_numbers, temporaries};
 use crate::items::{self, Item, MacroKind, Place, Rule};
 use crate::names::{How, Use, words};
 use crate::types::Callable;
@@ -52,10 +52,14 @@ pub struct Cell {
     places: Vec<Use>,
     /// Its statements.
     statements: Vec<Range<usize>>,
-    /// Names that something is assigned to.
+    /// Names that something is assigned to, to the whole or a part.
     assigned: BTreeSet<String>,
+    /// Those of them that have a new value then.
+    set: BTreeSet<String>,
     /// Names of what an operator changes: `n += 1`.
     updated: BTreeSet<String>,
+    /// Where closures stand in its statements.
+    closures: Vec<Range<usize>>,
     /// `return` without a value, outside of functions and closures.
     returns: Vec<Return>,
     edits: Vec<Edit>,
@@ -84,8 +88,8 @@ pub struct Binding {
     pub(crate) later: Option<Later>,
     /// Where its value stands, if it is a closure.
     closure: Option<Range<usize>>,
-    /// The value without a name that it borrows from, as in `let x = &f();`.
-    temporary: Option<Temporary>,
+    /// The values without names that its statement borrows from, as in `let x = &f();`.
+    temporaries: Vec<Temporary>,
     /// The statement that declares it.
     range: Range<usize>,
 }
@@ -174,7 +178,9 @@ impl Cell {
             places: Vec::new(),
             statements: Vec::new(),
             assigned: BTreeSet::new(),
+            set: BTreeSet::new(),
             updated: BTreeSet::new(),
+            closures: Vec::new(),
             returns: Vec::new(),
             edits: Vec::new(),
             edits_of_statements: Vec::new(),
@@ -258,8 +264,11 @@ impl Cell {
             let is_number = untyped.as_ref().is_some_and(is_number);
             let may_fail = let_statement.let_else().is_some();
             let is_one = matches!(let_statement.pat(), Some(ast::Pat::IdentPat(_)));
-            let temporary = let_statement.initializer().filter(|_| is_one).and_then(temporary);
-            let later = untyped.as_ref().filter(|_| !may_fail).and_then(Later::of);
+            let temporaries = let_statement.initializer().map(temporaries).unwrap_or_default();
+            let later = match let_statement.initializer() {
+                None => Some(Later::Declared),
+                Some(_) => untyped.as_ref().filter(|_| !may_fail).and_then(Later::of),
+            };
             let is_closure = matches!(later, Some(Later::Taking | Later::Referring));
             let closure = untyped.as_ref().filter(|_| is_one && is_closure);
             let closure = closure.map(|value| range_of(value.syntax()));
@@ -271,7 +280,7 @@ impl Cell {
                     let is_mut = pattern.mut_token().is_some();
                     // A pattern that may fail may name a constant or a variant: `None`.
                     let is_variable = !may_fail || !name.starts_with(char::is_uppercase);
-                    let (temporary, range) = (temporary.clone(), range.clone());
+                    let (temporaries, range) = (temporaries.clone(), range.clone());
                     let closure = closure.clone();
                     let binding = Binding {
                         name,
@@ -280,7 +289,7 @@ impl Cell {
                         is_of_numbers,
                         later,
                         closure,
-                        temporary,
+                        temporaries,
                         range,
                     };
                     is_variable.then_some(binding)
@@ -314,6 +323,9 @@ impl Cell {
                 .map(|(name, at)| (name, at - BEFORE.len())),
         );
         for inner in node.descendants() {
+            if ast::ClosureExpr::can_cast(inner.kind()) {
+                self.closures.push(range_of(&inner));
+            }
             // What stands around it, up to the statement.
             let levels = inner.ancestors().take_while(|outer| outer != node).count();
             let is_outside =
@@ -327,6 +339,9 @@ impl Cell {
                 && let Some(ast::BinaryOp::Assignment { op }) = expression.op_kind()
                 && let Some(left) = expression.lhs()
             {
+                if op.is_none() {
+                    self.set.extend(crate::names::set(&left));
+                }
                 let names = crate::names::used(left.syntax()).into_iter();
                 let to = if op.is_none() { &mut self.assigned } else { &mut self.updated };
                 to.extend(names.map(|(name, _)| name));
@@ -385,7 +400,7 @@ impl Cell {
                 is_of_numbers: false,
                 later: None,
                 closure: None,
-                temporary: None,
+                temporaries: Vec::new(),
                 range: range.clone(),
             };
             self.given.extend(names.map(new));
@@ -478,6 +493,13 @@ impl Cell {
         starts
     }
 
+    /// The statement that declares a variable last and gives it no value, by where it begins, if a later cell may do
+    /// that: nothing in this one uses it.
+    pub fn waiting_for_value(&self, name: &str) -> BTreeSet<usize> {
+        let of = self.last_declared(name).filter(|one| one.later == Some(Later::Declared));
+        of.map(|one| self.waiting_at(one.range.start)).unwrap_or_default()
+    }
+
     /// Whether it names a variable behind the statement that declares it.
     fn uses_behind(&self, binding: &Binding) -> bool {
         let is_it = |name: &str, at: usize| name == binding.name && at >= binding.range.end;
@@ -524,6 +546,11 @@ impl Cell {
         self.assigned.contains(name) || self.updated.contains(name)
     }
 
+    /// Whether it gives the whole of a variable a new value.
+    pub(crate) fn sets(&self, name: &str) -> bool {
+        self.set.contains(name)
+    }
+
     /// The statements that wait, by where they begin.
     pub(crate) fn waiting<'a>(
         &'a self,
@@ -552,14 +579,15 @@ impl Cell {
         range.is_some_and(|range| words(&self.text[range.clone()]).any(|word| word == "unsafe"))
     }
 
-    /// The value without a name that a variable borrows from where it is declared last.
-    pub(crate) fn temporary(&self, name: &str) -> Option<&Temporary> {
-        self.last_declared(name)?.temporary.as_ref()
+    /// The values without names that the statement borrows from which declares a variable last.
+    pub(crate) fn temporaries(&self, name: &str) -> &[Temporary] {
+        self.last_declared(name).map_or(&[], |binding| &binding.temporaries)
     }
 
-    /// Whether a variable borrows from a value without a name.
-    pub fn has_temporary(&self, name: &str) -> bool {
-        self.temporary(name).is_some()
+    /// The variable whose name such values have which a variable borrows from: the first that its statement declares.
+    pub fn holder_of_temporaries(&self, name: &str) -> Option<&str> {
+        let of = self.last_declared(name).filter(|binding| !binding.temporaries.is_empty())?;
+        self.declared_at(of.range.start).next().map(|first| first.name.as_str())
     }
 
     /// Whether a variable is declared by the statements before a place of the text.
@@ -692,21 +720,26 @@ impl Cell {
         value.is_some_and(|value| self.text[value].starts_with('|'))
     }
 
-    /// Whether the value of a variable is written as a closure.
-    pub fn has_closure(&self, name: &str) -> bool {
-        self.closure(name).is_some()
-    }
-
     /// Where the value of a variable stands, if it is written as a closure.
     fn closure(&self, name: &str) -> Option<Range<usize>> {
         self.last_declared(name)?.closure.clone()
     }
 
-    /// What makes a closure, the value of a variable, into what it is kept as.
-    pub(crate) fn as_called(&self, name: &str, callable: &Callable) -> Vec<Edit> {
+    /// Where the closure begins that is the value of a variable.
+    pub fn place_of_closure(&self, name: &str) -> Option<usize> {
+        self.closure(name).map(|value| value.start)
+    }
+
+    /// Whether a closure begins at a place of the text, in one of its statements.
+    pub fn closure_begins_at(&self, at: usize) -> bool {
+        self.closures.iter().any(|closure| closure.start == at)
+    }
+
+    /// What makes the closure that begins at a place into something else.
+    pub(crate) fn as_called(&self, at: usize, callable: &Callable) -> Vec<Edit> {
+        let closure = self.closures.iter().find(|closure| closure.start == at);
         let (before, after) = callable.around();
-        let edits = self
-            .closure(name)
+        let edits = closure
             .map(|value| [Edit::insert(value.start, before), Edit::insert(value.end, after)]);
         edits.into_iter().flatten().collect()
     }

@@ -25,8 +25,8 @@ pub struct Choices {
     pub opened: BTreeSet<(usize, usize)>,
     /// Closures and functions among its variables.
     pub callables: BTreeMap<String, Callable>,
-    /// Closures that are made what they are kept as where they are declared.
-    pub called: BTreeMap<String, Callable>,
+    /// Closures, by where they begin, that are made something with a name of its type where they stand.
+    pub called: BTreeMap<usize, Callable>,
     /// Statements that later cells run, by where they begin: the type of what they declare is not known.
     pub waiting: BTreeSet<usize>,
     /// Variables whose type it does not tell either, each with one that has a stand-in where the type is not known: they
@@ -80,7 +80,7 @@ pub struct Lending {
     pub changed: BTreeMap<String, usize>,
     /// Those of them that borrow themselves.
     pub lent_borrowing: BTreeSet<String>,
-    /// Variables that it declares and that borrow from a value without a name.
+    /// Variables that are declared first by statements that borrow from values without names.
     pub temporaries: BTreeSet<String>,
     /// Variables that it cannot lend.
     pub not_lent: BTreeSet<String>,

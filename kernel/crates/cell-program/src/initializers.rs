@@ -7,20 +7,16 @@ use ra_ap_syntax::{AstNode as _, AstToken as _, SyntaxKind, SyntaxNode};
 
 use crate::cell::range_of;
 
-/// A value without a name in `let x = &f();`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Temporary {
-    /// What stands before it: `&` or `&mut`.
-    pub(crate) sign: Range<usize>,
-    /// Where it ends.
-    pub(crate) end: usize,
-    /// Whether it is borrowed to be changed.
-    pub(crate) is_mut: bool,
-}
+/// Where a value without a name stands that lives as long as what borrows from it: `f()` in `let x = &f();`.
+pub(crate) type Temporary = Range<usize>;
 
 /// A value that may be made later than where it stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Later {
+    /// It has none yet: `let x: i32;`.
+    Declared,
+    /// It had one, which was moved: a cell that gives it another declares it.
+    Moved,
     /// It is the same whenever it is made.
     Constructed,
     /// As long as nothing of what it names has changed, and with the variable that it is a copy of.
@@ -93,24 +89,59 @@ fn is_count(value: &ast::Expr) -> bool {
     }
 }
 
-/// What an initializer such as `&f()` borrows from, unless it is a place: those have names.
-pub(crate) fn temporary(initializer: ast::Expr) -> Option<Temporary> {
-    let ast::Expr::RefExpr(reference) = initializer else { return None };
-    let value = reference.expr()?;
-    let is_place = matches!(
-        value,
-        ast::Expr::PathExpr(_)
-            | ast::Expr::IndexExpr(_)
-            | ast::Expr::FieldExpr(_)
-            | ast::Expr::PrefixExpr(_)
-            | ast::Expr::ParenExpr(_)
-    );
-    let (whole, value) = (range_of(reference.syntax()), range_of(value.syntax()));
-    (!is_place).then(|| Temporary {
-        sign: whole.start..value.start,
-        end: value.end,
-        is_mut: reference.mut_token().is_some(),
-    })
+/// The values without names that an initializer borrows from and that live as long as its variable does: Rust's
+/// extended temporaries.
+pub(crate) fn temporaries(initializer: ast::Expr) -> Vec<Temporary> {
+    let mut found = Vec::new();
+    let mut left = vec![initializer];
+    let tail = |block: &ast::BlockExpr| block.tail_expr();
+    while let Some(value) = left.pop() {
+        match value {
+            ast::Expr::RefExpr(reference) => {
+                let Some(base) = reference.expr().and_then(base_of_place) else { continue };
+                found.push(range_of(base.syntax()));
+                left.push(base);
+            }
+            ast::Expr::ParenExpr(inner) => left.extend(inner.expr()),
+            ast::Expr::CastExpr(cast) => left.extend(cast.expr()),
+            ast::Expr::TupleExpr(tuple) => left.extend(tuple.fields()),
+            ast::Expr::ArrayExpr(array) => left.extend(array.exprs()),
+            ast::Expr::RecordExpr(record) => {
+                let fields = record.record_expr_field_list().into_iter();
+                left.extend(fields.flat_map(|list| list.fields()).filter_map(|field| field.expr()));
+            }
+            // `Some(&f())`: what is called like a type is no function.
+            ast::Expr::CallExpr(call) => {
+                let name = call.expr().map(|function| function.syntax().text().to_string());
+                let name = name.as_deref().and_then(|path| path.rsplit("::").next());
+                if name.is_some_and(|name| name.starts_with(char::is_uppercase)) {
+                    left.extend(call.arg_list().into_iter().flat_map(|list| list.args()));
+                }
+            }
+            ast::Expr::BlockExpr(block) => left.extend(tail(&block)),
+            ast::Expr::IfExpr(branches) => {
+                left.extend(branches.then_branch().as_ref().and_then(tail));
+                match branches.else_branch() {
+                    Some(ast::ElseBranch::Block(block)) => left.extend(tail(&block)),
+                    Some(ast::ElseBranch::IfExpr(again)) => left.push(ast::Expr::IfExpr(again)),
+                    None => {}
+                }
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+/// The value without a name of which a place is a part, if it is one's.
+fn base_of_place(place: ast::Expr) -> Option<ast::Expr> {
+    match place {
+        ast::Expr::PathExpr(_) | ast::Expr::PrefixExpr(_) => None,
+        ast::Expr::ParenExpr(inner) => base_of_place(inner.expr()?),
+        ast::Expr::FieldExpr(field) => base_of_place(field.expr()?),
+        ast::Expr::IndexExpr(index) => base_of_place(index.base()?),
+        value => Some(value),
+    }
 }
 
 /// Whether a value is made of numbers without types alone, as in `[0; 9]` and `vec![1, 2]`: it may be made anew with

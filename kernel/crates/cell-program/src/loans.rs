@@ -163,11 +163,10 @@ impl Loans {
     pub(crate) fn edits(&self, cell: &Cell, choices: &Choices) -> Vec<Edit> {
         let mut edits = Vec::new();
         for name in &choices.lending.temporaries {
-            edits.extend(cell.temporary(name).into_iter().flat_map(|temporary| {
-                let (before, after) = lending(&of_temporary(name), cell.number, true, TERM);
-                let sign = if temporary.is_mut { "" } else { "&*" };
-                let ends = Edit::insert(temporary.end, after);
-                [Edit::replace(temporary.sign.clone(), format!("{sign}{before}")), ends]
+            let (before, after) = lending(&of_temporary(name), cell.number, true, TERM);
+            edits.extend(cell.temporaries(name).iter().flat_map(|value| {
+                let begins = Edit::insert(value.start, format!("(*{before}"));
+                [begins, Edit::insert(value.end, format!("{after})"))]
             }));
         }
         for name in self.references.keys() {
@@ -503,7 +502,7 @@ pub(crate) fn typed(name: &str, kind: &str) -> String {
     )
 }
 
-/// The name of the value without a name that a variable borrows from: `let x = &f();`.
+/// Under which name the values without names are lent from which a variable borrows: `let x = &f();`.
 fn of_temporary(name: &str) -> String {
     format!("&{name}")
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use ra_ap_syntax::ast::{self, HasName as _};
+use ra_ap_syntax::ast::{self, HasArgList as _, HasName as _};
 use ra_ap_syntax::{AstNode as _, NodeOrToken, SyntaxKind, SyntaxNode, SyntaxToken};
 
 /// Every name in a node that may be a variable's, with its place in the whole text. Those behind a dot are
@@ -30,6 +30,27 @@ pub(crate) fn used(node: &SyntaxNode) -> Vec<(String, usize)> {
         is_given = token.kind() == SyntaxKind::DOLLAR;
     }
     found
+}
+
+/// The variables whose whole value an assignment replaces, by what stands on its left: `x`, `(x, [y, ..])`.
+pub(crate) fn set(left: &ast::Expr) -> Vec<String> {
+    let parts: Vec<ast::Expr> = match left {
+        ast::Expr::PathExpr(path) => {
+            return vec![path.syntax().text().to_string().trim_start_matches("r#").to_owned()];
+        }
+        ast::Expr::ParenExpr(inner) => inner.expr().into_iter().collect(),
+        ast::Expr::TupleExpr(tuple) => tuple.fields().collect(),
+        ast::Expr::ArrayExpr(array) => array.exprs().collect(),
+        ast::Expr::CallExpr(call) => {
+            call.arg_list().into_iter().flat_map(|list| list.args()).collect()
+        }
+        ast::Expr::RecordExpr(record) => {
+            let fields = record.record_expr_field_list().into_iter();
+            fields.flat_map(|list| list.fields()).filter_map(|field| field.expr()).collect()
+        }
+        _ => Vec::new(),
+    };
+    parts.iter().flat_map(set).collect()
 }
 
 /// The names in the braces of a format string, as `{name}`, `{name:?}`, `{:width$}`.

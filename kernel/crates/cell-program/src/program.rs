@@ -495,6 +495,8 @@ impl Program {
             let is_back =
                 choices.given_back.contains(name) && kept.iter().any(|(kept, _)| kept == name);
             if !is_back {
+                self.waiting
+                    .extend(self.variables.get(name).and_then(|moved| Waiting::moved(name, moved)));
                 self.lose(name, cell.number, |_| format!("was moved by cell {}", cell.number));
             }
         }
@@ -587,6 +589,7 @@ impl Program {
             let reason = format!("is gone since the process of the cells ended in cell {cell}");
             self.lost.insert(name, Lost { cell, reason });
         }
+        self.waiting.retain(|waiting| !waiting.is_moved());
         self.defined.clear();
         self.lent.clear();
         self.exclusive.clear();

@@ -359,7 +359,7 @@ impl Program {
         let show = (!choices.closes_by_statement).then_some(("match &(", &*shows));
         let mut of_variables = loans.edits(cell, choices);
         let called = choices.called.iter();
-        of_variables.extend(called.flat_map(|(name, as_what)| cell.as_called(name, as_what)));
+        of_variables.extend(called.flat_map(|(at, as_what)| cell.as_called(*at, as_what)));
         let (statements, edits) =
             cell.with_statements(show, &of_variables, &choices.waiting, &leave);
 
@@ -610,7 +610,7 @@ impl Program {
             let word = if variable.is_mut { "mut " } else { "" };
             let _ = writeln!(text, "let {word}{}: {} = todo!();", raw(name), variable.kind);
         }
-        for waiting in &self.waiting {
+        for waiting in self.waiting() {
             let _ = writeln!(text, "{}", waiting.text);
         }
         let start = text.len();

@@ -161,40 +161,93 @@ fn by_stable_paths(kind: &str) -> String {
     kind
 }
 
-/// What a closure is kept as: rustc prints its body as a function whose first argument is the closure.
-fn closure(kind: &str, mir: &str, is_empty: bool) -> Option<Callable> {
-    let header = mir.lines().find_map(|line| {
-        let at = line.find("}(_1: ").filter(|_| line.starts_with("fn "))?;
-        let rest = &line[at + 6..];
-        rest.trim_start_matches("&mut ")
-            .trim_start_matches('&')
-            .starts_with(kind)
-            .then_some((line, rest))
-    });
-    let (line, own) = header?;
-    let (kind_of_call, own) = if let Some(own) = own.strip_prefix("&mut ") {
-        ("std::ops::FnMut", own)
-    } else if let Some(own) = own.strip_prefix('&') {
-        ("std::ops::Fn", own)
-    } else {
-        ("std::ops::FnOnce", own)
-    };
-    let rest = own.strip_prefix(kind)?;
-    let arguments = arguments(rest.strip_prefix(", ").unwrap_or(rest));
-    // What it captures is named behind its header.
-    let start = mir.find(line)?;
-    let body = &mir[start..start + mir[start..].find("\n}").unwrap_or(mir.len() - start)];
-    let captures = body.contains("=> ((*_1).")
-        || body.contains("=> (*((*_1).")
-        || body.contains("=> (_1.")
-        || body.contains("=> (*(_1.");
-    let returns_reference = line.contains(") -> &");
-    let pointer = callable("fn", &arguments, returns_reference);
-    if !captures && (is_empty || kind_of_call == "std::ops::Fn") {
-        return Some(Callable::Pointer(pointer));
+/// What is known of a closure: rustc prints its body as a function whose first argument is the closure.
+struct Signature<'a> {
+    /// The trait by which it is called.
+    of: &'static str,
+    /// As `_2: u32`.
+    arguments: Vec<&'a str>,
+    returned: &'a str,
+    captures: bool,
+}
+
+impl<'a> Signature<'a> {
+    fn find(kind: &str, mir: &'a str) -> Option<Signature<'a>> {
+        let header = mir.lines().find_map(|line| {
+            let at = line.find("}(_1: ").filter(|_| line.starts_with("fn "))?;
+            let rest = &line[at + 6..];
+            rest.trim_start_matches("&mut ")
+                .trim_start_matches('&')
+                .starts_with(kind)
+                .then_some((line, rest))
+        });
+        let (line, own) = header?;
+        let (of, own) = if let Some(own) = own.strip_prefix("&mut ") {
+            ("std::ops::FnMut", own)
+        } else if let Some(own) = own.strip_prefix('&') {
+            ("std::ops::Fn", own)
+        } else {
+            ("std::ops::FnOnce", own)
+        };
+        let rest = own.strip_prefix(kind)?;
+        let arguments = arguments(rest.strip_prefix(", ").unwrap_or(rest));
+        let returned = line.rsplit_once(") -> ")?.1.trim_end_matches(" {");
+        // What it captures is named behind its header.
+        let start = mir.find(line)?;
+        let body = &mir[start..start + mir[start..].find("\n}").unwrap_or(mir.len() - start)];
+        let captures = body.contains("=> ((*_1).")
+            || body.contains("=> (*((*_1).")
+            || body.contains("=> (_1.")
+            || body.contains("=> (*(_1.");
+        Some(Signature { of, arguments, returned, captures })
     }
-    let called = callable(kind_of_call, &arguments, returns_reference);
-    Some(Callable::Boxed(format!("::std::boxed::Box<dyn ::{called}>")))
+
+    /// A type that a closure can be made, with what stands between its traits and the arrow.
+    fn called(&self, as_pointer: bool, signature: impl Fn(&str) -> String) -> Callable {
+        match as_pointer {
+            true => Callable::Pointer(signature("fn")),
+            false => Callable::Boxed(format!("::std::boxed::Box<dyn ::{}>", signature(self.of))),
+        }
+    }
+
+    /// The same with the types as rustc prints them, or blanks where these say too little.
+    fn in_full(&self, name: &str) -> String {
+        let types = self
+            .arguments
+            .iter()
+            .map(|argument| argument.split_once(": ").map_or(*argument, |(_, kind)| kind).trim());
+        let types: Vec<&str> = types.collect();
+        let borrows = |kind: &&&str| kind.contains(['&', '\'']);
+        let is_told =
+            |kind: &&str| !kind.contains(['{', '\'']) && !words(kind).any(|word| word == "impl");
+        let is_plain = !borrows(&&self.returned) || types.iter().filter(borrows).count() == 1;
+        if is_plain && types.iter().chain([&self.returned]).all(is_told) {
+            return format!("{name}({}) -> {}", types.join(", "), self.returned);
+        }
+        callable(name, &self.arguments, self.returned.starts_with('&'))
+    }
+}
+
+/// What a closure is kept as.
+fn closure(kind: &str, mir: &str, is_empty: bool) -> Option<Callable> {
+    let found = Signature::find(kind, mir)?;
+    let as_pointer = !found.captures && (is_empty || found.of == "std::ops::Fn");
+    let returns_reference = found.returned.starts_with('&');
+    Some(found.called(as_pointer, |name| callable(name, &found.arguments, returns_reference)))
+}
+
+/// The closures of a cell's own in a type, each by line and column, with what it can be made so that the type has a name.
+pub fn closures_in(kind: &str, cell: &str, mir: &str) -> Vec<((usize, usize), Callable)> {
+    let before = format!("{{closure@{cell}:");
+    let found = kind.match_indices(&before).filter_map(|(at, _)| {
+        let whole = &kind[at..at + kind[at..].find('}')? + 1];
+        let mut numbers = whole[before.len()..].split([':', ' ']);
+        let place = (numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?);
+        let signature = Signature::find(whole, mir)?;
+        let called = signature.called(!signature.captures, |name| signature.in_full(name));
+        Some((place, called))
+    });
+    found.collect()
 }
 
 /// A type of functions, with blanks for what the compiler finds out: references are told apart, so that a

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::cell::Cell;
 use crate::choices::Choices;
 use crate::initializers::Later;
-use crate::program::{Lost, Program, is_value_of};
+use crate::program::{Lost, Program, Variable, is_value_of};
 
 /// Variables that a cell has declared and whose type it does not tell: they are made by the first cell that uses them,
 /// and closures that refer to other variables by each: all that they remember is in those.
@@ -21,6 +21,18 @@ pub struct Waiting {
 }
 
 impl Waiting {
+    /// A variable whose value was moved, and which may have another.
+    pub(crate) fn moved(name: &str, variable: &Variable) -> Option<Waiting> {
+        let is_plain = variable.is_mut && variable.lenders.is_empty();
+        let kind = variable.kind.replace('!', "::rust_live::Never");
+        is_plain.then(|| Waiting {
+            text: format!("let mut {}: {kind};", crate::source::raw(name)),
+            names: BTreeMap::from([(name.to_owned(), true)]),
+            uses: BTreeSet::new(),
+            later: Later::Moved,
+        })
+    }
+
     /// Whether each cell that uses it makes it.
     pub(crate) fn is_made_by_each(&self) -> bool {
         self.later == Later::Referring && !self.uses.is_empty()
@@ -45,6 +57,16 @@ impl Waiting {
         name.filter(|_| self.later == Later::Constructed)
     }
 
+    /// Whether it has a place only where a cell gives it a value.
+    pub(crate) fn is_moved(&self) -> bool {
+        self.later == Later::Moved
+    }
+
+    /// Whether it is made of nothing that a cell may change.
+    fn is_of_itself(&self) -> bool {
+        matches!(self.later, Later::Constructed | Later::Declared | Later::Moved)
+    }
+
     fn is_one_of(&self, names: &BTreeSet<&str>) -> bool {
         self.names.keys().any(|name| names.contains(name.as_str()))
     }
@@ -52,18 +74,25 @@ impl Waiting {
 
 impl Program {
     /// The variables whose type no cell has told yet.
-    pub fn waiting(&self) -> &[Waiting] {
-        &self.waiting
+    pub fn waiting(&self) -> impl Iterator<Item = &Waiting> {
+        self.waiting.iter().filter(|waiting| !waiting.is_moved())
     }
 
     pub(crate) fn waits(&self, name: &str) -> bool {
-        self.waiting.iter().any(|waiting| waiting.names.contains_key(name))
+        self.waiting().any(|waiting| waiting.names.contains_key(name))
     }
 
     /// Those of them that a cell makes: what it uses, what that is made of, and what is made of that.
     pub(crate) fn waiting_for(&self, cell: &Cell, choices: &Choices) -> Vec<&Waiting> {
         let waits = |name: &str| self.waits(name) && !is_value_of(cell, name);
         let mut made = cell.uses_outside(&choices.waiting, &waits);
+        let moved = self.waiting.iter().filter(|waiting| waiting.is_moved());
+        let moved = moved.flat_map(|waiting| waiting.names.keys());
+        made.extend(moved.map(String::as_str).filter(|name| {
+            cell.sets(name)
+                && !is_value_of(cell, name)
+                && !cell.uses(&|used| used == *name).is_empty()
+        }));
         loop {
             let before = made.len();
             for waiting in &self.waiting {
@@ -104,12 +133,14 @@ impl Program {
         choices: &Choices,
         kept: &[(String, String)],
     ) -> Vec<Waiting> {
-        let is_kept = |name: &String| {
-            choices.dropped.contains_key(name) || kept.iter().any(|(kept, _)| kept == name)
-        };
+        let is_kept = |name: &String| kept.iter().any(|(kept, _)| kept == name);
+        let is_dropped = |name: &String| choices.dropped.contains_key(name);
         let made = self.waiting_for(cell, choices).into_iter();
-        let made: Vec<Waiting> =
-            made.filter(|made| made.names.keys().any(is_kept)).cloned().collect();
+        // One that has no value again may have another later.
+        let is_made = |made: &&Waiting| {
+            made.names.keys().any(|name| is_kept(name) || !made.is_moved() && is_dropped(name))
+        };
+        let made: Vec<Waiting> = made.filter(is_made).cloned().collect();
         let declared = cell.variables(&choices.by_macros);
         let is_declared = |name: &String| declared.iter().any(|new| new.name == *name);
         let mut lost = Vec::new();
@@ -124,7 +155,7 @@ impl Program {
                     || choices.moved.contains(*name)
                     || waiting.takes() && cell.assigns(name)
             });
-            if waiting.later == Later::Constructed {
+            if waiting.is_of_itself() {
                 return true;
             }
             lost.extend(of.map(|of| (waiting.names.clone(), of.clone())));
