@@ -242,6 +242,9 @@ cells! {
         "assert_eq!((by.next(), by.next_back(), grows.nth(2)), (Some(2), Some(6), Some(9)));", "assert_eq!(by.collect::<Vec<_>>(), [4]); assert_eq!(own.rev().collect::<Vec<_>>(), [2, 0]); assert_eq!((grows.next(), odd_ones.sum::<u8>()), (Some(27), 25));", "let n = v; assert_eq!(n.len(), 3);";
     a_variable_whose_type_is_not_known_yet_waits: "use std::collections::HashMap; use std::sync::mpsc; let mut all = Vec::new(); // none yet\nlet n = 2;", "let mut counts = HashMap::new();\nlet (send, receive) =\n    mpsc::channel();\nlet mut last = None", "for i in 0..n { all.push(i as u8); } last = Some(all.len());", "send.send(1_u16)?; let text = String::from(\"a a\"); for word in text.split(' ') { *counts.entry(word).or_insert(0) += 1; }", "assert_eq!((&*all, last, receive.recv()?, counts[\"a\"], text.len()), (&[0, 1][..], Some(2), 1, 2, 3));", "let all = Vec::new();", "let all: Vec<char> = all; assert!(all.is_empty());", "let n = Vec::new();", "let n = 5; assert_eq!(n, 5);", "assert_eq!(n, 5);", "let m = None;", "fn m() -> u8 { 1 } assert_eq!(m(), 1);", "assert_eq!(m(), 1);";
     what_raw_pointers_lead_to_stays_where_it_is: "let mut num = 5; let r1 = &raw const num; let r2 = &raw mut num; let data = [1_u8, 2, 3]; let mut p = data.as_ptr();", "unsafe { assert_eq!((*r1, *r2, *p), (5, 5, 1)); *r2 = 6; p = p.add(1); }", "num += 1; assert_eq!(num, 7);", "unsafe { assert_eq!((*r1, *p), (7, 2)); *r2 = 8; }", "assert_eq!((num, data), (8, [1, 2, 3])); let part = &num; let big = vec![num]; let b = big.as_ptr();", "assert_eq!(*part, 8); num = 9; assert_eq!(unsafe { *r1 + *b }, 17);", "let more = big; assert_eq!((more[0], num), (8, 9));", "let num = 1; assert_eq!(unsafe { *r1 }, 9);", "assert_eq!(unsafe { *r1 } + num, 10);";
+    numbers_in_lists_that_were_changed_by_constants_take_the_type_of_their_use: "use std::collections::HashMap; let mut v = vec![1, 2]; let mut by_name = HashMap::new(); let squares: Vec<_> = (1..=4).map(|x| x * x).collect(); let mut none = Vec::new();",
+        "v.push(3); for i in 0..2 { v.push(i * 10); } v[0] += 6; by_name.insert(\"a\", 1); println!(\"{v:?}\"); none.push(0.5);", "*by_name.entry(\"a\").or_insert(0) += 1; v.sort(); let longest = v.len();",
+        "let sum: u64 = v.iter().sum(); fn of(all: &HashMap<&str, u8>) -> u8 { all[\"a\"] } assert_eq!((sum, of(&by_name), longest), (22, 2, 5));", "let total: i64 = squares.iter().sum(); let halves: &[f32] = &none; assert_eq!((total, halves[0], v[4]), (30, 0.5, 10_u64));";
     numbers_in_lists_take_the_type_of_their_use: "let v = vec![1, 2, 3]; let mut buffer = [0; 4]; let pair = (1, [0.5, -2.0]); let mut used = [1]; used[0] = 2; let mut grid = vec![vec![0x10, -2], vec![3; 2]];", "fn of(grid: &mut [Vec<i8>]) -> i8 { grid[0][1] } assert_eq!((v.len(), of(&mut grid)), (3, -2));", "let sum: u64 = v.iter().sum(); let f: &[f32] = &pair.1; let n = std::io::Read::read(&mut &b\"ab\"[..], &mut buffer)?; assert_eq!((sum, f[0], n), (6, 0.5, 2));", "assert_eq!((buffer, v[0] + 1_u64, used), ([b'a', b'b', 0, 0], 2, [2]));";
     a_list_of_numbers_is_lent_as_what_it_is: "let heart = [240, 159, 146, 150];", "let heart: &str = std::str::from_utf8(&heart)?;", "let more = heart; assert_eq!(more.len(), 4);", "let heart = 1; assert_eq!((more.chars().count(), heart), (1, 1));", "let v = vec![1, 2];", "let most: Option<&u8> = v.iter().max();", "assert_eq!((most, v[0]), (Some(&2), 1_u8)); let v = vec![String::from(\"a\")]; let v = &v[0]; let w = v;", "assert_eq!((w.len(), v.len(), most), (1, 1, Some(&2))); let v = 5;", "assert_eq!((w.as_str(), v), (\"a\", 5));";
     what_borrows_before_a_return_stays: "let v = vec![1, 2]; let s = &v[1..]; if s.len() == 1 { return; } let never = 5;", "assert_eq!((s[0], v.len()), (2, 2));";
@@ -285,7 +288,7 @@ fn a_name_that_ended_with_its_cell_says_why() {
 #[test]
 fn what_borrows_and_has_no_name_ends_with_its_cell() {
     let mut notebook = Notebook::new();
-    let code = "let v = vec![1, 2, 3]; let r = v.iter().rev(); let show: Box<dyn ToString> = Box::new(&v[0]);";
+    let code = "let v = vec![1, 2, 3]; let text = String::new(); let r = v.iter().rev(); let show: Box<dyn ToString> = Box::new(&v[0]);";
     let compiled = notebook.run(code);
     assert_eq!(compiled.notes.len(), 1, "{:?}", compiled.notes);
     assert!(
@@ -295,7 +298,7 @@ fn what_borrows_and_has_no_name_ends_with_its_cell() {
     );
     notebook.run("assert_eq!(r.clone().next(), v.last());");
     let compiled = notebook
-        .run("struct Of<F>(F); fn of<F: Fn()>(f: F) -> Of<F> { Of(f) } let own = of(|| {});");
+        .run("struct Of<F>(F); fn of<F: Fn()>(f: F) -> Of<F> { Of(f) } let own = of(|| drop(text.clone()));");
     assert_eq!(compiled.notes.len(), 1, "{:?}", compiled.notes);
     assert!(compiled.notes[0].contains("has no name"), "{:?}", compiled.notes);
 }
@@ -332,7 +335,7 @@ fn a_number_that_is_lent_keeps_its_type() {
 fn numbers_in_lists_that_were_changed_keep_their_type() {
     let mut notebook = Notebook::new();
     notebook.run("let mut v = vec![1, 2];");
-    notebook.run("v.push(3);");
+    notebook.run("fn more(v: &mut Vec<i32>) { v.push(3); } more(&mut v);");
     let refused = notebook.refused("let w: Vec<u8> = v;");
     assert!(refused.contains("expected `Vec<u8>`, found `Vec<i32>`"), "{refused}");
     notebook.run("assert_eq!(v, [1, 2, 3]);");

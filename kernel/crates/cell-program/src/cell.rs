@@ -7,9 +7,10 @@ use std::path::Path;
 use ra_ap_syntax::ast::{self, HasAttrs as _, HasModuleItem as _, HasName as _};
 use ra_ap_syntax::{AstNode as _, Edition, SourceFile, SyntaxKind, SyntaxNode};
 
+use crate::again::{Effect, Facts};
 use crate::edit::{Edit, rendered, without};
 use crate::imports::{self, Leaf};
-use crate::initializers::{Later, Temporary, is_number, is_of_numbers, temporaries};
+use crate::initializers::{Later, Temporary, is_number, temporaries};
 use crate::items::{self, Item, MacroKind, Place, Rule};
 use crate::names::{How, Use, words};
 use crate::types::Callable;
@@ -52,6 +53,8 @@ pub struct Cell {
     places: Vec<Use>,
     /// Its statements.
     statements: Vec<Range<usize>>,
+    /// What is known of each of them.
+    facts: Vec<Facts>,
     /// Names that something is assigned to, to the whole or a part.
     assigned: BTreeSet<String>,
     /// Those of them that have a new value then.
@@ -82,8 +85,8 @@ pub struct Binding {
     pub is_mut: bool,
     /// Whether its value is a number without a type, as in `let n = 5;`.
     pub is_number: bool,
-    /// Whether its value is made of such numbers.
-    is_of_numbers: bool,
+    /// Whether its value is the same whenever it is made, and its type is not written down.
+    pub(crate) is_same_again: bool,
     /// Its value, if that may be made later.
     pub(crate) later: Option<Later>,
     /// Where its value stands, if it is a closure.
@@ -177,6 +180,7 @@ impl Cell {
             names: Vec::new(),
             places: Vec::new(),
             statements: Vec::new(),
+            facts: Vec::new(),
             assigned: BTreeSet::new(),
             set: BTreeSet::new(),
             updated: BTreeSet::new(),
@@ -272,7 +276,14 @@ impl Cell {
             let is_closure = matches!(later, Some(Later::Taking | Later::Referring));
             let closure = untyped.as_ref().filter(|_| is_one && is_closure);
             let closure = closure.map(|value| range_of(value.syntax()));
-            let is_of_numbers = is_one && untyped.as_ref().is_some_and(is_of_numbers);
+            let is_typed = let_statement.ty().is_some_and(|kind| {
+                !crate::names::words(&kind.syntax().text().to_string()).any(|word| word == "_")
+            });
+            let is_same_again = is_one
+                && !is_typed
+                && !is_number
+                && let_statement.initializer().is_some()
+                && Facts::of(node).makes_the_same();
             for pattern in let_statement.pat().iter() {
                 let found = pattern.syntax().descendants().filter_map(ast::IdentPat::cast);
                 self.bindings.extend(found.filter_map(|pattern| {
@@ -286,7 +297,7 @@ impl Cell {
                         name,
                         is_mut,
                         is_number,
-                        is_of_numbers,
+                        is_same_again,
                         later,
                         closure,
                         temporaries,
@@ -305,6 +316,7 @@ impl Cell {
     /// Looks at what stands in a statement: the names that it uses, `return`, `.await`, loops.
     fn read_statement(&mut self, node: &SyntaxNode) {
         self.statements.push(range_of(node));
+        self.facts.push(Facts::of(node));
         self.edits.extend(checks::in_loops(node));
         let bound = ast::LetStmt::cast(node.clone()).and_then(|statement| statement.pat());
         let places = crate::names::places(node, bound.as_ref().map(ast::Pat::syntax)).into_iter();
@@ -397,7 +409,7 @@ impl Cell {
                 name,
                 is_mut,
                 is_number: false,
-                is_of_numbers: false,
+                is_same_again: false,
                 later: None,
                 closure: None,
                 temporaries: Vec::new(),
@@ -500,16 +512,32 @@ impl Cell {
         of.map(|one| self.waiting_at(one.range.start)).unwrap_or_default()
     }
 
-    /// Whether it names a variable behind the statement that declares it.
-    fn uses_behind(&self, binding: &Binding) -> bool {
-        let is_it = |name: &str, at: usize| name == binding.name && at >= binding.range.end;
-        self.names.iter().any(|(name, at)| is_it(name, *at))
+    /// The statements that make a variable as this cell leaves it, whenever they are run, if that is known.
+    pub(crate) fn statements_of(&self, binding: &Binding) -> Option<String> {
+        let made = self.as_statement(binding.range.clone()).filter(|_| binding.is_same_again)?;
+        self.changed_by_statements(made, &binding.name, binding.range.end)
     }
 
-    /// The statement that makes a variable of numbers alone, if nothing has changed it since.
-    pub(crate) fn statement_of_numbers(&self, binding: &Binding) -> Option<String> {
-        let is_fresh = binding.is_of_numbers && !(binding.is_mut && self.uses_behind(binding));
-        is_fresh.then(|| self.as_statement(binding.range.clone()))?
+    /// The same of a variable of an earlier cell, which these statements have made.
+    pub(crate) fn changed_again(&self, made: String, name: &str) -> Option<String> {
+        self.changed_by_statements(made, name, 0)
+    }
+
+    fn changed_by_statements(&self, mut made: String, name: &str, from: usize) -> Option<String> {
+        // Made again more often than it is worth, it is left as it is.
+        const LONGEST: usize = 4096;
+        let behind = self.statements.iter().zip(&self.facts);
+        for (range, facts) in behind.filter(|(range, _)| range.start >= from) {
+            if !self.names_within(range).contains(name) {
+                continue;
+            }
+            match facts.effect_on(name) {
+                Effect::Reads => {}
+                Effect::Changes => made += &self.as_statement(range.clone())?,
+                Effect::Unknown => return None,
+            }
+        }
+        (made.len() <= LONGEST).then_some(made)
     }
 
     /// A statement in one line, if no text in it has several.

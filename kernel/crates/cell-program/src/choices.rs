@@ -50,7 +50,7 @@ pub struct Choices {
     pub read_statics: BTreeSet<String>,
     /// Numbers of earlier cells whose type this one decides.
     pub numbers: BTreeSet<String>,
-    /// Variables of earlier cells, of numbers alone, that this one makes anew: it decides on the type of the numbers.
+    /// Variables of earlier cells that this one makes anew: it decides on the type of the numbers in them.
     pub made_anew: BTreeSet<String>,
     /// Names of the standard library's prelude that earlier cells use for something else: the statements of
     /// this one mean what every program means by them.

@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
+use ra_ap_syntax::AstNode as _;
 use ra_ap_syntax::ast::{self, HasArgList as _};
-use ra_ap_syntax::{AstNode as _, AstToken as _, SyntaxKind, SyntaxNode};
 
 use crate::cell::range_of;
 
@@ -142,53 +142,6 @@ fn base_of_place(place: ast::Expr) -> Option<ast::Expr> {
         ast::Expr::IndexExpr(index) => base_of_place(index.base()?),
         value => Some(value),
     }
-}
-
-/// Whether a value is made of numbers without types alone, as in `[0; 9]` and `vec![1, 2]`: it may be made anew with
-/// another type of number. A number alone is none of these.
-pub(crate) fn is_of_numbers(value: &ast::Expr) -> bool {
-    match value {
-        ast::Expr::ArrayExpr(array) => {
-            let mut elements = array.exprs().peekable();
-            elements.peek().is_some() && elements.all(|one| is_number(&one) || is_of_numbers(&one))
-        }
-        ast::Expr::TupleExpr(tuple) => {
-            let mut fields = tuple.fields().peekable();
-            fields.peek().is_some() && fields.all(|one| is_number(&one) || is_of_numbers(&one))
-        }
-        ast::Expr::MacroExpr(call) => {
-            let call = call.macro_call();
-            let is_vec = call
-                .as_ref()
-                .and_then(|call| call.path())
-                .is_some_and(|path| path.syntax().text() == "vec");
-            let tree = call.and_then(|call| call.token_tree()).filter(|_| is_vec);
-            tree.is_some_and(|tree| are_numbers(tree.syntax()))
-        }
-        _ => false,
-    }
-}
-
-/// Whether there are numbers without types in a list of tokens, and what stands between them alone.
-fn are_numbers(tree: &SyntaxNode) -> bool {
-    let tokens = tree.descendants_with_tokens().filter_map(|element| element.into_token());
-    let mut has_number = false;
-    for token in tokens.filter(|token| !token.kind().is_trivia()) {
-        let suffix = match token.kind() {
-            SyntaxKind::INT_NUMBER => ast::IntNumber::cast(token).map(|one| one.suffix().is_some()),
-            SyntaxKind::FLOAT_NUMBER => {
-                ast::FloatNumber::cast(token).map(|one| one.suffix().is_some())
-            }
-            SyntaxKind::IDENT if token.text() == "vec" => continue,
-            kind if kind.is_punct() => continue,
-            _ => return false,
-        };
-        if suffix != Some(false) {
-            return false;
-        }
-        has_number = true;
-    }
-    has_number
 }
 
 /// Whether an expression is a number of which Rust knows the type by its use alone.

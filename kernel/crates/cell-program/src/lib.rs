@@ -4,6 +4,7 @@
 //! source of a crate: what the reader wrote stands on the lines on which the reader wrote it. [`types`]
 //! reads out of rustc's MIR of which types the variables are.
 
+mod again;
 mod cell;
 mod checks;
 mod choices;

@@ -28,8 +28,9 @@ pub struct Variable {
     pub cell: usize,
     /// Whether it is a number whose type nobody has written down: a later cell may need another.
     pub is_number: bool,
-    /// The statement that makes it of numbers whose type nobody has written down, if it was not changed since.
-    pub of_numbers: Option<String>,
+    /// The statements that make it as it is whenever they are run, if that is known: a later cell may need numbers of
+    /// another type in it.
+    pub made_by: Option<String>,
     /// Where in its cell it was declared.
     pub at: usize,
     /// The variables from which it may borrow.
@@ -193,11 +194,13 @@ impl Program {
         cell.uses(&is_number).into_iter().map(str::to_owned).collect()
     }
 
-    /// Variables of numbers alone that a cell uses and may make anew, with other types of numbers.
+    /// Variables that a cell uses and may make anew, with other types of numbers.
     pub fn made_anew(&self, cell: &Cell) -> BTreeSet<String> {
         let is_free = |name: &str| {
             self.variables.get(name).is_some_and(|variable| {
-                variable.of_numbers.is_some() && !variable.is_pinned && !self.is_lent(name)
+                let has_numbers = words(&variable.kind).any(|word| matches!(word, "i32" | "f64"));
+                let is_free = !variable.is_pinned && !self.is_lent(name);
+                has_numbers && is_free && variable.made_by.is_some()
             })
         };
         cell.uses(&is_free).into_iter().map(str::to_owned).collect()
@@ -487,8 +490,11 @@ impl Program {
         for name in cell.uses(&|_| true) {
             let Some(variable) = self.variables.get_mut(name) else { continue };
             let is_other = |(kept, kind): &(String, String)| kept == name && *kind != variable.kind;
-            if variable.is_mut || kept.iter().any(is_other) {
-                variable.of_numbers = None;
+            if kept.iter().any(is_other) {
+                variable.made_by = None;
+            } else if variable.is_mut {
+                let made = variable.made_by.take();
+                variable.made_by = made.and_then(|made| cell.changed_again(made, name));
             }
         }
         for name in &choices.moved {
@@ -507,14 +513,18 @@ impl Program {
             }
             let declared = cell.variables(&choices.by_macros);
             let binding = declared.into_iter().find(|binding| binding.name == *name);
-            let made = made.iter().find_map(|made| made.names.get(name));
-            if let Some(is_mut) = binding.map(|binding| binding.is_mut).or(made.copied()) {
+            let made = made.iter().find_map(|made| Some((made, *made.names.get(name)?)));
+            let is_mut = made.map(|(_, is_mut)| is_mut);
+            if let Some(is_mut) = binding.map(|binding| binding.is_mut).or(is_mut) {
                 self.lost.remove(name);
                 let variable = Variable {
                     kind: kind.clone(),
                     is_mut,
                     is_number: binding.is_some_and(|binding| binding.is_number),
-                    of_numbers: binding.and_then(|binding| cell.statement_of_numbers(binding)),
+                    made_by: match binding {
+                        Some(binding) => cell.statements_of(binding),
+                        None => made.and_then(|(made, _)| made.made_again(cell, name)),
+                    },
                     cell: cell.number,
                     at: binding.map_or(0, Binding::place),
                     lenders: BTreeSet::new(),
@@ -544,8 +554,15 @@ impl Program {
         }
     }
 
-    /// A cell has not come to its end: what it declares is not there.
+    /// A cell has not come to its end: what it declares is not there, and how far it has changed variables of earlier
+    /// cells is not known.
     pub fn left_undone(&mut self, cell: &Cell) {
+        for name in cell.uses(&|_| true) {
+            if let Some(variable) = self.variables.get_mut(name).filter(|variable| variable.is_mut)
+            {
+                variable.made_by = None;
+            }
+        }
         for binding in &cell.bindings {
             if !self.variables.contains_key(&binding.name) && !self.waits(&binding.name) {
                 let reason = format!(

@@ -223,7 +223,7 @@ impl Program {
         for name in &loaded {
             let is_mut = self.variables.get(*name).is_some_and(|variable| variable.is_mut);
             if choices.made_anew.contains(*name)
-                && let Some(text) = &self.variables[*name].of_numbers
+                && let Some(text) = &self.variables[*name].made_by
             {
                 let _ = write!(prefix, "{allowed}{text} ");
                 continue;

@@ -18,6 +18,8 @@ pub struct Waiting {
     /// What the statement names: other variables that wait, and those of which a closure is made.
     pub(crate) uses: BTreeSet<String>,
     later: Later,
+    /// Whether it makes the same whenever it is run.
+    is_same_again: bool,
 }
 
 impl Waiting {
@@ -30,6 +32,7 @@ impl Waiting {
             names: BTreeMap::from([(name.to_owned(), true)]),
             uses: BTreeSet::new(),
             later: Later::Moved,
+            is_same_again: false,
         })
     }
 
@@ -49,6 +52,12 @@ impl Waiting {
             Some((variable, value)) => format!("{}: {kind} ={value}", variable.trim_end()),
             None => self.text.clone(),
         }
+    }
+
+    /// The statements that make its variable as a cell leaves it that has run it, whenever they are run, if that is
+    /// known.
+    pub(crate) fn made_again(&self, cell: &Cell, name: &str) -> Option<String> {
+        self.is_same_again.then(|| cell.changed_again(self.text.clone(), name))?
     }
 
     /// The one variable that it makes, of an empty thing.
@@ -183,7 +192,8 @@ impl Program {
             uses.retain(|name| is_name(name) && !names.contains_key(name));
             let later = cell.declared_at(range.start).find_map(|one| one.later);
             let later = later.unwrap_or(Later::Constructed);
-            self.waiting.push(Waiting { text, names, uses, later });
+            let is_same_again = cell.declared_at(range.start).any(|one| one.is_same_again);
+            self.waiting.push(Waiting { text, names, uses, later, is_same_again });
         }
         made
     }
