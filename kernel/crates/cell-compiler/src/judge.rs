@@ -110,7 +110,7 @@ pub(crate) fn judge(
         && cell.returns()
     {
         choices.returns_plainly = true;
-    } else if errors().any(|error| matches!(error.number(), "E0308" | "E0277"))
+    } else if errors().any(|error| matches!(error.number(), "E0308" | "E0277" | "E0271"))
         && choices.numbers.is_empty()
         && choices.made_anew.is_empty()
     {

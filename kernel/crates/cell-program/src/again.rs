@@ -82,15 +82,20 @@ impl Facts {
         let patterns = node.descendants().filter_map(ast::IdentPat::cast);
         let bound: BTreeSet<String> =
             patterns.filter_map(|pattern| Some(pattern.name()?.text().to_string())).collect();
+        let is_let = ast::LetStmt::can_cast(node.kind());
+        let mut references = node.descendants().filter_map(ast::RefExpr::cast);
+        // What it borrows from would be another one.
+        let is_let_of_change = is_let && references.any(|one| one.mut_token().is_some());
         Facts {
             only_reads: macros.iter().all(|name| SHOWING.contains(&name.as_str()))
                 && all_in(&[&READING])
                 && !assigns()
                 && !has(SyntaxKind::MUT_KW),
-            is_repeatable: macros.is_empty()
+            is_repeatable: !is_let_of_change
+                && macros.is_empty()
                 && all_in(&[&READING, &CHANGING])
                 && !leaves.into_iter().any(has),
-            is_let: ast::LetStmt::can_cast(node.kind()),
+            is_let,
             names: variables(node)
                 .into_iter()
                 .filter(|name| !bound.contains(name) && !KNOWN.contains(&name.as_str()))
@@ -173,6 +178,7 @@ mod tests {
             assert!(facts(same).makes_the_same(), "{same}");
         }
         for other in [
+            "let v = &mut [1];",
             "let v = vec![n];",
             "let t = Instant::now();",
             "let v = read()?;",

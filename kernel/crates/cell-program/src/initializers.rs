@@ -136,7 +136,10 @@ pub(crate) fn temporaries(initializer: ast::Expr) -> Vec<Temporary> {
 /// The value without a name of which a place is a part, if it is one's.
 fn base_of_place(place: ast::Expr) -> Option<ast::Expr> {
     match place {
-        ast::Expr::PathExpr(_) | ast::Expr::PrefixExpr(_) => None,
+        ast::Expr::PathExpr(_) => None,
+        ast::Expr::PrefixExpr(behind) if behind.op_kind() == Some(ast::UnaryOp::Deref) => {
+            base_of_place(behind.expr()?)
+        }
         ast::Expr::ParenExpr(inner) => base_of_place(inner.expr()?),
         ast::Expr::FieldExpr(field) => base_of_place(field.expr()?),
         ast::Expr::IndexExpr(index) => base_of_place(index.base()?),

@@ -27,13 +27,20 @@ impl Waiting {
     pub(crate) fn moved(name: &str, variable: &Variable) -> Option<Waiting> {
         let is_plain = variable.is_mut && variable.lenders.is_empty();
         let kind = variable.kind.replace('!', "::rust_live::Never");
-        is_plain.then(|| Waiting {
-            text: format!("let mut {}: {kind};", crate::source::raw(name)),
-            names: BTreeMap::from([(name.to_owned(), true)]),
+        let declared = Waiting::declared(name, true, &format!(": {kind}"));
+        is_plain.then_some(Waiting { later: Later::Moved, ..declared })
+    }
+
+    /// A variable without a value; its type stands behind a colon, if it is known.
+    fn declared(name: &str, is_mut: bool, kind: &str) -> Waiting {
+        let word = if is_mut { "mut " } else { "" };
+        Waiting {
+            text: format!("let {word}{}{kind};", crate::source::raw(name)),
+            names: BTreeMap::from([(name.to_owned(), is_mut)]),
             uses: BTreeSet::new(),
-            later: Later::Moved,
+            later: Later::Declared,
             is_same_again: false,
-        })
+        }
     }
 
     /// Whether each cell that uses it makes it.
@@ -186,6 +193,13 @@ impl Program {
             for name in names.keys() {
                 self.lost.remove(name);
                 self.variables.remove(name);
+            }
+            // Of `let (a, b);` each may get its value by itself.
+            if names.len() > 1 && !text.contains([':', '=']) {
+                self.waiting.extend(
+                    names.iter().map(|(name, is_mut)| Waiting::declared(name, *is_mut, "")),
+                );
+                continue;
             }
             let is_name = |name: &String| self.variables.contains_key(name) || self.waits(name);
             let mut uses = cell.names_within(&range);
