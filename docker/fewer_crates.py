@@ -2,9 +2,10 @@
 
     python docker/fewer_crates.py MANIFEST...
 
-`cargo metadata` reads the manifests of all packages that a lock file names, whatever system they are for, and
-where there is no network it fails without them. Of packages for other systems than this one, which no MANIFEST
-needs here, the manifest stays, and the file by which cargo knows that there is a library.
+`cargo metadata` reads the manifests of all packages that a lock file names, whatever system they
+are for, and where there is no network it fails without them. Of packages for other systems than
+this one, which no MANIFEST needs here, the manifest stays, and the file by which cargo knows that
+there is a library.
 """
 
 import json
@@ -14,22 +15,23 @@ import sys
 from pathlib import Path
 
 KEPT = {"Cargo.toml", ".cargo-ok", "src/lib.rs"}
-# PyTorch's declarations, from which the authors of tch write a part of it: 88 MB that no build reads.
+# PyTorch's declarations, of which the authors of tch make a part of it: 88 MB that no build reads.
 UNREAD = ["tch-*/third_party"]
 
 
 def host():
     about = subprocess.run(["rustc", "-vV"], check=True, capture_output=True, text=True).stdout
-    return next(line.removeprefix("host: ") for line in about.splitlines() if line.startswith("host: "))
+    lines = (line.split(": ", 1) for line in about.splitlines() if ": " in line)
+    return dict(lines)["host"]
 
 
 def packages(manifest, system):
     """Where the sources of all packages lie that a manifest needs on a system."""
-    command = ["cargo", "metadata", "--format-version", "1", "--offline", "--filter-platform", system]
-    done = subprocess.run(
-        [*command, "--manifest-path", manifest], check=True, stdout=subprocess.PIPE, text=True
-    )
-    return {Path(package["manifest_path"]).parent for package in json.loads(done.stdout)["packages"]}
+    command = ["cargo", "metadata", "--format-version", "1", "--offline", "--filter-platform"]
+    command += [system, "--manifest-path", manifest]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    found = json.loads(done.stdout)["packages"]
+    return {Path(package["manifest_path"]).parent for package in found}
 
 
 def remove(folder, kept=()):
