@@ -83,7 +83,8 @@ pub(super) fn with_what_was_lost(
     let told = errors.into_iter().map(|mut found| {
         about_loans(&mut found, program);
         let mut rendered = found.rendered;
-        let is_unknown = matches!(found.code.as_deref(), Some("E0425" | "E0423" | "E0424" | "E0381"));
+        let is_unknown =
+            matches!(found.code.as_deref(), Some("E0425" | "E0423" | "E0424" | "E0381"));
         let lost = found.names.iter().filter(|_| is_unknown);
         for (name, lost) in lost.filter_map(|name| Some((name, program.lost(name)?))) {
             rendered.push(format!("\x1b[1m= note\x1b[0m: `{name}` {}", lost.reason));
