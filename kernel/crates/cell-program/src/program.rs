@@ -200,7 +200,9 @@ impl Program {
             self.variables.get(name).is_some_and(|variable| {
                 let has_numbers = words(&variable.kind).any(|word| matches!(word, "i32" | "f64"));
                 let is_free = !variable.is_pinned && !self.is_lent(name);
-                has_numbers && is_free && variable.made_by.is_some()
+                // What others may change behind a reference would not be as they left it.
+                let is_frozen = crate::types::is_frozen(&variable.kind);
+                has_numbers && is_free && is_frozen && variable.made_by.is_some()
             })
         };
         cell.uses(&is_free).into_iter().map(str::to_owned).collect()

@@ -201,7 +201,9 @@ impl Program {
                 );
                 continue;
             }
-            let is_name = |name: &String| self.variables.contains_key(name) || self.waits(name);
+            let is_name = |name: &String| {
+                self.variables.contains_key(name) || is_kept(name) || self.waits(name)
+            };
             let mut uses = cell.names_within(&range);
             uses.retain(|name| is_name(name) && !names.contains_key(name));
             let later = cell.declared_at(range.start).find_map(|one| one.later);
