@@ -4,8 +4,8 @@
 #
 #   docker/test.sh [BASE_IMAGE [RUNTIME_IMAGE]]
 #
-# NOTEBOOK names another lesson than the first, DEVICE=cpu the smaller image. BUILDER is docker, podman or buildah; by default, the
-# first of these that works. Buildah needs to be root here, for the network of its own.
+# NOTEBOOK names another lesson than the first, DEVICE=cpu the smaller image. BUILDER is docker, podman or
+# buildah; by default, the first of these that works. Buildah needs to be root here, for the network of its own.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

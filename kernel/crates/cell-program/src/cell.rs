@@ -263,6 +263,7 @@ impl Cell {
             return;
         }
         self.has_statements = true;
+        let facts = Facts::of(node);
         if let Some(let_statement) = ast::LetStmt::cast(node.clone()) {
             let untyped = let_statement.initializer().filter(|_| let_statement.ty().is_none());
             let is_number = untyped.as_ref().is_some_and(is_number);
@@ -277,13 +278,13 @@ impl Cell {
             let closure = untyped.as_ref().filter(|_| is_one && is_closure);
             let closure = closure.map(|value| range_of(value.syntax()));
             let is_typed = let_statement.ty().is_some_and(|kind| {
-                !crate::names::words(&kind.syntax().text().to_string()).any(|word| word == "_")
+                !words(&kind.syntax().text().to_string()).any(|word| word == "_")
             });
             let is_same_again = is_one
                 && !is_typed
                 && !is_number
                 && let_statement.initializer().is_some()
-                && Facts::of(node).makes_the_same();
+                && facts.makes_the_same();
             for pattern in let_statement.pat().iter() {
                 let found = pattern.syntax().descendants().filter_map(ast::IdentPat::cast);
                 self.bindings.extend(found.filter_map(|pattern| {
@@ -310,13 +311,13 @@ impl Cell {
         if let Some(expression) = ast::Expr::cast(node.clone()) {
             self.closing = closing(&expression, false);
         }
-        self.read_statement(node);
+        self.read_statement(node, facts);
     }
 
     /// Looks at what stands in a statement: the names that it uses, `return`, `.await`, loops.
-    fn read_statement(&mut self, node: &SyntaxNode) {
+    fn read_statement(&mut self, node: &SyntaxNode, facts: Facts) {
         self.statements.push(range_of(node));
-        self.facts.push(Facts::of(node));
+        self.facts.push(facts);
         self.edits.extend(checks::in_loops(node));
         let bound = ast::LetStmt::cast(node.clone()).and_then(|statement| statement.pat());
         let places = crate::names::places(node, bound.as_ref().map(ast::Pat::syntax)).into_iter();
@@ -402,7 +403,7 @@ impl Cell {
             return self.take_item(Item::of_call(call, range, kind));
         }
         self.has_statements = true;
-        self.read_statement(node);
+        self.read_statement(node, Facts::of(node));
         if let MacroKind::Variables { is_mut } = kind {
             let names = items::names_given(call).into_iter();
             let new = |name| Binding {
