@@ -160,6 +160,12 @@ SHARED = {
         ("part", Error("`part` ended with cell", "borrows", ".to_vec()")),
         ("spent", Error("`spent` ended with cell", "moved")),
         (
+            "let pair = (String::from('a'), String::from('b')); let first = pair.0;",
+            None,
+        ),
+        ("drop(pair)", Error("partially moved value: `pair`", "has moved `pair.0`")),
+        ("pair.1 + &first", Value('"ba"')),
+        (
             "let mut presses = 0; let mut press = || { presses += 1; presses }; press() + press()",
             Value("3"),
         ),

@@ -89,6 +89,15 @@ pub(super) fn with_what_was_lost(
         for (name, lost) in lost.filter_map(|name| Some((name, program.lost(name)?))) {
             rendered.push(format!("\x1b[1m= note\x1b[0m: `{name}` {}", lost.reason));
         }
+        let place = found.names.first().map(|place| diagnose::variable_of(place));
+        if let Some(name) = place.filter(|_| found.code.as_deref() == Some("E0382"))
+            && let Some(variable) = program.variables().get(name)
+        {
+            let moved = variable.parts.moved();
+            rendered.extend(moved.map(|(part, cell)| {
+                format!("\x1b[1m= note\x1b[0m: cell {cell} has moved `{name}{part}`")
+            }));
+        }
         let unnamed =
             found.names.iter().filter(|name| is_unknown && choices.unnamed.contains(*name));
         for (name, variable) in

@@ -17,7 +17,13 @@ pub(super) fn variables(evaluator: &mut Evaluator) -> Result<String, CellError> 
         .iter()
         .map(|(name, variable)| {
             let word = if variable.is_mut { "mut " } else { "" };
-            format!("{word}{name}: {}", cell_compiler::short(&variable.kind))
+            let moved: Vec<String> =
+                variable.parts.moved().map(|(part, _)| format!("`{name}{part}`")).collect();
+            let without = match moved.as_slice() {
+                [] => String::new(),
+                moved => format!(" without {}", moved.join(", ")),
+            };
+            format!("{word}{name}: {}{without}", cell_compiler::short(&variable.kind))
         })
         .collect();
     let waiting = evaluator.program.waiting().flat_map(|waiting| &waiting.names);
@@ -28,7 +34,9 @@ pub(super) fn variables(evaluator: &mut Evaluator) -> Result<String, CellError> 
         return Ok(waiting.join("\n"));
     }
     // To look at one that is lent to be changed would end what borrows from it.
-    let is_seen = |name: &&String| !evaluator.program.is_lent_exclusively(name);
+    let is_seen = |name: &&String| {
+        !evaluator.program.is_lent_exclusively(name) && !evaluator.program.is_in_parts(name)
+    };
     let seen: Vec<String> = names.iter().filter(is_seen).cloned().collect();
     // A value whose Debug panics must not hide the others.
     let values = evaluator.values(&seen).unwrap_or_else(|error| {

@@ -25,8 +25,9 @@ pub use brief::{Brief, BriefByDebug, BriefOfAny, tell as tell_values};
 pub use process::{check, interrupted, run as caught};
 pub use show::{ByDebug, Pretty, Show, show_as, show_png};
 pub use variables::{
-    Gone, Kept, Lease, Term, Unknown, asks, end, free, is_kept, keep, keep_borrowing, left_early,
-    lend, lend_borrowing, lent, seen, settle, take, type_of, uses,
+    Gone, Kept, Lease, Parts, Term, Unknown, asks, end, free, is_kept, keep, keep_borrowing,
+    keep_parts, left_early, lend, lend_borrowing, lent, seen, settle, take, take_parts, type_of,
+    uses,
 };
 
 /// The standard library's `dbg!`, which does not count what stands in a cell's first line before the reader's text.

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::marker::PhantomData;
+use std::mem::MaybeUninit;
 use std::sync::{Mutex, PoisonError};
 
 /// Says of which type a variable is that was kept: the kernel reads it out of the compiler's MIR.
@@ -237,6 +238,73 @@ pub unsafe fn seen<T: Copy>(name: &str) -> T {
     let Some(value) = value else { panic!("the variable `{name}` is not there any more") };
     // SAFETY: the caller says that it is of this type.
     unsafe { *value.cast::<T>() }
+}
+
+/// What is left of a variable of which parts were moved, in a place for all of it.
+pub struct Parts<T> {
+    place: *mut MaybeUninit<T>,
+    /// What is in it: each part, and what drops it.
+    left: Vec<(*mut u8, unsafe fn(*mut u8))>,
+}
+
+impl<T> Parts<T> {
+    /// A place for what is left of a variable like this one.
+    pub fn like(_: &T) -> Parts<T> {
+        Parts { place: Box::into_raw(Box::new(MaybeUninit::zeroed())), left: Vec::new() }
+    }
+
+    /// Where the variable would lie.
+    pub fn place(&self) -> *mut T {
+        self.place.cast()
+    }
+
+    /// Puts a part to where it would lie.
+    ///
+    /// # Safety
+    /// It has to be there, within what lies at [`Parts::place`], and nothing else may be put there.
+    pub unsafe fn put<P>(&mut self, part: *mut P, value: P) {
+        // SAFETY: the caller says that there is room for it.
+        unsafe { part.write(value) };
+        self.left.push((part.cast(), drop_in_place_as::<P>));
+    }
+}
+
+impl<T> Drop for Parts<T> {
+    fn drop(&mut self) {
+        for (part, drop) in self.left.drain(..) {
+            // SAFETY: it was put there as one of the type for which `drop` was made.
+            unsafe { drop(part) };
+        }
+        // SAFETY: it came out of a box; a place that may hold nothing drops nothing.
+        drop(unsafe { Box::from_raw(self.place) });
+    }
+}
+
+unsafe fn drop_in_place_as<P>(part: *mut u8) {
+    // SAFETY: the caller says that it is of this type.
+    unsafe { part.cast::<P>().drop_in_place() }
+}
+
+/// Keeps what is left of a variable; what had its name before is dropped.
+#[inline(never)]
+pub fn keep_parts<T: 'static>(name: &'static str, parts: Parts<T>) -> Kept<T> {
+    put(name, slot(parts, None));
+    Kept(name.len(), PhantomData)
+}
+
+/// Takes a variable of which parts were moved: who takes it forgets those before all else.
+///
+/// # Safety
+/// There must be parts of this type under this name: as its cell was compiled.
+///
+/// # Panics
+/// A variable that is not there.
+pub unsafe fn take_parts<T>(name: &str) -> T {
+    // SAFETY: the caller says what it is; its slot is gone.
+    let mut parts = unsafe { Box::from_raw(taken(name).cast::<Parts<T>>()) };
+    parts.left.clear();
+    // SAFETY: nobody looks at what is not there, and what is has one owner from here on.
+    unsafe { parts.place().read() }
 }
 
 fn taken(name: &str) -> *mut u8 {

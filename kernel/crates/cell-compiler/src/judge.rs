@@ -1,6 +1,6 @@
 //! What a refusal of the compiler shows about a cell.
 
-use cell_program::{Cell, Choices, LEASE, Mark, Program, Source};
+use cell_program::{Cell, Choices, LEASE, Mark, Parts, Program, Source};
 use diagnose::{Message, Span};
 
 use crate::loans::{self, lends, place_named};
@@ -78,6 +78,14 @@ pub(crate) fn judge(
     for error in errors() {
         about_variables(error, &refusal, choices, &mut notes);
         about_lifetimes_of_closures(error, &refusal, choices);
+    }
+    if *choices != before {
+        return notes;
+    }
+    for error in errors().filter(|error| error.number() == "E0382") {
+        if let Some(name) = loans::place_named(error).filter(|name| program.is_in_parts(name)) {
+            choices.within.insert(name.to_owned());
+        }
     }
     if *choices != before {
         return notes;
@@ -163,6 +171,14 @@ fn about_variables(
     let Refusal { program, cell, source, .. } = *refusal;
     let number = error.number();
     let Some(mark) = mark_of(error, source) else { return };
+    if let Mark::Keep(name) | Mark::PutBack(name) = mark
+        && number == "E0382"
+        && error.message.contains("partially")
+        && let Some(parts) = program.parts_left(cell, &source.loans, refusal.before, name)
+    {
+        choices.parts.insert(name.clone(), parts);
+        return;
+    }
     match mark {
         Mark::Keep(name) => {
             if number == "E0381" {
@@ -242,6 +258,7 @@ fn about_variables(
                 choices.unnamed.insert(name.clone());
             }
         }
+        Mark::Part { name, part } => about_parts(error, name, part, refusal, choices),
         // The program of the cell asks nothing.
         Mark::Borrows { .. } => {}
         Mark::Import(written) => {
@@ -252,6 +269,35 @@ fn about_variables(
                 ));
             }
         }
+    }
+}
+
+/// What the compiler says of a part of a variable of which others were moved.
+fn about_parts(
+    error: &Message,
+    name: &str,
+    part: &str,
+    refusal: &Refusal<'_>,
+    choices: &mut Choices,
+) {
+    let Some(parts) = choices.parts.get_mut(name) else { return };
+    match error.number() {
+        "E0382" if error.message.contains("partially") => parts.is_moved_in_part(part),
+        "E0382" if !part.is_empty() => parts.is_moved(part, refusal.cell.number),
+        "E0609" if parts.is_asked(part) => {
+            let kind = error.message.split_once("on type `").map(|(_, kind)| kind);
+            let kind = kind.map(|kind| kind.strip_suffix('`').unwrap_or(kind));
+            let said = error.children.iter().find(|note| note.message.contains("available field"));
+            let said = said.map(|note| note.message.as_str()).unwrap_or_default();
+            match kind.and_then(|kind| refusal.program.fields(refusal.cell, kind, said)) {
+                Some(fields) => parts.has_fields(part, fields, refusal.cell.number),
+                None => parts.is_moved(part, refusal.cell.number),
+            }
+        }
+        _ => *parts = Parts::none(),
+    }
+    if !parts.is_some() {
+        *parts = Parts::none();
     }
 }
 

@@ -169,6 +169,11 @@ pub fn compile(
                 kept.push((variable.name, kind));
                 continue;
             }
+            if let Shape::Named(kind) = &variable.shape
+                && let Some(parts) = choices.parts.get_mut(&variable.name)
+            {
+                is_new |= parts.is_of(kind);
+            }
             if let Shape::Unnamed(kind) = &variable.shape
                 && within.insert(variable.name.clone())
             {

@@ -122,6 +122,8 @@ pub(crate) fn lends(error: &Message, refusal: &Refusal<'_>, lending: &mut Lendin
     let is_variable = cell.declares_before(name, at) || program.variables().contains_key(name);
     // A number whose type this cell decides lies in the cell alone until its end.
     let is_variable = is_variable && !before.numbers.contains(name);
+    // Behind a reference nobody would know what was moved of it.
+    let is_variable = is_variable && !before.parts.contains_key(name) && !program.is_in_parts(name);
     if !is_variable || before.lending.not_lent.contains(name) {
         return false;
     }

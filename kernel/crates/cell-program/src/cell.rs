@@ -593,6 +593,16 @@ impl Cell {
         self.statements.iter().map(|range| range.start).find(|start| *start > at)
     }
 
+    /// Where the statement begins that follows the one which declares a variable last.
+    pub(crate) fn statement_behind(&self, name: &str) -> Option<usize> {
+        self.statement_after(self.last_declared(name)?.range.start)
+    }
+
+    /// The edition of the language that it is written in.
+    pub(crate) fn edition(&self) -> Edition {
+        self.edition
+    }
+
     /// Where the statement begins that declares a variable last, and the names in it that are for places.
     pub(crate) fn named_for(&self, name: &str) -> (usize, BTreeSet<&str>) {
         let Some(Binding { range, .. }) = self.last_declared(name) else {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::parts::Parts;
 use crate::types::Callable;
 
 /// What the attempts to compile a cell have shown.
@@ -15,6 +16,10 @@ pub struct Choices {
     pub moved: BTreeSet<String>,
     /// Those of them that may have a new value at its end: `v = add(v, 2)`.
     pub given_back: BTreeSet<String>,
+    /// Variables of which it moves some parts, its own or of earlier cells.
+    pub parts: BTreeMap<String, Parts>,
+    /// Variables in parts that only its own code has, and not what stands around it: it may make them whole again.
+    pub within: BTreeSet<String>,
     /// What it lends, and what borrows.
     pub lending: Lending,
     /// Variables of earlier cells whose types cannot be named.

@@ -126,6 +126,14 @@ impl Loans {
         self.own.contains(name)
     }
 
+    /// Whether a variable is lent or borrows, or did before this cell.
+    pub(crate) fn concerns(&self, name: &str) -> bool {
+        self.references.contains_key(name)
+            || self.borrowers.contains(name)
+            || self.tied.contains_key(name)
+            || self.own.contains(name)
+    }
+
     /// The function by which a cell has a variable of an earlier one that is lent or borrows; `of` is how its type
     /// names the lifetime of the lease.
     pub(crate) fn taking(&self, name: &str, declared: usize, of: &str) -> Option<String> {

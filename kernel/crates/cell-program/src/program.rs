@@ -13,6 +13,7 @@ use crate::imports::Leaf;
 use crate::items::{Item, Key, MacroKind, Namespace};
 use crate::loans::Lender;
 use crate::names::words;
+use crate::parts::Parts;
 use crate::paths::ModuleFile;
 use crate::source::{File, Source, line_start, place};
 use crate::waiting::Waiting;
@@ -39,6 +40,8 @@ pub struct Variable {
     pub pins: BTreeSet<Lender>,
     /// Whether its value has to stay where it lies: there are raw pointers into it.
     pub is_pinned: bool,
+    /// Its parts, if some of them were moved.
+    pub parts: Parts,
 }
 
 /// Why a name that was a variable is none any more.
@@ -199,7 +202,8 @@ impl Program {
         let is_free = |name: &str| {
             self.variables.get(name).is_some_and(|variable| {
                 let has_numbers = words(&variable.kind).any(|word| matches!(word, "i32" | "f64"));
-                let is_free = !variable.is_pinned && !self.is_lent(name);
+                let is_free =
+                    !variable.is_pinned && !self.is_lent(name) && variable.parts.is_whole();
                 // What others may change behind a reference would not be as they left it.
                 let is_frozen = crate::types::is_frozen(&variable.kind);
                 has_numbers && is_free && is_frozen && variable.made_by.is_some()
@@ -532,6 +536,7 @@ impl Program {
                     lenders: BTreeSet::new(),
                     pins: BTreeSet::new(),
                     is_pinned: choices.lending.pinned.contains(name),
+                    parts: Parts::default(),
                 };
                 self.variables.insert(name.clone(), variable);
                 if choices.lending.borrowing.contains(name)
@@ -544,8 +549,10 @@ impl Program {
                     variable.cell = cell.number;
                 }
                 variable.kind.clone_from(kind);
+                variable.parts = Parts::default();
             }
         }
+        self.leave_parts(cell, choices, kept);
         self.pin(cell, &source.loans, choices, kept);
         for (name, reason) in &choices.dropped {
             // A macro that declares it may have left the older one.

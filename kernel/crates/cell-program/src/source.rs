@@ -10,6 +10,7 @@ use crate::choices::Choices;
 use crate::edit::{Edit, without};
 use crate::items::{Main, Place};
 use crate::loans::{self, LEASE, Loans, TERM};
+use crate::parts;
 use crate::program::{Program, Replaced, takes_place};
 use crate::types;
 
@@ -123,6 +124,13 @@ pub enum Mark {
     Type(String),
     /// Imports what an earlier cell has imported, so written.
     Import(String),
+    /// Keeps a part of a variable, or asks about it.
+    Part {
+        /// The variable.
+        name: String,
+        /// The part; empty for all of it.
+        part: String,
+    },
     /// Asks whether a variable borrows from another.
     Borrows {
         /// The variable.
@@ -254,6 +262,7 @@ impl Program {
                 continue;
             }
             let how = if choices.numbers.contains(*name) { "seen" } else { "take" };
+            let how = if self.is_in_parts(name) { "take_parts" } else { how };
             let take =
                 format!("unsafe {{ ::rust_live::{how}::<__RustLiveType_{name}>({name:?}) }}");
             // As free as the number was where it stood.
@@ -265,7 +274,14 @@ impl Program {
             } else {
                 take
             };
-            let _ = write!(prefix, "{allowed}let {word}{} = {take}; ", raw(name));
+            let text = if choices.within.contains(*name) { &mut tied } else { &mut prefix };
+            let _ = write!(text, "{allowed}let {word}{} = {take}; ", raw(name));
+            if choices.parts_of(name).is_some() {
+                text.push_str(&parts::makes_place(name));
+            }
+            if let Some(variable) = self.variables.get(*name) {
+                text.push_str(&variable.parts.forgets(name));
+            }
         }
         // A macro means the variables that stood before it.
         for (number, item) in self.macros_of_variables(cell) {
@@ -319,6 +335,9 @@ impl Program {
             if loans.lends(name) {
                 return Some(format!("{allowed}::rust_live::settle({name:?}, {number});"));
             }
+            if choices.parts_of(name).is_some() {
+                return None;
+            }
             let variable = raw(name);
             let value = match choices.callables.get(name) {
                 None => variable,
@@ -360,6 +379,7 @@ impl Program {
         let mut of_variables = loans.edits(cell, choices);
         let called = choices.called.iter();
         of_variables.extend(called.flat_map(|(at, as_what)| cell.as_called(*at, as_what)));
+        of_variables.extend(choices.places_of_parts(cell));
         let (statements, edits) =
             cell.with_statements(show, &of_variables, &choices.waiting, &leave);
 
@@ -396,6 +416,10 @@ impl Program {
         for name in names {
             if let Some(code) = keep(name) {
                 push(&mut text, &code, Some(Mark::Keep(name.clone())));
+            } else if let Some(parts) = choices.parts_of(name) {
+                for (code, mark) in parts.lines(name) {
+                    push(&mut text, &code, Some(mark));
+                }
             }
         }
         // What waits takes the place of what had its name.
@@ -408,9 +432,21 @@ impl Program {
         let declared: BTreeSet<&str> =
             declared.iter().map(|binding| binding.name.as_str()).collect();
         // Behind the closure that has moved it, the variable is gone, whatever its value is.
-        for name in loaded.iter().filter(|name| choices.given_back.contains(**name)) {
-            let code = format!("{allowed}::rust_live::keep({name:?}, {});", raw(name));
-            push(&mut text, &code, Some(Mark::PutBack((*name).to_owned())));
+        let within = |name: &str| choices.within.contains(name);
+        let put_back = |name: &str| match choices.parts_of(name) {
+            Some(parts) => parts.lines(name),
+            None => {
+                let code = format!("{allowed}::rust_live::keep({name:?}, {});", raw(name));
+                vec![(code, Mark::PutBack(name.to_owned()))]
+            }
+        };
+        let is_back = |name: &str| {
+            choices.given_back.contains(name) || within(name) && !choices.moved.contains(name)
+        };
+        for (code, mark) in
+            loaded.iter().filter(|name| is_back(name)).flat_map(|name| put_back(name))
+        {
+            push(&mut text, &code, Some(mark));
         }
         let decided = loaded.iter().filter(|name| choices.decides_on(name));
         for name in
@@ -427,11 +463,18 @@ impl Program {
             let is_asked = choices.asks_for_lenders && loans.borrowers.contains(name);
             !choices.moved.contains(name)
                 && !choices.decides_on(name)
+                && !within(name)
                 && !loans.references.contains_key(name)
                 && !loans.tied.contains_key(name)
                 && !is_asked
         };
         for name in loaded.iter().filter(|name| is_back(name)) {
+            if let Some(parts) = choices.parts_of(name) {
+                for (code, mark) in parts.lines(name) {
+                    push(&mut text, &code, Some(mark));
+                }
+                continue;
+            }
             let keep = match loans.borrowers.contains(*name) {
                 true => keep_borrowing(allowed, name, &raw(name)),
                 false => format!("{allowed}::rust_live::keep({name:?}, {});", raw(name)),

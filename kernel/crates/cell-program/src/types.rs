@@ -85,6 +85,7 @@ pub fn kept(mir: &str) -> Vec<Kept> {
         let functions = [
             ("keep::<", ("rust_live::Kept<", ">;\n")),
             ("keep_borrowing::<", ("rust_live::Kept<", ">;\n")),
+            ("keep_parts::<", ("rust_live::Kept<", ">;\n")),
             ("lend::<", ("&mut ", ";\n")),
             ("lend_borrowing::<", ("&mut ", ";\n")),
         ];
