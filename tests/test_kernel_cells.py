@@ -579,6 +579,7 @@ def test_crates_of_this_machine(plain, tmp_path):
             check(kernel.run(code, TIMEOUT), expected, code)
 
 
+@pytest.mark.alone
 def test_many_variables_cost_a_cell_nothing(plain):
     def median(kernel):
         took = []

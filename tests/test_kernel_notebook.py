@@ -92,6 +92,7 @@ def test_two_thousand_steps_do_not_flood_the_front_end(kernel):
     assert "step 2000/2000" in shown(updates[-1])
 
 
+@pytest.mark.alone
 def test_interrupted_is_true_after_the_stop_button_and_false_in_the_next_cell(kernel):
     cell = kernel.send(
         'println!("running {}", notebook::interrupted());\n'

@@ -142,6 +142,7 @@ def test_subshells_are_made_listed_and_ended(kernel):
     assert refused.status == "error" and subshell in refused.reply["evalue"]
 
 
+@pytest.mark.alone
 def test_questions_are_answered_while_a_cell_runs(kernel):
     # Read what is needed for answers before the time counts.
     kernel.reply(kernel.client.complete("String::fro"), timeout=60)

@@ -6,6 +6,7 @@ import psutil
 import pytest
 from running import running
 
+pytestmark = pytest.mark.alone
 SLEEP = "std::thread::sleep(std::time::Duration::from_millis({}));"
 TRAIN = """
 let data = Shapes10::generate(2000, 100, 0)?;

@@ -109,6 +109,7 @@ def test_widgets_act_while_a_cell_runs(page):
     assert cell.status == "ok" and "saw 7" in cell.text()
 
 
+@pytest.mark.alone
 def test_two_hundred_changes_a_second_do_not_queue_up(page):
     page.run(
         'let fast = IntSlider::new("fast", 0..=100_000);\n'

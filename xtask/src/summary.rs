@@ -37,13 +37,18 @@ impl Tests {
     }
 
     /// Reads what `pytest -v --durations` writes: `FILE::NAME PASSED [ 10%]`, `1.20s call FILE::NAME` and the
-    /// like.
+    /// like; `[gw0] [ 10%] PASSED FILE::NAME` where several processes run them.
     pub(crate) fn of_pytest(output: &str) -> Self {
         const RESULTS: [&str; 6] = [" PASSED", " FAILED", " SKIPPED", " ERROR", " XFAIL", " XPASS"];
         let mut tests = Self::default();
         // A program that writes past pytest may part a name from its result.
         let mut begun = "";
         for line in output.lines() {
+            let of_several = line.strip_prefix("[gw").and_then(|line| line.split_once("%] "));
+            if let Some((result, name)) = of_several.and_then(|(_, told)| told.split_once(' ')) {
+                tests.count(name_of(name).unwrap_or(name), result);
+                continue;
+            }
             let place = |result: &str| {
                 if line.starts_with(result.trim()) { Some(0) } else { line.find(result) }
             };
@@ -206,6 +211,22 @@ FAILED tests/test_b.py::test_four - AssertionError
         let slowest =
             [(12.5, "tests/test_a.py::test_two[a b]"), (3.0, "tests/test_a.py::test_one (setup)")];
         assert_eq!(tests.slowest, slowest.map(|(seconds, name)| (seconds, name.to_owned())));
+    }
+
+    #[test]
+    fn pytests_tests_are_counted_where_several_processes_run_them() {
+        const SEVERAL: &str = "
+tests/test_a.py::test_one 
+tests/test_b.py::test_five[a b] 
+[gw1] [ 50%] FAILED tests/test_b.py::test_five[a b] 
+[gw0] [ 75%] PASSED tests/test_a.py::test_one 
+tests/test_c.py::test_six 
+[gw0] [100%] SKIPPED tests/test_c.py::test_six 
+";
+        let tests = Tests::of_pytest(SEVERAL);
+        assert_eq!(tests.passed, 1);
+        assert_eq!(tests.failed, ["tests/test_b.py::test_five[a b]"]);
+        assert_eq!(tests.skipped, ["tests/test_c.py::test_six"]);
     }
 
     #[test]

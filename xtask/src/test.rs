@@ -22,6 +22,8 @@ pub(crate) struct TestOptions {
 
 /// Python that is ours.
 const PYTHON: [&str; 5] = ["bench", "docker", "notebooks/ko/update.py", "tests", "xtask"];
+/// How many processes run pytest's tests at most: each may have a compiler and a network at work.
+const WORKERS: usize = 8;
 /// Of pytest's tests those that `--fast` runs.
 const FAST: [&str; 3] = [
     "tests/test_kernel_protocol.py",
@@ -71,8 +73,20 @@ pub(crate) fn test(root: &Path, options: &TestOptions) -> Result<ExitCode> {
     let tests = [&["test", "--workspace", "--no-fail-fast"], units].concat();
     step("cargo test", cargo(&tests), Some(Tests::of_cargo))?;
     let chosen: &[&str] = if options.fast { &FAST } else { &["tests"] };
-    let pytest = [&["pytest", "-v", "-rs", "--color=no", "--durations=10"], chosen].concat();
-    step("pytest tests", python(&pytest), Some(Tests::of_pytest))?;
+    let pytest = |more: &[&str]| {
+        let told = ["pytest", "-v", "-rs", "--color=no", "--durations=10"];
+        python(&[&told, more, chosen].concat())
+    };
+    if options.fast {
+        let workers = std::thread::available_parallelism()?.get().min(WORKERS).to_string();
+        let several = ["-m", "not alone", "--numprocesses", &workers, "--dist", "worksteal"];
+        step("pytest tests", pytest(&several), Some(Tests::of_pytest))?;
+        step("pytest alone", pytest(&["-m", "alone"]), Some(Tests::of_pytest))?;
+    } else {
+        // All of them leave no processor idle: several processes would save little, and upstream's
+        // kernel loses output where it has to wait for one.
+        step("pytest tests", pytest(&[]), Some(Tests::of_pytest))?;
+    }
 
     println!("\n{summary}");
     Ok(if summary.ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

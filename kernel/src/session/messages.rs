@@ -45,17 +45,38 @@ pub(super) fn of(
     }
     let mut variables: Vec<&str> = program.variables().keys().map(String::as_str).collect();
     variables.extend(cell.bindings.iter().map(|binding| binding.name.as_str()));
-    let sources = diagnose::Sources { cell: cell.number, files: &files, variables: &variables };
+    let moved: Vec<&str> = program.moved().collect();
+    let sources = diagnose::Sources {
+        cell: cell.number,
+        files: &files,
+        variables: &variables,
+        moved: &moved,
+    };
     let mut found = diagnose::read(&with_files_named(messages, program, cell), &sources);
     // The code of a cell stands in a closure of the kernel's, of which its reader need not know.
     if !cell.has_closures() {
         for found in found.iter_mut().filter(|found| found.code.as_deref() == Some("E0267")) {
-            let reworded = |text: &str| text.replace("inside of a closure", "outside of a loop");
-            found.message = reworded(&found.message);
-            found.rendered = found.rendered.iter().map(|line| reworded(line)).collect();
+            reword(found, "E0268", &[("inside of a closure", "outside of a loop")]);
         }
     }
     found
+}
+
+/// Says it in other words, as another error.
+fn reword(
+    found: &mut diagnose::Diagnostic,
+    code: &str,
+    words: &[(impl AsRef<str>, impl AsRef<str>)],
+) {
+    let code = (!code.is_empty()).then(|| code.to_owned());
+    let (before, now) = (found.code.clone().unwrap_or_default(), code.clone().unwrap_or_default());
+    found.code = code;
+    for text in std::iter::once(&mut found.message).chain(&mut found.rendered) {
+        *text = text.replace(&format!("[{before}]"), &format!("[{now}]"));
+        for (said, meant) in words {
+            *text = text.replace(said.as_ref(), meant.as_ref());
+        }
+    }
 }
 
 /// What rustc says, with the names of modules' files as the reader knows them, and not where they were copied to.
@@ -83,9 +104,12 @@ pub(super) fn with_what_was_lost(
     let told = errors.into_iter().map(|mut found| {
         about_loans(&mut found, program);
         let mut rendered = found.rendered;
-        let is_unknown =
-            matches!(found.code.as_deref(), Some("E0425" | "E0423" | "E0424" | "E0381"));
-        let lost = found.names.iter().filter(|_| is_unknown);
+        let code = found.code.as_deref();
+        let is_unknown = matches!(code, Some("E0425" | "E0423" | "E0424" | "E0381"));
+        let of_moved = |name: &&String| {
+            code == Some("E0382") && program.lost(name).is_some_and(|lost| lost.is_moved)
+        };
+        let lost = found.names.iter().filter(|name| is_unknown || of_moved(name));
         for (name, lost) in lost.filter_map(|name| Some((name, program.lost(name)?))) {
             rendered.push(format!("\x1b[1m= note\x1b[0m: `{name}` {}", lost.reason));
         }
@@ -116,6 +140,7 @@ pub(super) fn with_what_was_lost(
 /// An error about a reference to what is lent, which the reader knows as the variable itself.
 fn about_loans(found: &mut diagnose::Diagnostic, program: &Program) {
     let mut reworded: Vec<(String, String)> = Vec::new();
+    let mut code = found.code.clone().unwrap_or_default();
     let name = found.names.first().map(|place| diagnose::variable_of(place).to_owned());
     let name = name.unwrap_or_default();
     let borrowers: Vec<String> =
@@ -130,17 +155,20 @@ fn about_loans(found: &mut diagnose::Diagnostic, program: &Program) {
         for phrase in [", as it is behind a `&` reference", ", which is behind a `&` reference"] {
             reworded.push((phrase.to_owned(), ", as it is not declared as mutable".to_owned()));
         }
-        if found.code.as_deref() == Some("E0507") {
+        if code == "E0507" {
+            code = "E0505".to_owned();
             found.rendered.push(format!(
                 "\x1b[1m= help\x1b[0m: a cell that does not use {borrowers} may move it: {end} before"
             ));
         }
     }
-    for text in std::iter::once(&mut found.message).chain(&mut found.rendered) {
-        for (said, meant) in &reworded {
-            *text = text.replace(said, meant);
-        }
+    // Behind the closure around a cell it is a change of what that has captured.
+    let said = format!("cannot assign to `{name}`, as it is not declared as mutable");
+    if code == "E0594" && found.message == said && program.variables().contains_key(&name) {
+        code = "E0384".to_owned();
+        reworded.push((said, format!("cannot assign twice to immutable variable `{name}`")));
     }
+    reword(found, &code, &reworded);
 }
 
 /// Whether what the compiler says may be said of good code of an earlier edition.

@@ -1,6 +1,6 @@
 //! What a refusal of the compiler shows about a cell.
 
-use cell_program::{Cell, Choices, LEASE, Mark, Parts, Program, Source};
+use cell_program::{Cell, Choices, LEASE, MOVED, Mark, Parts, Program, Source};
 use diagnose::{Message, Span};
 
 use crate::loans::{self, lends, place_named};
@@ -194,7 +194,8 @@ fn about_variables(
                 || BORROWS.contains(&number)
                 || number.is_empty() && error.message.contains("lifetime");
             let refused = choices.callables.contains_key(name)
-                && matches!(number, "E0308" | "E0277" | "E0605" | "E0606");
+                && (matches!(number, "E0308" | "E0277" | "E0605" | "E0606")
+                    || error.message.contains("cannot be sent between threads"));
             // `#[cfg(..)] let` may declare nothing.
             let is_nothing = number == "E0425";
             let is_known = is_nothing
@@ -203,8 +204,10 @@ fn about_variables(
                 || matches!(number, "E0382" | "E0381" | "E0277");
             let reason = if is_borrowed {
                 borrows(cell, name)
-            } else if matches!(number, "E0382" | "E0381") {
-                "it was moved there, or had no value in every case".to_owned()
+            } else if number == "E0382" {
+                MOVED.to_owned()
+            } else if number == "E0381" {
+                "it had no value there in every case".to_owned()
             } else {
                 "a value of its type cannot be kept".to_owned()
             };

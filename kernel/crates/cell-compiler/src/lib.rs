@@ -192,13 +192,23 @@ pub fn compile(
                     is_new = true;
                 }
                 Shape::Unnamed(kind)
+                    if let Some(future) = Callable::future(&kind)
+                        && boxed.insert(variable.name.clone()) =>
+                {
+                    without_names.insert(variable.name.clone(), has_no_name(&kind));
+                    choices.callables.insert(variable.name, future);
+                    is_new = true;
+                }
+                Shape::Unnamed(kind)
                     if !kind.contains("async") && boxed.insert(variable.name.clone()) =>
                 {
                     without_names.insert(variable.name.clone(), has_no_name(&kind));
                     choices.callables.insert(variable.name, Callable::iterator());
                     is_new = true;
                 }
-                Shape::Callable(Callable::Pointer(kind) | Callable::Boxed(kind))
+                Shape::Callable(
+                    Callable::Pointer(kind) | Callable::Boxed(kind) | Callable::Future { kind, .. },
+                )
                 | Shape::Unnamed(kind) => {
                     let reason = has_no_name(&kind);
                     choices.callables.remove(&variable.name);
@@ -240,12 +250,14 @@ pub fn compile(
             choices.returns_plainly = false;
             continue;
         }
-        let as_iterators =
-            choices.callables.keys().filter(|name| without_names.contains_key(*name));
-        for name in as_iterators {
-            notes.push(format!(
-                "`{name}` is a `Box<dyn Iterator>` from here on: its type has no name"
-            ));
+        let in_boxes =
+            choices.callables.iter().filter(|(name, _)| without_names.contains_key(*name));
+        for (name, kept) in in_boxes {
+            let kind = match kept {
+                Callable::Future { .. } => "Pin<Box<dyn Future>>",
+                _ => "Box<dyn Iterator>",
+            };
+            notes.push(format!("`{name}` is a `{kind}` from here on: its type has no name"));
         }
         for name in program.static_makers(cell) {
             notes.push(format!(

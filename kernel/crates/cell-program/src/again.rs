@@ -41,11 +41,17 @@ const KNOWN: [&str; 29] = [
 ];
 /// Methods that leave what they are called on as it is.
 #[rustfmt::skip]
-const READING: [&str; 44] = [
-    "abs", "all", "any", "as_slice", "as_str", "chars", "chunks", "clone", "cloned", "collect", "concat",
-    "contains", "contains_key", "copied", "count", "enumerate", "filter", "first", "fold", "get", "into",
-    "into_iter", "is_empty", "iter", "join", "keys", "last", "len", "map", "max", "min", "pow", "product", "repeat",
-    "rev", "skip", "step_by", "sum", "take", "to_owned", "to_string", "to_vec", "values", "windows",
+const READING: [&str; 95] = [
+    "abs", "abs_diff", "all", "any", "as_bytes", "as_ref", "as_slice", "as_str", "binary_search", "bytes", "chain",
+    "char_indices", "chars", "chunks", "clone", "cloned", "cmp", "collect", "concat", "contains", "contains_key",
+    "copied", "count", "cycle", "ends_with", "enumerate", "eq", "filter", "filter_map", "find", "find_map", "first",
+    "flat_map", "flatten", "fold", "get", "into", "into_iter", "into_keys", "into_values", "is_empty", "is_some",
+    "is_none", "iter", "join", "keys", "last", "len", "lines", "map", "map_while", "max", "max_by", "max_by_key",
+    "min", "min_by", "min_by_key", "parse", "partial_cmp", "partition", "peekable", "position", "pow", "powi",
+    "product", "range", "reduce", "repeat", "rev", "scan", "skip", "skip_while", "split", "split_once",
+    "split_whitespace", "sqrt", "starts_with", "step_by", "strip_prefix", "sum", "take", "take_while", "to_lowercase",
+    "to_owned", "to_string", "to_uppercase", "to_vec", "total_cmp", "trim", "trim_end", "trim_start", "unzip",
+    "values", "windows", "zip",
 ];
 /// Methods that change it.
 #[rustfmt::skip]
@@ -69,10 +75,6 @@ impl Facts {
         };
         let has =
             |kind: SyntaxKind| node.descendants_with_tokens().any(|element| element.kind() == kind);
-        let assigns = || {
-            let mut operators = node.descendants().filter_map(ast::BinExpr::cast);
-            operators.any(|both| matches!(both.op_kind(), Some(ast::BinaryOp::Assignment { .. })))
-        };
         let leaves = [
             SyntaxKind::RETURN_KW,
             SyntaxKind::QUESTION,
@@ -90,7 +92,7 @@ impl Facts {
         Facts {
             only_reads: macros.iter().all(|name| SHOWING.contains(&name.as_str()))
                 && all_in(&[&READING])
-                && !assigns()
+                && !assigns(node)
                 && !has(SyntaxKind::MUT_KW),
             is_repeatable: !is_let_of_change
                 && macros.is_empty()
@@ -124,20 +126,37 @@ impl Facts {
     }
 }
 
+fn assigns(node: &SyntaxNode) -> bool {
+    let mut operators = node.descendants().filter_map(ast::BinExpr::cast);
+    operators.any(|both| matches!(both.op_kind(), Some(ast::BinaryOp::Assignment { .. })))
+}
+
 fn tokens(node: &SyntaxNode) -> Vec<SyntaxToken> {
     let tokens = node.descendants_with_tokens().filter_map(|element| element.into_token());
     tokens.filter(|token| !token.kind().is_trivia()).collect()
 }
 
-/// The methods that are called in a piece of code, in the arguments of macros too.
+/// The methods that are called in a piece of code, in the arguments of macros too. One that takes something out of an
+/// iterator which has a name is none of them that are known.
 fn methods(node: &SyntaxNode) -> Vec<String> {
+    const TAKING_OUT: [&str; 6] = ["all", "any", "find", "find_map", "position", "scan"];
     let tokens = tokens(node);
-    let calls = tokens.windows(3).filter(|three| {
-        three[0].kind() == SyntaxKind::DOT
-            && three[1].kind() == SyntaxKind::IDENT
-            && matches!(three[2].kind(), SyntaxKind::L_PAREN | SyntaxKind::COLON2)
-    });
-    calls.map(|three| three[1].text().to_owned()).collect()
+    let is_call = |at: &usize| {
+        let kinds: Vec<SyntaxKind> = tokens[*at..].iter().take(3).map(SyntaxToken::kind).collect();
+        matches!(
+            kinds[..],
+            [SyntaxKind::DOT, SyntaxKind::IDENT, SyntaxKind::L_PAREN | SyntaxKind::COLON2]
+        )
+    };
+    let calls = (0..tokens.len()).filter(is_call);
+    calls
+        .map(|at| {
+            let is_of_name = at > 0 && tokens[at - 1].kind() == SyntaxKind::IDENT;
+            let name = tokens[at + 1].text();
+            let takes_out = is_of_name && TAKING_OUT.contains(&name);
+            format!("{}{name}", if takes_out { "." } else { "" })
+        })
+        .collect()
 }
 
 /// What may be the names of variables: not those of fields, methods and macros, nor what follows in a path.
@@ -207,6 +226,8 @@ mod tests {
             ("let last = v.pop();", Effect::Unknown),
             ("println!(\"{:?}\", v.pop());", Effect::Unknown),
             ("change(&mut v);", Effect::Unknown),
+            ("v.any(|x| x == 1);", Effect::Unknown),
+            ("let some = v.iter().any(|x| *x == 1);", Effect::Reads),
             ("v.my_own();", Effect::Unknown),
             ("let mut more = || v.push(1);", Effect::Unknown),
         ] {

@@ -103,7 +103,15 @@ pub struct Lending {
     pub changed_while_lent: BTreeSet<String>,
 }
 
+/// Why a variable ends with its cell whose value that has moved.
+pub const MOVED: &str = "it was moved there";
+
 impl Choices {
+    /// Whether a variable that the cell declares has lost its value in it.
+    pub(crate) fn moved_within(&self, name: &str) -> bool {
+        self.dropped.get(name).is_some_and(|reason| reason == MOVED)
+    }
+
     /// Whether the cell decides on the type of a variable of an earlier one: that is kept as it was until it has ended well.
     pub(crate) fn decides_on(&self, name: &str) -> bool {
         self.numbers.contains(name) || self.made_anew.contains(name)

@@ -39,9 +39,24 @@ impl Later {
                 let is_of_name = matches!(call.receiver(), Some(ast::Expr::PathExpr(_)));
                 (is_clone && is_of_name).then_some(Later::Cloned)
             }
+            // `Rc::clone(&x)`
+            ast::Expr::CallExpr(call) if is_clone_of_name(call) => Some(Later::Cloned),
             _ => constructs(value).then_some(Later::Constructed),
         }
     }
+}
+
+/// Whether a call is one of `clone` by its path, with a reference to a variable.
+fn is_clone_of_name(call: &ast::CallExpr) -> bool {
+    let function = call.expr().map(|function| function.syntax().text().to_string());
+    let mut arguments = call.arg_list().into_iter().flat_map(|list| list.args());
+    let is_of_name = matches!(
+        arguments.next(),
+        Some(ast::Expr::RefExpr(one)) if matches!(one.expr(), Some(ast::Expr::PathExpr(_)))
+    );
+    function.is_some_and(|function| function.ends_with("::clone"))
+        && is_of_name
+        && arguments.next().is_none()
 }
 
 /// Whether a value is made by constructors that are given literals alone, as in `Vec::new()` and `channel()`; room

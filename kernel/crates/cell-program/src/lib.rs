@@ -26,7 +26,7 @@ pub mod types;
 mod waiting;
 
 pub use cell::{Binding, Cell, Closing, Surroundings, file_of_include, file_of_module};
-pub use choices::{Choices, Lending};
+pub use choices::{Choices, Lending, MOVED};
 pub use commands::Command;
 pub use edit::Edit;
 pub use imports::Leaf;

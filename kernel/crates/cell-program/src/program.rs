@@ -51,6 +51,8 @@ pub struct Lost {
     pub cell: usize,
     /// Why, as the rest of a sentence that begins with its name.
     pub reason: String,
+    /// Whether its value was moved.
+    pub is_moved: bool,
 }
 
 /// What cells have left.
@@ -240,6 +242,12 @@ impl Program {
     /// Why a name is no variable any more, if it was one.
     pub fn lost(&self, name: &str) -> Option<&Lost> {
         self.lost.get(name)
+    }
+
+    /// The names of variables whose values were moved.
+    pub fn moved(&self) -> impl Iterator<Item = &str> {
+        let moved = self.lost.iter().filter(|(_, lost)| lost.is_moved);
+        moved.map(|(name, _)| name.as_str())
     }
 
     /// The names of the items that are there.
@@ -510,6 +518,9 @@ impl Program {
                 self.waiting
                     .extend(self.variables.get(name).and_then(|moved| Waiting::moved(name, moved)));
                 self.lose(name, cell.number, |_| format!("was moved by cell {}", cell.number));
+                if let Some(lost) = self.lost.get_mut(name) {
+                    lost.is_moved = true;
+                }
             }
         }
         for (name, kind) in kept {
@@ -554,11 +565,15 @@ impl Program {
         }
         self.leave_parts(cell, choices, kept);
         self.pin(cell, &source.loans, choices, kept);
+        let declared = cell.variables(&choices.by_macros);
         for (name, reason) in &choices.dropped {
             // A macro that declares it may have left the older one.
             if !choices.undeclared.contains(name) && !self.variables.contains_key(name) {
                 let reason = format!("ended with cell {}: {reason}", cell.number);
-                self.lost.insert(name.clone(), Lost { cell: cell.number, reason });
+                let is_moved = choices.moved_within(name);
+                self.lost.insert(name.clone(), Lost { cell: cell.number, reason, is_moved });
+                let is_mut = declared.iter().any(|one| one.name == *name && one.is_mut);
+                self.waiting.extend((is_moved && is_mut).then(|| Waiting::moved_within(name)));
             }
         }
     }
@@ -578,7 +593,8 @@ impl Program {
                     "is not there: cell {}, which declares it, did not come to its end",
                     cell.number
                 );
-                self.lost.insert(binding.name.clone(), Lost { cell: cell.number, reason });
+                let lost = Lost { cell: cell.number, reason, is_moved: false };
+                self.lost.insert(binding.name.clone(), lost);
             }
         }
     }
@@ -605,7 +621,8 @@ impl Program {
             if !variable.lenders.is_empty() {
                 self.stale.insert(name.to_owned());
             }
-            self.lost.insert(name.to_owned(), Lost { cell, reason: reason(&variable) });
+            let lost = Lost { cell, reason: reason(&variable), is_moved: false };
+            self.lost.insert(name.to_owned(), lost);
         }
     }
 
@@ -613,7 +630,7 @@ impl Program {
     pub fn restarted(&mut self, cell: usize) {
         for name in std::mem::take(&mut self.variables).into_keys() {
             let reason = format!("is gone since the process of the cells ended in cell {cell}");
-            self.lost.insert(name, Lost { cell, reason });
+            self.lost.insert(name, Lost { cell, reason, is_moved: false });
         }
         self.waiting.retain(|waiting| !waiting.is_moved());
         self.defined.clear();

@@ -33,6 +33,13 @@ pub enum Callable {
     Pointer(String),
     /// A box of this type.
     Boxed(String),
+    /// A future in a box of this type, in which it may be already.
+    Future {
+        /// The type.
+        kind: String,
+        /// Whether it is.
+        is_boxed: bool,
+    },
 }
 
 impl Callable {
@@ -42,6 +49,20 @@ impl Callable {
         Callable::Boxed(kind.to_owned())
     }
 
+    /// A future without a name is kept in a box: as one that may go to another thread, or else as one that may not.
+    /// None of what is no future. The type is as rustc names it.
+    pub fn future(kind: &str) -> Option<Callable> {
+        let boxed = kind.strip_prefix("std::pin::Pin<std::boxed::Box<");
+        let of = boxed.unwrap_or(kind);
+        let is_one = ["{async ", "impl std::future::Future<", "impl Future<"];
+        is_one.iter().any(|begin| of.starts_with(begin)).then(|| Callable::Future {
+            kind: "::std::pin::Pin<::std::boxed::Box<dyn ::std::future::Future<Output = _> \
+                   + ::std::marker::Send>>"
+                .to_owned(),
+            is_boxed: boxed.is_some(),
+        })
+    }
+
     /// What stands around a value to make it this. A type behind `as` would not reach a closure.
     pub(crate) fn around(&self) -> (String, &'static str) {
         match self {
@@ -49,13 +70,20 @@ impl Callable {
             Callable::Boxed(kind) => {
                 (format!("{{ let kept: {kind} = ::std::boxed::Box::new("), "); kept }")
             }
+            Callable::Future { kind, is_boxed: true } => {
+                (format!("{{ let kept: {kind} = "), "; kept }")
+            }
+            Callable::Future { kind, .. } => {
+                (format!("{{ let kept: {kind} = ::std::boxed::Box::pin("), "); kept }")
+            }
         }
     }
 
     /// What else it may be kept as: with blanks for references as well, since the compiler may find out for
     /// which lifetimes it takes them; then boxed, for a closure may capture what takes no room.
     pub fn looser(&self) -> Option<Callable> {
-        let (Callable::Pointer(kind) | Callable::Boxed(kind)) = self;
+        let (Callable::Pointer(kind) | Callable::Boxed(kind) | Callable::Future { kind, .. }) =
+            self;
         let looser = kind.replace("&mut _", "_").replace("&_", "_").replace("DoubleEnded", "");
         match self {
             Callable::Pointer(kind) if looser != *kind => Some(Callable::Pointer(looser)),
@@ -63,6 +91,10 @@ impl Callable {
             Callable::Pointer(kind) => {
                 let called = kind.strip_prefix("fn")?;
                 Some(Callable::Boxed(format!("::std::boxed::Box<dyn ::std::ops::Fn{called}>")))
+            }
+            Callable::Future { kind, is_boxed } => {
+                let looser = kind.replace(" + ::std::marker::Send", "");
+                (looser != *kind).then_some(Callable::Future { kind: looser, is_boxed: *is_boxed })
             }
             Callable::Boxed(_) => None,
         }
@@ -347,9 +379,14 @@ pub fn of_borrower(kind: &str) -> String {
             || called.starts_with("std::iter::Iterator<Item = ")
             || called.starts_with("std::iter::DoubleEndedIterator<Item = ")
     };
+    let future = kind.strip_prefix("std::pin::Pin<std::boxed::Box<dyn ");
+    let future = future.and_then(|kind| kind.strip_suffix(">>"));
     match boxed.filter(is_by_kernel) {
         Some(called) => format!("std::boxed::Box<dyn {called} + 'static>"),
-        None => kind.to_owned(),
+        None => match future.filter(|future| future.starts_with("std::future::Future<")) {
+            Some(future) => format!("std::pin::Pin<std::boxed::Box<dyn {future} + 'static>>"),
+            None => kind.to_owned(),
+        },
     }
 }
 

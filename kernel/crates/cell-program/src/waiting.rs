@@ -31,6 +31,11 @@ impl Waiting {
         is_plain.then_some(Waiting { later: Later::Moved, ..declared })
     }
 
+    /// The same of one whose cell has moved it: its type is not known.
+    pub(crate) fn moved_within(name: &str) -> Waiting {
+        Waiting { later: Later::Moved, ..Waiting::declared(name, true, "") }
+    }
+
     /// A variable without a value; its type stands behind a colon, if it is known.
     fn declared(name: &str, is_mut: bool, kind: &str) -> Waiting {
         let word = if is_mut { "mut " } else { "" };
@@ -183,7 +188,7 @@ impl Program {
                 "is gone: no cell told its type before cell {number} made `{of}` another one, \
                  which it names"
             );
-            let lost = Lost { cell: number, reason };
+            let lost = Lost { cell: number, reason, is_moved: false };
             self.lost.extend(names.into_keys().map(|name| (name, lost.clone())));
         }
         for range in cell.waiting(&choices.waiting) {

@@ -54,6 +54,8 @@ pub struct Sources<'a> {
     pub files: &'a [Source<'a>],
     /// The names of the notebook's variables, those of this cell among them.
     pub variables: &'a [&'a str],
+    /// The names of variables whose values cells have moved.
+    pub moved: &'a [&'a str],
 }
 
 /// How bad it is.

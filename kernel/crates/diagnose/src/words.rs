@@ -14,6 +14,8 @@ struct Situation {
     /// What `{name}` stands for; without one the situation is another.
     name: Name,
     title: Option<&'static str>,
+    /// Another number, with what is said of the place.
+    code: Option<(&'static str, &'static str)>,
     /// What rustc says beside, and does not fit: all parts with one of these words.
     drops: &'static [&'static str],
     adds: &'static [(Kind, &'static str)],
@@ -32,6 +34,8 @@ enum When {
     VariableInFunction,
     /// In the value of a constant, and the name is a variable of the notebook.
     VariableInConstant,
+    /// Not in a function, and the name was a variable's whose value was moved.
+    MovedOutsideFunction,
 }
 
 #[derive(Clone, Copy)]
@@ -39,6 +43,8 @@ enum Name {
     None,
     /// The variable that rustc points at.
     Marked,
+    /// What the title names first.
+    Quoted,
     /// The crate that was not found.
     Crate,
     /// The type that lacks a trait.
@@ -51,6 +57,7 @@ const USUAL: Situation = Situation {
     when: When::Always,
     name: Name::None,
     title: None,
+    code: None,
     drops: &[],
     adds: &[],
 };
@@ -89,6 +96,7 @@ const SITUATIONS: &[Situation] = &[
             Kind::Help,
             "give its type `#[derive(Debug)]`, or end the line with `;` to show nothing",
         )],
+        ..USUAL
     },
     // The same in the words of the trait itself.
     Situation {
@@ -155,6 +163,21 @@ const SITUATIONS: &[Situation] = &[
         adds: &[(Kind::Help, NO_VARIABLES)],
         ..USUAL
     },
+    // rustc has not seen it.
+    Situation {
+        codes: &["E0425"],
+        when: When::MovedOutsideFunction,
+        name: Name::Quoted,
+        title: Some("use of moved value: `{name}`"),
+        code: Some(("E0382", "value used here after move")),
+        drops: &[
+            "similar name",
+            "similarly named",
+            "not found in this scope",
+            "consider importing",
+        ],
+        ..USUAL
+    },
     Situation {
         codes: &["E0434"],
         when: When::InFunction,
@@ -216,6 +239,12 @@ pub(crate) fn reword(mut draft: Draft, sources: &Sources<'_>) -> Draft {
             mark.label = label.filter(|_| !dropped);
             mark.primary || !dropped
         });
+        if let Some((code, label)) = situation.code {
+            draft.code = Some(code.to_owned());
+            for mark in draft.marks.iter_mut().filter(|mark| mark.primary) {
+                mark.label = Some(label.to_owned());
+            }
+        }
         // Before what has a snippet of its own.
         let messages = draft.parts.iter().take_while(|part| matches!(part, Part::Message { .. }));
         let at = messages.count();
@@ -296,6 +325,7 @@ impl Seen {
         match name {
             Name::None => Some(String::new()),
             Name::Marked => self.marked.clone(),
+            Name::Quoted => quoted(&draft.title).into_iter().next(),
             Name::Crate => ["unlinked crate `", "crate for `"].iter().find_map(|start| {
                 let (_, behind) = draft.raw.split_once(start)?;
                 Some(behind.split_once('`')?.0.to_owned())
@@ -323,6 +353,7 @@ impl Seen {
             When::InFunction => self.around.function,
             When::OutsideFunction => !self.around.function,
             When::VariableInFunction => self.around.function && known,
+            When::MovedOutsideFunction => !self.around.function && sources.moved.contains(&name),
             When::VariableInConstant => self.around.constant && !self.around.function && known,
         };
         situation.codes.contains(&code) && has_any(&draft.raw, situation.says) && when

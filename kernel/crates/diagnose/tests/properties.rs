@@ -18,6 +18,7 @@ fn reading(output: &str, text: &str) -> Vec<Diagnostic> {
             Source { name: "cell 3", cell: 3, text: TEXT, prefix: 0, edits: &[] },
         ],
         variables: &["x"],
+        moved: &[],
     };
     read(output, &sources)
 }

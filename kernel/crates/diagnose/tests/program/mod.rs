@@ -112,6 +112,7 @@ impl Cell {
                 Source { name: "cell 3", cell: 3, text: self.third, prefix: 0, edits: &blanked },
             ],
             variables: &["n", "data"],
+            moved: &[],
         };
         let found = read(&output, &sources);
         for diagnostic in &found {
