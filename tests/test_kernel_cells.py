@@ -62,6 +62,16 @@ SHARED = {
             Value("true"),
         ),
     ],
+    "a hook of the reader's own, and none": [
+        (
+            'let loud = std::panic::take_hook();\nstd::panic::set_hook(Box::new(|_| println!("hooked")));',
+            NOTHING,
+        ),
+        ('let n = 1;\nassert_eq!(n + 1, 3, "n is {n}");', Error("left == right", "n is 1")),
+        ("std::panic::set_hook(loud);\nlet _ = std::panic::take_hook();", NOTHING),
+        ('let n = 1;\n\nassert_eq!(n, 3, "n is {n}");', Error("left == right", "n is 1", ":3:1")),
+        ('std::panic::resume_unwind(Box::new("silent"))', Error("panic: silent")),
+    ],
     "imports alone": [
         (
             "use std::collections::{BTreeSet, VecDeque as Queue};\nuse std::fmt::Write as _;",

@@ -40,7 +40,8 @@ impl Report {
         let Panic { place, called_at, message, backtrace } = panic;
         let mut traceback: Vec<String> =
             format!("{RED}panic{RESET}: {message}").lines().map(str::to_owned).collect();
-        for (place, arrow) in [(Some(place), "  --> "), (called_at.as_ref(), "  called at ")] {
+        let place = Some(place).filter(|place| !place.file.is_empty());
+        for (place, arrow) in [(place, "  --> "), (called_at.as_ref(), "  called at ")] {
             let Some(place) = place else { continue };
             traceback.push(format!("{BLUE}{arrow}{RESET}{place}"));
             let number: Option<usize> =

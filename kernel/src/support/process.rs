@@ -27,8 +27,13 @@ static FLAG: AtomicBool = AtomicBool::new(false);
 /// Whether an interrupt is meant for the calling thread.
 static CONCERNS: OnceLock<Concerns> = OnceLock::new();
 
+/// Where panics go.
+static REPORT: OnceLock<Report> = OnceLock::new();
+
 thread_local! {
     static RUNS_CELLS: Cell<bool> = const { Cell::new(false) };
+    /// Whether the last panic of this thread was reported.
+    static IS_REPORTED: Cell<bool> = const { Cell::new(false) };
 }
 
 /// What unwinds a cell that is interrupted.
@@ -66,11 +71,17 @@ pub fn is_interrupt(payload: &(dyn Any + Send)) -> bool {
 
 /// Runs a cell's code, which says whether it ended well; returns what the cell's function returns.
 pub fn run(cell: impl FnOnce() -> bool) -> u8 {
+    hear_of_panics();
+    IS_REPORTED.set(false);
     match std::panic::catch_unwind(AssertUnwindSafe(cell)) {
         Ok(true) => DONE,
         Ok(false) => FAILED,
         Err(payload) => {
             let is_interrupt = is_interrupt(&*payload);
+            // The reader's own hook has had it, or it was raised without any.
+            if !is_interrupt && !IS_REPORTED.get() {
+                report(&described(("", 0, 0), text_of(&*payload)));
+            }
             // A value whose drop panics must not end the process.
             if let Err(second) = std::panic::catch_unwind(AssertUnwindSafe(|| drop(payload))) {
                 std::mem::forget(second);
@@ -100,11 +111,40 @@ pub extern "C" fn live_start(stack: usize, cells: extern "C" fn(usize), argument
 #[unsafe(no_mangle)]
 pub extern "C" fn live_install(report: Report, concerns: Concerns) {
     let _ = CONCERNS.set(concerns);
+    let _ = REPORT.set(report);
     RUNS_CELLS.set(true);
-    std::panic::set_hook(Box::new(move |panic| {
-        let text = described(panic);
+    std::panic::set_hook(Box::new(on_panic));
+}
+
+/// Sets the panic hook again where the reader has taken it, and has set none or the standard library's.
+fn hear_of_panics() {
+    let hook = std::panic::take_hook();
+    // Behind the first call, what the second one gives is the standard library's.
+    let usual = std::panic::take_hook();
+    if std::ptr::eq(&*hook, &*usual) {
+        std::panic::set_hook(Box::new(on_panic));
+    } else {
+        std::panic::set_hook(hook);
+    }
+}
+
+fn on_panic(panic: &PanicHookInfo<'_>) {
+    let place = panic.location();
+    let place = place.map_or(("", 0, 0), |place| (place.file(), place.line(), place.column()));
+    report(&described(place, text_of(panic.payload())));
+    IS_REPORTED.set(true);
+}
+
+fn report(text: &[u8]) {
+    if let Some(report) = REPORT.get() {
         report(text.as_ptr(), text.len());
-    }));
+    }
+}
+
+fn text_of(payload: &(dyn Any + Send)) -> &str {
+    let text = payload.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("a value that is no text")
 }
 
 /// Writes what `print!` has held back for want of a newline.
@@ -127,12 +167,9 @@ pub extern "C" fn live_interrupt_flag() -> *const AtomicBool {
     &FLAG
 }
 
-fn described(panic: &PanicHookInfo<'_>) -> Vec<u8> {
+fn described((file, line, column): (&str, u32, u32), message: &str) -> Vec<u8> {
     let thread = std::thread::current();
-    let (file, line, column) =
-        panic.location().map_or(("", 0, 0), |place| (place.file(), place.line(), place.column()));
     let (line, column) = (line.to_string(), column.to_string());
-    let message = panic.payload_as_str().unwrap_or("a value that is no text");
     let is_on_cells = if RUNS_CELLS.get() { "1" } else { "0" };
     let name = thread.name().unwrap_or("<unnamed>");
     let mut bytes = Vec::new();

@@ -1,5 +1,6 @@
 //! What a refusal of the compiler shows about a cell.
 
+use cell_program::types;
 use cell_program::{Cell, Choices, LEASE, MOVED, Mark, Parts, Program, Source};
 use diagnose::{Message, Span};
 
@@ -225,6 +226,13 @@ fn about_variables(
                 choices.lending.typed.remove(name);
                 return;
             }
+            if is_typed && let Some(kind) = choices.lending.typed.get_mut(name) {
+                let looser = types::of_borrower_by_closures(kind);
+                if looser != *kind {
+                    *kind = looser;
+                    return;
+                }
+            }
             if !is_known || choices.dropped.insert(name.clone(), reason).is_some() {
                 return;
             }
@@ -348,13 +356,21 @@ fn about_types(
     };
     let is_asked = at.is_some_and(|at| cell.has_closure_at(at)) && error.spans.iter().any(asks);
     if at.is_none()
-        && let Some((name, kind)) = stand_in(error, refusal)
+        && let Some(name) = of_waiting(error, refusal)
     {
-        choices.stand_ins.insert(name, kind);
-        // Without a type the value at the end could not be shown.
-        choices.closes_by_statement = false;
-        choices.shows_plainly = false;
-        return;
+        // A copy of it is of the same type.
+        let before = choices.waiting.len();
+        choices.waiting.extend(cell.copies_of(name));
+        if choices.waiting.len() > before {
+            return;
+        }
+        if let Some(kind) = stand_in(error) {
+            choices.stand_ins.insert(name.clone(), kind);
+            // Without a type the value at the end could not be shown.
+            choices.closes_by_statement = false;
+            choices.shows_plainly = false;
+            return;
+        }
     }
     let starts = at.filter(|_| !is_asked).map(|at| cell.waiting_at(at)).unwrap_or_default();
     let new: Vec<usize> =
@@ -371,21 +387,24 @@ fn about_types(
     }
 }
 
-/// A variable that waits and whose type this cell does not tell either, with a type for this cell alone: what is of an
-/// unknown type is empty.
-fn stand_in(error: &Message, refusal: &Refusal<'_>) -> Option<(String, String)> {
+/// The variable that waits whose type an error is about: this cell does not tell it either.
+fn of_waiting<'a>(error: &Message, refusal: &Refusal<'a>) -> Option<&'a String> {
     let Refusal { program, cell, source, before } = *refusal;
-    let (_, kind) = error.message.split_once("type annotations needed for `")?;
     let mut places = error.spans.iter().filter(|place| place.is_primary);
     let at = places.find(|place| place.file_name == source.name)?.byte_start;
-    let name = program.waiting_in(cell, before, &source.text, at)?;
+    program.waiting_in(cell, before, &source.text, at)
+}
+
+/// A type for this cell alone, where an error names one that is not known: what is of an unknown type is empty.
+fn stand_in(error: &Message) -> Option<String> {
+    let (_, kind) = error.message.split_once("type annotations needed for `")?;
     let mut known = String::new();
     for part in kind.strip_suffix('`')?.split_inclusive(['<', ' ', ',', '>', '(', ')']) {
         let end = part.trim_start_matches('_');
         let is_blank = part.starts_with('_') && end.len() <= 1;
         known += &if is_blank { format!("::rust_live::Unknown{end}") } else { part.to_owned() };
     }
-    Some((name.clone(), known))
+    Some(known)
 }
 
 /// What is private, as a note of the error shows it: a module that passes its types on, for example.

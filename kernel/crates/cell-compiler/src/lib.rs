@@ -160,12 +160,17 @@ pub fn compile(
                 && (borrows || source.loans.is_borrower(&variable.name))
             {
                 let kind = types::of_borrower(kind);
-                if borrows
-                    && types::hides_lifetimes(&kind)
-                    && choices.lending.typed.insert(variable.name.clone(), kind.clone()).is_none()
-                {
+                let typed = &mut choices.lending.typed;
+                if borrows && types::hides_lifetimes(&kind) && !typed.contains_key(&variable.name) {
+                    // Boxes in which closures were put where they stand borrow what these do.
+                    let kind = match choices.called.is_empty() {
+                        true => kind.clone(),
+                        false => types::of_borrower_by_closures(&kind),
+                    };
+                    typed.insert(variable.name.clone(), kind);
                     is_new = true;
                 }
+                let kind = typed.get(&variable.name).cloned().unwrap_or(kind);
                 kept.push((variable.name, kind));
                 continue;
             }

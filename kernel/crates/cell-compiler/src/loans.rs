@@ -66,6 +66,7 @@ pub(crate) fn about_borrowers(error: &Message, refusal: &Refusal<'_>, choices: &
             choices.lending.loosened.insert(name.clone());
         }
         Some(_) => {}
+        None if place_named(error) == Some(LEASE) && loosened(&mut choices.lending) => {}
         // What borrows from a lent variable borrows from another one, too.
         None if !before.lending.lends_nothing() => match borrowing_lender(error, refusal) {
             Some(name) => choices.lending.lent_borrowing.extend([name]),
@@ -75,6 +76,17 @@ pub(crate) fn about_borrowers(error: &Message, refusal: &Refusal<'_>, choices: &
         },
         None => {}
     }
+}
+
+/// Whether types that have to be as they are written may be so with closures in boxes that borrow.
+fn loosened(lending: &mut Lending) -> bool {
+    let mut is_new = false;
+    for kind in lending.typed.values_mut() {
+        let looser = cell_program::types::of_borrower_by_closures(kind);
+        is_new |= looser != *kind;
+        *kind = looser;
+    }
+    is_new
 }
 
 /// An error about a variable of which a cell has a reference, since others borrow from it.
@@ -87,7 +99,8 @@ pub(crate) fn about_lenders(error: &Message, refusal: &Refusal<'_>, lending: &mu
         let at = places.filter_map(|place| refusal.at(place)).max();
         // Where what borrows is declared, it borrows to change.
         let is_here = at.and_then(|at| cell.statement_at(at)) == Some(from)
-            && cell.declared_at(from).any(|binding| lending.borrowing.contains(&binding.name));
+            && (cell.declared_at(from).any(|binding| lending.borrowing.contains(&binding.name))
+                || cell.names_at(from).iter().any(|name| lending.loosened.contains(name)));
         if is_here && error.number() != "E0507" && lending.exclusive.insert(name.to_owned()) {
             return;
         }
@@ -119,7 +132,9 @@ pub(crate) fn lends(error: &Message, refusal: &Refusal<'_>, lending: &mut Lendin
     let at = places.filter_map(|place| cell.statement_at(refusal.at(place)?));
     let Some(at) = at.min() else { return false };
     let at = at.max(lending.changed.get(name).copied().unwrap_or_default());
-    let is_variable = cell.declares_before(name, at) || program.variables().contains_key(name);
+    let is_made = program.makes(cell, before, name);
+    let is_variable =
+        cell.declares_before(name, at) || program.variables().contains_key(name) || is_made;
     // A number whose type this cell decides lies in the cell alone until its end.
     let is_variable = is_variable && !before.numbers.contains(name);
     // Behind a reference nobody would know what was moved of it.
@@ -131,6 +146,7 @@ pub(crate) fn lends(error: &Message, refusal: &Refusal<'_>, lending: &mut Lendin
     if before.lending.lent.get(name).is_some_and(|from| *from <= at) {
         return false;
     }
+    lending.made.extend(is_made.then(|| name.to_owned()));
     let from = lending.lent.entry(name.to_owned()).or_insert(at);
     *from = at.min(*from);
     true

@@ -196,7 +196,13 @@ cells! {
         "let city = ada.home.city; let young = Person { age: 1, name, ..bea };\nlet moved = pair.0.name; pair.2 += 1;", "assert_eq!((ada.home.zip, city, bea.age), (String::from(\"W1\"), String::from(\"London\"), 36)); bea.age += 1; drop(pair.1);",
         "assert_eq!((ada.tags.len(), bea.age, pair.2, pair.0.age), (2, 37, 8, 36));", "bea.tags = vec![]; bea.home = Home { city: \"Bonn\".into(), zip: \"5\".into() };", "bea.name = String::from(\"Bea\");", "let all = bea.clone(); assert_eq!((&*bea.name, bea.age, &*all.home.city), (\"Bea\", 37, \"Bonn\"));",
         "let Person { tags, .. } = ada;", "assert_eq!((tags.len(), ada.age), (2, 36));", "let out = std::process::Output { status: Default::default(), stdout: vec![1], stderr: vec![2, 3] }; let printed = out.stdout;", "assert!(out.status.success() && out.stderr.len() == 2 && printed == [1]);";
-    a_copy_of_what_waits_by_its_path: "use std::{cell::RefCell, rc::Rc}; let trace = Rc::new(RefCell::new(Vec::new())); let t = Rc::clone(&trace);", "t.borrow_mut().push(\"a\".to_string());", "trace.borrow_mut().push(\"b\".into()); assert_eq!(*t.borrow(), [\"a\", \"b\"]);";
+    closures_within_values_borrow: "let base = 10; struct Op<F: Fn(i32) -> i32> { f: F }\nlet op = Op { f: |x| x + base }; let calls = std::cell::Cell::new(0);", "let greeting = std::cell::LazyCell::new(|| { calls.set(calls.get() + 1); format!(\"hello\") }); assert_eq!((op.f)(5), 15);", "assert_eq!(calls.get(), 0); assert_eq!((greeting.len(), &**greeting), (5, \"hello\"));", "assert_eq!(calls.get(), 1);",
+        "struct Bus<'cb, E> { handlers: Vec<Box<dyn FnMut(&E) -> bool + 'cb>> } impl<'cb, E> Bus<'cb, E> { fn on(&mut self, h: impl FnMut(&E) -> bool + 'cb) { self.handlers.push(Box::new(h)); } fn emit(&mut self, e: E) -> usize { self.handlers.iter_mut().filter_map(|h| h(&e).then_some(1)).count() } }\nlet mut seen: Vec<String> = Vec::new(); let mut bus: Bus<String> = Bus { handlers: Vec::new() }; let adders: Vec<Box<dyn Fn(i32) -> i32 + '_>> = vec![Box::new(|x| x + base)];",
+        "bus.on(|e: &String| { seen.push(e.clone()); true });", "assert_eq!((bus.emit(\"a\".into()), adders[0](1)), (1, 11));", "drop(bus); assert_eq!(seen, [\"a\"]);";
+    what_waited_is_lent_by_the_cell_that_makes_it: "let mut log = Vec::new(); let mut names = Vec::new(); let mut words = Vec::new(); let cell = std::cell::OnceCell::new(); let mut shared = Vec::new();",
+        "let mut record = |s: &str| log.push(s.to_string()); names.push(\"bc\".to_string()); let first = &names[0]; let w = &mut words;\nw.push('a'); let stored = cell.get_or_init(|| 5u8);", "record(\"a\"); record(\"b\"); w.push('b'); assert_eq!((first.len(), *stored, cell.get()), (2, 5, Some(&5)));",
+        "assert_eq!((log.len(), names.len(), words.len()), (2, 1, 2)); log.push(String::new());", "shared.push(1u8); let last = shared.last(); assert_eq!(last, Some(&1));", "assert_eq!(last.copied(), shared.pop());";
+    a_copy_of_what_waits_by_its_path: "use std::{cell::RefCell, rc::Rc}; let trace = Rc::new(RefCell::new(Vec::new())); let t = Rc::clone(&trace);", "let last = Rc::clone(&trace);", "t.borrow_mut().push(\"a\".to_string());", "trace.borrow_mut().push(\"b\".into()); assert_eq!((t.borrow().len(), &*last.borrow()[1]), (2, \"b\"));";
     futures_are_kept: "async fn length(text: &str) -> usize { text.len() }\nlet lazy = async { 7 }; let name = String::from(\"abc\"); let borrowing = length(&name); let boxed = Box::pin(length(\"ab\")); let cell = std::rc::Rc::new(3); let stays = async move { *cell };", "assert_eq!((lazy.await, borrowing.await), (7, 3));", "assert_eq!((boxed.await, stays.await), (2, 3)); assert_eq!(name, \"abc\");";
     a_variable_that_its_cell_has_moved_gets_another_value: "let mut text = String::from(\"a\"); let spent = text;", "text = String::from(\"b\");", "assert_eq!(text + &spent, \"ba\");";
     a_variable_that_is_moved_is_given_back: "fn add(mut v: Vec<i32>, x: i32) -> Vec<i32> { v.push(x); v }\nlet mut v = vec![1]; let mut s = String::from(\"a\"); let mut p = (s.clone(), 1);",
@@ -306,10 +312,12 @@ fn what_borrows_and_has_no_name_ends_with_its_cell() {
         compiled.notes
     );
     notebook.run("assert_eq!(r.clone().next(), v.last());");
-    let compiled = notebook
-        .run("struct Of<F>(F); fn of<F: Fn()>(f: F) -> Of<F> { Of(f) } let own = of(|| drop(text.clone()));");
+    let compiled = notebook.run(
+        "trait Own { fn own(&self) -> usize; } struct Of<F>(F); impl<F: Fn() -> usize> Own for Of<F> { fn own(&self) -> usize { (self.0)() } } \
+         fn of<F: Fn() -> usize>(f: F) -> impl Own { Of(f) } let own = of(|| text.len());",
+    );
     assert_eq!(compiled.notes.len(), 1, "{:?}", compiled.notes);
-    assert!(compiled.notes[0].contains("has no name"), "{:?}", compiled.notes);
+    assert!(compiled.notes[0].contains("`own` ends with this cell"), "{:?}", compiled.notes);
 }
 
 #[test]

@@ -506,6 +506,14 @@ impl Cell {
         starts
     }
 
+    /// The statements that declare copies of a variable, by where they begin, where nothing in the cell uses those.
+    pub fn copies_of(&self, name: &str) -> BTreeSet<usize> {
+        let copies = self.bindings.iter().filter(|one| {
+            one.later == Some(Later::Cloned) && self.names_within(&one.range).contains(name)
+        });
+        copies.flat_map(|one| self.waiting_at(one.range.start)).collect()
+    }
+
     /// The statement that declares a variable last and gives it no value, by where it begins, if a later cell may do
     /// that: nothing in this one uses it.
     pub fn waiting_for_value(&self, name: &str) -> BTreeSet<usize> {
@@ -568,6 +576,12 @@ impl Cell {
     pub(crate) fn names_within(&self, range: &Range<usize>) -> BTreeSet<String> {
         let within = self.names.iter().filter(|(_, at)| range.contains(at));
         within.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// The names in the statement that begins at a place.
+    pub fn names_at(&self, start: usize) -> BTreeSet<String> {
+        let statement = self.statements.iter().find(|range| range.start == start);
+        statement.map(|range| self.names_within(range)).unwrap_or_default()
     }
 
     /// Whether something is assigned to a name, by `=` or an operator.
@@ -777,7 +791,7 @@ impl Cell {
     /// What makes the closure that begins at a place into something else.
     pub(crate) fn as_called(&self, at: usize, callable: &Callable) -> Vec<Edit> {
         let closure = self.closures.iter().find(|closure| closure.start == at);
-        let (before, after) = callable.around();
+        let (before, after) = callable.in_place().around();
         let edits = closure
             .map(|value| [Edit::insert(value.start, before), Edit::insert(value.end, after)]);
         edits.into_iter().flatten().collect()

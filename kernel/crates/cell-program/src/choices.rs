@@ -77,6 +77,8 @@ pub struct Choices {
 pub struct Lending {
     /// Variables that it lends, its own or of earlier cells, each with the place of the statement from which on.
     pub lent: BTreeMap<String, usize>,
+    /// Those of them that have waited, and that it makes.
+    pub made: BTreeSet<String>,
     /// Those of them that it lends to be changed.
     pub exclusive: BTreeSet<String>,
     /// Those of them into which there are raw pointers.

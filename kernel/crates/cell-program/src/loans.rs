@@ -492,7 +492,9 @@ impl Program {
 
 /// Whether a variable that is lent from a place on is one that the cell makes.
 fn is_own(cell: &Cell, choices: &Choices, name: &str, at: usize) -> bool {
-    cell.declares_before(name, at) || choices.made_anew.contains(name)
+    cell.declares_before(name, at)
+        || choices.made_anew.contains(name)
+        || choices.lending.made.contains(name)
 }
 
 /// What stands around a value that is lent.

@@ -435,6 +435,10 @@ impl Program {
         let within = |name: &str| choices.within.contains(name);
         let put_back = |name: &str| match choices.parts_of(name) {
             Some(parts) => parts.lines(name),
+            None if loans.borrowers.contains(name) => {
+                let code = keep_borrowing(allowed, name, &raw(name));
+                vec![(code, Mark::PutBack(name.to_owned()))]
+            }
             None => {
                 let code = format!("{allowed}::rust_live::keep({name:?}, {});", raw(name));
                 vec![(code, Mark::PutBack(name.to_owned()))]

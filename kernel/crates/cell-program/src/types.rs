@@ -79,6 +79,14 @@ impl Callable {
         }
     }
 
+    /// The same of a closure that stands within a value, and may borrow from what is there.
+    pub(crate) fn in_place(&self) -> Callable {
+        match self {
+            Callable::Boxed(kind) => Callable::Boxed(with_lifetime(kind, " + '_")),
+            _ => self.clone(),
+        }
+    }
+
     /// What else it may be kept as: with blanks for references as well, since the compiler may find out for
     /// which lifetimes it takes them; then boxed, for a closure may capture what takes no room.
     pub fn looser(&self) -> Option<Callable> {
@@ -390,6 +398,33 @@ pub fn of_borrower(kind: &str) -> String {
     }
 }
 
+/// The type of a variable that borrows from others by closures in boxes, wherever in it these are.
+pub fn of_borrower_by_closures(kind: &str) -> String {
+    with_lifetime(kind, " + 'static")
+}
+
+/// A type with a lifetime for each closure in a box that has none.
+fn with_lifetime(kind: &str, lifetime: &str) -> String {
+    const BOX: &str = "std::boxed::Box<dyn ";
+    let Some((before, rest)) = kind.split_once(BOX) else { return kind.to_owned() };
+    let mut depth = 0;
+    let mut last = ' ';
+    let end = rest.find(|c: char| {
+        match c {
+            '<' | '(' | '[' => depth += 1,
+            '>' if last == '-' => {}
+            '>' | ')' | ']' => depth -= 1,
+            _ => {}
+        }
+        last = c;
+        depth < 0
+    });
+    let (called, behind) = rest.split_at(end.unwrap_or(rest.len()));
+    let has_none = called.contains("ops::Fn") && !called.contains(" + '");
+    let lifetime_of_it = if has_none { lifetime } else { "" };
+    format!("{before}{BOX}{called}{lifetime_of_it}{}", with_lifetime(behind, lifetime))
+}
+
 /// Whether nothing can be put into a value of this type that is not declared with `mut`: it is made of the standard
 /// library's types, none of which lets one in.
 pub(crate) fn is_frozen(kind: &str) -> bool {
@@ -551,6 +586,26 @@ mod tests {
         assert_eq!(named_by_crates(&kind).collect::<Vec<_>>(), ["data", "lab"]);
         // As it comes back when the variable is kept again.
         assert_eq!(by_crates(&kind, &crates), kind);
+    }
+
+    #[test]
+    fn closures_in_boxes_have_a_lifetime() {
+        for (kind, with) in [
+            (
+                "a::Op<std::boxed::Box<dyn std::ops::Fn(i32) -> i32>>",
+                "a::Op<std::boxed::Box<dyn std::ops::Fn(i32) -> i32 + 'static>>",
+            ),
+            (
+                "(std::boxed::Box<dyn std::ops::FnOnce() -> std::vec::Vec<u8>>, std::boxed::Box<dyn std::fmt::Debug>)",
+                "(std::boxed::Box<dyn std::ops::FnOnce() -> std::vec::Vec<u8> + 'static>, std::boxed::Box<dyn std::fmt::Debug>)",
+            ),
+            (
+                "std::boxed::Box<dyn std::ops::Fn() + 'a>",
+                "std::boxed::Box<dyn std::ops::Fn() + 'a>",
+            ),
+        ] {
+            assert_eq!(of_borrower_by_closures(kind), with);
+        }
     }
 
     #[test]

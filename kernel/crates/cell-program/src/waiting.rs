@@ -132,6 +132,12 @@ impl Program {
         self.waiting.iter().filter(|waiting| waiting.is_one_of(&made)).collect()
     }
 
+    /// Whether a cell makes a variable that waits.
+    pub fn makes(&self, cell: &Cell, choices: &Choices, name: &str) -> bool {
+        let made = self.waiting_for(cell, choices);
+        made.into_iter().any(|made| !made.is_made_by_each() && made.names.contains_key(name))
+    }
+
     /// The variable that waits and is made where an error is, in a program's text.
     pub fn waiting_in(
         &self,

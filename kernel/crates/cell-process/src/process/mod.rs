@@ -181,6 +181,10 @@ fn followed(mut panic: Panic) -> Panic {
         std::env::var_os("RUST_BACKTRACE").is_some_and(|value| !value.is_empty() && value != "0");
     // In a crate or the standard library: the reader looks for the line that called it.
     let is_far = !calls::is_of_cell(&panic.file);
+    // Told when it has ended the cell: there are no calls any more.
+    if panic.file.is_empty() {
+        return panic;
+    }
     if (is_wished || is_far) && FOLLOWED.fetch_add(1, Ordering::Relaxed) < FOLLOWS {
         panic.called_at = is_far.then(calls::place_in_cell).flatten();
         panic.backtrace = is_wished.then(calls::backtrace).flatten();
