@@ -119,7 +119,7 @@ pub(crate) fn judge(
         && cell.returns()
     {
         choices.returns_plainly = true;
-    } else if errors().any(|error| matches!(error.number(), "E0308" | "E0277" | "E0271"))
+    } else if errors().any(|error| matches!(error.number(), "E0308" | "E0277" | "E0271" | "E0599"))
         && choices.numbers.is_empty()
         && choices.made_anew.is_empty()
     {
@@ -485,7 +485,16 @@ fn about_items(
         }
         return;
     }
+    // What a macro has made does not fit where it is called.
+    let is_call = |place: &Span| {
+        let label = place.label.as_deref().unwrap_or_default();
+        place.file_name == source.name && label == "caused by the macro expansion here"
+    };
+    if error.spans.iter().any(is_call) {
+        return;
+    }
     for place in error.spans.iter().filter(|place| place.is_primary || is_twice) {
+        let place = if is_twice { place } else { place.called_at() };
         let file = source.files.iter().find(|file| file.path == place.file_name);
         let Some(file) = file.filter(|file| file.cell != cell.number) else { continue };
         let of = file.cell;

@@ -342,15 +342,17 @@ fn called_within(
     source: &Source,
     mir: &str,
 ) -> Vec<(usize, types::Callable)> {
-    if is_iterator(kind) {
-        return Vec::new();
-    }
     let closures = types::closures_in(kind, &source.name, mir).into_iter();
     let of_reader = closures.filter_map(|((line, column), called)| {
         let at = source.reader_offset(&cell.text, line, column)?;
         cell.closure_begins_at(at).then_some((at, called))
     });
-    of_reader.collect()
+    let called: Vec<(usize, Callable)> = of_reader.collect();
+    let is_plain = |(_, called): &(usize, Callable)| matches!(called, Callable::Pointer(_));
+    if is_iterator(kind) && !called.iter().all(is_plain) {
+        return Vec::new();
+    }
+    called
 }
 
 fn is_iterator(kind: &str) -> bool {

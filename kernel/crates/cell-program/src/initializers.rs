@@ -75,9 +75,12 @@ fn constructs(value: &ast::Expr) -> bool {
             let path = function.syntax().text().to_string();
             let is_known = match path.rsplit_once("::") {
                 Some((_, name)) => {
-                    matches!(name, "new" | "default" | "with_capacity" | "channel" | "sync_channel")
+                    matches!(
+                        name,
+                        "new" | "default" | "with_capacity" | "uninit" | "channel" | "sync_channel"
+                    )
                 }
-                None => matches!(&*path, "channel" | "sync_channel" | "Some"),
+                None => matches!(&*path, "channel" | "sync_channel" | "Some" | "Ok" | "Err"),
             };
             let asks_for_room = path.ends_with("with_capacity");
             let is_plain =

@@ -72,6 +72,13 @@ pub struct Span {
     pub expansion: Option<Box<Expansion>>,
 }
 
+impl Span {
+    /// Where the code is called for that macros have made here; this place, if none has.
+    pub fn called_at(&self) -> &Span {
+        self.expansion.as_ref().map_or(self, |expansion| expansion.span.called_at())
+    }
+}
+
 /// A line of a file.
 #[derive(Debug, Deserialize)]
 pub struct Text {
