@@ -81,6 +81,7 @@ pub fn compile(
             let before = choices.clone();
             let said = notes.len();
             let mut judged = judge::judge(&messages, program, cell, &source, &mut choices);
+            choices.stays_where_lent(&before);
             for (name, reason) in &without_names {
                 let is_new = !before.dropped.contains_key(name);
                 if let Some(dropped) = choices.dropped.get_mut(name).filter(|_| is_new) {

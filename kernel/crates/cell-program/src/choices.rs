@@ -114,6 +114,15 @@ impl Choices {
         self.dropped.get(name).is_some_and(|reason| reason == MOVED)
     }
 
+    /// What is lent now, and was not before, may stay where it is: it was no move that was refused.
+    pub fn stays_where_lent(&mut self, before: &Choices) {
+        let lent = self.lending.lent.keys();
+        for name in lent.filter(|name| !before.lending.lent.contains_key(*name)) {
+            self.moved.remove(name);
+            self.given_back.remove(name);
+        }
+    }
+
     /// Whether the cell decides on the type of a variable of an earlier one: that is kept as it was until it has ended well.
     pub(crate) fn decides_on(&self, name: &str) -> bool {
         self.numbers.contains(name) || self.made_anew.contains(name)
