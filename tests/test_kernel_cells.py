@@ -243,11 +243,13 @@ SHARED = {
     ],
     "an iterator without a name": [
         (
-            "let mut odd = (1..9).filter(|n| n % 2 == 1);",
+            "let two = 2; let mut odd = (1..9).filter(move |n| n % two == 1);",
             Err("`odd` is a `Box<dyn Iterator>` from"),
         ),
         ("odd.next_back()", Value("Some(7)")),
         ("odd.collect::<Vec<i32>>()", Value("[1, 3, 5]")),
+        ("let mut even = (1..9).filter(|n| n % 2 == 0);", NOTHING),
+        ("even.next_back(); even.clone().collect::<Vec<i32>>()", Value("[2, 4, 6]")),
     ],
     "a number is what it was after a panic": [
         ("let small = 1;\nlet list = [1, 2];", NOTHING),
