@@ -45,12 +45,13 @@ pub(super) fn of(
     }
     let mut variables: Vec<&str> = program.variables().keys().map(String::as_str).collect();
     variables.extend(cell.bindings.iter().map(|binding| binding.name.as_str()));
-    let moved: Vec<&str> = program.moved().collect();
+    let (moved, lost) = program.lost_names();
     let sources = diagnose::Sources {
         cell: cell.number,
         files: &files,
         variables: &variables,
         moved: &moved,
+        lost: &lost,
     };
     let mut found = diagnose::read(&with_files_named(messages, program, cell), &sources);
     // The code of a cell stands in a closure of the kernel's, of which its reader need not know.

@@ -89,6 +89,13 @@ pub fn compile(
                     judged = vec![judge::ends(name, reason)];
                 }
             }
+            // What is no better with closures made something else is as it was before.
+            if choices.dropped.len() > before.dropped.len()
+                && let Some(before) = before_called.take()
+            {
+                choices = before;
+                continue;
+            }
             notes.append(&mut judged);
             let is_misfit = choices.put_aside != before.put_aside && notes.len() > said;
             let is_guess = is_misfit

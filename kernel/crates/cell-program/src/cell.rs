@@ -266,6 +266,7 @@ impl Cell {
         let facts = Facts::of(node);
         if let Some(let_statement) = ast::LetStmt::cast(node.clone()) {
             let untyped = let_statement.initializer().filter(|_| let_statement.ty().is_none());
+            let numbers = numbers(let_statement.pat(), untyped.as_ref());
             let is_number = untyped.as_ref().is_some_and(is_number);
             let may_fail = let_statement.let_else().is_some();
             let is_one = matches!(let_statement.pat(), Some(ast::Pat::IdentPat(_)));
@@ -290,6 +291,7 @@ impl Cell {
                 self.bindings.extend(found.filter_map(|pattern| {
                     let name = pattern.name()?.text().trim_start_matches("r#").to_owned();
                     let is_mut = pattern.mut_token().is_some();
+                    let is_number = is_number || numbers.contains(&name);
                     // A pattern that may fail may name a constant or a variant: `None`.
                     let is_variable = !may_fail || !name.starts_with(char::is_uppercase);
                     let (temporaries, range) = (temporaries.clone(), range.clone());
@@ -897,6 +899,21 @@ impl Cell {
         }));
         (rendered(&self.text, kept, &edits), edits)
     }
+}
+
+/// The names that a pattern gives to numbers without a type: those in `let (a, b) = (1, "b");`.
+fn numbers(pattern: Option<ast::Pat>, value: Option<&ast::Expr>) -> BTreeSet<String> {
+    let (Some(ast::Pat::TuplePat(pattern)), Some(ast::Expr::TupleExpr(value))) = (pattern, value)
+    else {
+        return BTreeSet::new();
+    };
+    let has_rest = pattern.fields().any(|field| matches!(field, ast::Pat::RestPat(_)));
+    let pairs = pattern.fields().zip(value.fields()).filter(|_| !has_rest);
+    let names = pairs.filter_map(|(pattern, value)| match pattern {
+        ast::Pat::IdentPat(one) if is_number(&value) => Some(one.name()?.text().to_string()),
+        _ => None,
+    });
+    names.collect()
 }
 
 fn holds(outer: &Range<usize>, inner: &Range<usize>) -> bool {

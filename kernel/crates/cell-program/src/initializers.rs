@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use ra_ap_syntax::AstNode as _;
 use ra_ap_syntax::ast::{self, HasArgList as _};
+use ra_ap_syntax::{AstNode as _, Edition, SourceFile};
 
 use crate::cell::range_of;
 
@@ -41,6 +41,10 @@ impl Later {
             }
             // `Rc::clone(&x)`
             ast::Expr::CallExpr(call) if is_clone_of_name(call) => Some(Later::Cloned),
+            // As long as that number has not changed.
+            ast::Expr::MacroExpr(call) if counted(call).is_some_and(|count| !is_fixed(&count)) => {
+                Some(Later::Cloned)
+            }
             _ => constructs(value).then_some(Later::Constructed),
         }
     }
@@ -66,9 +70,11 @@ fn constructs(value: &ast::Expr) -> bool {
         ast::Expr::Literal(_) => true,
         ast::Expr::PathExpr(path) => path.syntax().text() == "None",
         ast::Expr::TupleExpr(tuple) => tuple.fields().all(|field| constructs(&field)),
+        ast::Expr::ArrayExpr(array) => array.exprs().all(|part| constructs(&part)),
         ast::Expr::MacroExpr(call) => {
             let text = call.syntax().text().to_string();
             matches!(&*text, "vec![]" | "vec!()")
+                || counted(call).is_some_and(|count| is_fixed(&count))
         }
         ast::Expr::CallExpr(call) => {
             let Some(ast::Expr::PathExpr(function)) = call.expr() else { return false };
@@ -90,6 +96,30 @@ fn constructs(value: &ast::Expr) -> bool {
         }
         _ => false,
     }
+}
+
+/// How many there are in `vec![Vec::new(); n]`, whose parts are made by constructors.
+fn counted(call: &ast::MacroExpr) -> Option<ast::Expr> {
+    let text = call.syntax().text().to_string();
+    let list = text.strip_prefix("vec![")?.strip_suffix(']')?;
+    let array = expression(&format!("[{list}]"))?;
+    let ast::Expr::ArrayExpr(array) = array else { return None };
+    array.semicolon_token()?;
+    let mut parts = array.exprs();
+    let (part, count) = (parts.next()?, parts.next()?);
+    (constructs(&part) && is_count(&count)).then_some(count)
+}
+
+fn expression(text: &str) -> Option<ast::Expr> {
+    let file = SourceFile::parse(&format!("const _: () = {text};"), Edition::Edition2024);
+    let body = file.tree().syntax().descendants().find_map(ast::Const::cast)?.body();
+    body.filter(|_| file.errors().is_empty())
+}
+
+/// Whether a number of things is the same whenever it is asked for: it names nothing but constants.
+fn is_fixed(count: &ast::Expr) -> bool {
+    let mut names = count.syntax().descendants().filter_map(ast::NameRef::cast);
+    names.all(|name| name.text().chars().all(|c| c.is_uppercase() || c.is_numeric() || c == '_'))
 }
 
 /// Whether an expression is a number of things, as in `2 * n as usize` and `names.len()`.

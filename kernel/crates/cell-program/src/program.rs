@@ -244,10 +244,13 @@ impl Program {
         self.lost.get(name)
     }
 
-    /// The names of variables whose values were moved.
-    pub fn moved(&self) -> impl Iterator<Item = &str> {
-        let moved = self.lost.iter().filter(|(_, lost)| lost.is_moved);
-        moved.map(|(name, _)| name.as_str())
+    /// The names of what is no variable any more: of those whose values were moved, and of the others.
+    pub fn lost_names(&self) -> (Vec<&str>, Vec<&str>) {
+        let names = |is_moved: bool| {
+            let lost = self.lost.iter().filter(move |(_, lost)| lost.is_moved == is_moved);
+            lost.map(|(name, _)| name.as_str()).collect()
+        };
+        (names(true), names(false))
     }
 
     /// The names of the items that are there.

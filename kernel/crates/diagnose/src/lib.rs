@@ -56,6 +56,8 @@ pub struct Sources<'a> {
     pub variables: &'a [&'a str],
     /// The names of variables whose values cells have moved.
     pub moved: &'a [&'a str],
+    /// The names of variables that are none any more for another reason.
+    pub lost: &'a [&'a str],
 }
 
 /// How bad it is.

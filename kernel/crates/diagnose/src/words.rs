@@ -36,6 +36,8 @@ enum When {
     VariableInConstant,
     /// Not in a function, and the name was a variable's whose value was moved.
     MovedOutsideFunction,
+    /// Likewise, and the variable is lost for another reason.
+    LostOutsideFunction,
 }
 
 #[derive(Clone, Copy)]
@@ -161,6 +163,13 @@ const SITUATIONS: &[Situation] = &[
         name: Name::Marked,
         drops: &SIMILAR,
         adds: &[(Kind::Help, NO_VARIABLES)],
+        ..USUAL
+    },
+    Situation {
+        codes: &["E0425"],
+        when: When::LostOutsideFunction,
+        name: Name::Quoted,
+        drops: &SIMILAR,
         ..USUAL
     },
     // rustc has not seen it.
@@ -354,6 +363,7 @@ impl Seen {
             When::OutsideFunction => !self.around.function,
             When::VariableInFunction => self.around.function && known,
             When::MovedOutsideFunction => !self.around.function && sources.moved.contains(&name),
+            When::LostOutsideFunction => !self.around.function && sources.lost.contains(&name),
             When::VariableInConstant => self.around.constant && !self.around.function && known,
         };
         situation.codes.contains(&code) && has_any(&draft.raw, situation.says) && when

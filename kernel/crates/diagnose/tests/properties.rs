@@ -19,6 +19,7 @@ fn reading(output: &str, text: &str) -> Vec<Diagnostic> {
         ],
         variables: &["x"],
         moved: &[],
+        lost: &[],
     };
     read(output, &sources)
 }

@@ -113,6 +113,7 @@ impl Cell {
             ],
             variables: &["n", "data"],
             moved: &[],
+            lost: &[],
         };
         let found = read(&output, &sources);
         for diagnostic in &found {
