@@ -175,6 +175,12 @@ SHARED = {
         ),
         ("drop(pair)", Error("partially moved value: `pair`", "has moved `pair.0`")),
         ("pair.1 + &first", Value('"ba"')),
+        ("let data = vec![1, 2];\nlet mut once = 1;", NOTHING),
+        (
+            'std::thread::spawn(|| { println!("{data:?}"); })',
+            Error("E0373", "it borrows `data`", "use the `move` keyword"),
+        ),
+        ("data = vec![3];", Error("E0384", "cannot assign twice to immutable variable `data`")),
         (
             "let mut presses = 0; let mut press = || { presses += 1; presses }; press() + press()",
             Value("3"),

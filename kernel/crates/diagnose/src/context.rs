@@ -15,6 +15,8 @@ pub(crate) struct Context {
     pub(crate) function: bool,
     /// In the value of a `const` or a `static`.
     pub(crate) constant: bool,
+    /// In a closure that is given to a function as its first argument.
+    pub(crate) closure: bool,
 }
 
 #[derive(Default)]
@@ -25,6 +27,8 @@ struct Frame {
     /// The last word, while it may still announce a function: `fn name(..) -> T`.
     function: Announced,
     body: bool,
+    begun: bool,
+    closure: bool,
 }
 
 #[derive(Default, PartialEq, Eq)]
@@ -51,6 +55,8 @@ pub(crate) fn context(text: &str, offset: usize) -> Context {
         if is_silent(token.kind) {
             continue;
         }
+        let is_first = !std::mem::replace(&mut frame.begun, true);
+        frame.closure |= is_first && token.kind == TokenKind::Or;
         let in_condition = std::mem::replace(
             &mut condition,
             matches!(token.kind, TokenKind::And | TokenKind::Or) || matches!(word, "if" | "while"),
@@ -92,6 +98,7 @@ pub(crate) fn context(text: &str, offset: usize) -> Context {
         statement,
         function: frames.iter().any(|frame| frame.body),
         constant: frames.iter().any(|frame| frame.constant && frame.equals),
+        closure: frames.iter().any(|frame| frame.closure),
     }
 }
 

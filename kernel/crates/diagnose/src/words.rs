@@ -30,6 +30,8 @@ enum When {
     NoSuggestion,
     InFunction,
     OutsideFunction,
+    /// In a closure of the cell's own statements.
+    InClosure,
     /// In a function, and the name is a variable of the notebook.
     VariableInFunction,
     /// In the value of a constant, and the name is a variable of the notebook.
@@ -83,6 +85,24 @@ const SITUATIONS: &[Situation] = &[
         adds: &[(
             Kind::Help,
             "let it own what it needs: `move`, `.clone()`, `.to_owned()`, `.to_vec()`",
+        )],
+        ..USUAL
+    },
+    // A variable of an earlier cell, of which the closure around this one has a reference.
+    Situation {
+        codes: &["E0597"],
+        says: &["argument requires that `"],
+        when: When::InClosure,
+        name: Name::Quoted,
+        title: Some(
+            "closure may outlive the current function, but it borrows `{name}`, which is owned by \
+             the current function",
+        ),
+        code: Some(("E0373", "`{name}` is borrowed here")),
+        adds: &[(
+            Kind::Help,
+            "to force the closure to take ownership of `{name}` (and any other referenced \
+             variables), use the `move` keyword",
         )],
         ..USUAL
     },
@@ -251,7 +271,7 @@ pub(crate) fn reword(mut draft: Draft, sources: &Sources<'_>) -> Draft {
         if let Some((code, label)) = situation.code {
             draft.code = Some(code.to_owned());
             for mark in draft.marks.iter_mut().filter(|mark| mark.primary) {
-                mark.label = Some(label.to_owned());
+                mark.label = Some(filled(label));
             }
         }
         // Before what has a snippet of its own.
@@ -361,6 +381,7 @@ impl Seen {
             When::NoSuggestion => !draft.parts.iter().any(is_whole),
             When::InFunction => self.around.function,
             When::OutsideFunction => !self.around.function,
+            When::InClosure => self.around.closure && !self.around.function,
             When::VariableInFunction => self.around.function && known,
             When::MovedOutsideFunction => !self.around.function && sources.moved.contains(&name),
             When::LostOutsideFunction => !self.around.function && sources.lost.contains(&name),
