@@ -165,8 +165,11 @@ fn variables(node: &SyntaxNode) -> Vec<String> {
     let kind = |at: Option<usize>| at.and_then(|at| tokens.get(at)).map(SyntaxToken::kind);
     let is_one = |at: usize| {
         let follows = kind(at.checked_sub(1));
+        // In the arguments of a macro a path has two of them.
+        let colons = [follows, kind(at.checked_sub(2))];
         tokens[at].kind() == SyntaxKind::IDENT
             && !matches!(follows, Some(SyntaxKind::DOT | SyntaxKind::COLON2))
+            && colons != [Some(SyntaxKind::COLON); 2]
             && kind(Some(at + 1)) != Some(SyntaxKind::BANG)
     };
     let places = (0..tokens.len()).filter(|at| is_one(*at));
@@ -194,6 +197,7 @@ mod tests {
             "let v: Vec<_> = (1..=9).map(|x| x * x).collect();",
             "let m = HashMap::from([(\"a\", 1)]);",
             "let mut all = Vec::with_capacity(9);",
+            "let mut all = vec![Vec::new(); 9];",
         ] {
             assert!(facts(same).makes_the_same(), "{same}");
         }
