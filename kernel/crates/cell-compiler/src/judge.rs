@@ -1,6 +1,5 @@
 //! What a refusal of the compiler shows about a cell.
 
-use cell_program::types;
 use cell_program::{Cell, Choices, LEASE, MOVED, Mark, Parts, Program, Source};
 use diagnose::{Message, Span};
 
@@ -226,12 +225,8 @@ fn about_variables(
                 choices.lending.typed.remove(name);
                 return;
             }
-            if is_typed && let Some(kind) = choices.lending.typed.get_mut(name) {
-                let looser = types::of_borrower_by_closures(kind);
-                if looser != *kind {
-                    *kind = looser;
-                    return;
-                }
+            if choices.lending.typed.get_mut(name).is_some_and(loans::loosen) {
+                return;
             }
             if !is_known || choices.dropped.insert(name.clone(), reason).is_some() {
                 return;

@@ -80,12 +80,14 @@ pub(crate) fn about_borrowers(error: &Message, refusal: &Refusal<'_>, choices: &
 
 /// Whether types that have to be as they are written may be so with closures in boxes that borrow.
 fn loosened(lending: &mut Lending) -> bool {
-    let mut is_new = false;
-    for kind in lending.typed.values_mut() {
-        let looser = cell_program::types::of_borrower_by_closures(kind);
-        is_new |= looser != *kind;
-        *kind = looser;
-    }
+    lending.typed.values_mut().fold(false, |is_new, kind| loosen(kind) || is_new)
+}
+
+/// The same of one such type.
+pub(crate) fn loosen(kind: &mut String) -> bool {
+    let looser = cell_program::types::of_borrower_by_closures(kind);
+    let is_new = looser != *kind;
+    *kind = looser;
     is_new
 }
 

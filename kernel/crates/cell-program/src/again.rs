@@ -35,7 +35,8 @@ pub(crate) struct Facts {
 /// Names of the standard library and the language that mean the same everywhere.
 #[rustfmt::skip]
 const KNOWN: [&str; 32] = [
-    "std", "Box", "Cursor", "Wrapping", "Vec", "VecDeque", "HashMap", "HashSet", "BTreeMap", "BTreeSet", "BinaryHeap", "String", "Reverse",
+    "std", "Box", "Cursor", "Wrapping", "Vec", "VecDeque", "HashMap", "HashSet", "BTreeMap", "BTreeSet",
+    "BinaryHeap", "String", "Reverse",
     "Some", "None", "u8", "u16", "u32", "u64", "u128", "usize", "i8", "i16", "i32", "i64", "i128", "isize",
     "f32", "f64", "bool", "char", "str",
 ];

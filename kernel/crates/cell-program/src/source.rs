@@ -444,12 +444,11 @@ impl Program {
                 vec![(code, Mark::PutBack(name.to_owned()))]
             }
         };
-        let is_back = |name: &str| {
+        let is_back_within = |name: &str| {
             choices.given_back.contains(name) || within(name) && !choices.moved.contains(name)
         };
-        for (code, mark) in
-            loaded.iter().filter(|name| is_back(name)).flat_map(|name| put_back(name))
-        {
+        let back_within = loaded.iter().filter(|name| is_back_within(name));
+        for (code, mark) in back_within.flat_map(|name| put_back(name)) {
             push(&mut text, &code, Some(mark));
         }
         let decided = loaded.iter().filter(|name| choices.decides_on(name));
@@ -473,25 +472,17 @@ impl Program {
                 && !is_asked
         };
         for name in loaded.iter().filter(|name| is_back(name)) {
-            if let Some(parts) = choices.parts_of(name) {
-                for (code, mark) in parts.lines(name) {
-                    push(&mut text, &code, Some(mark));
-                }
-                continue;
-            }
-            let keep = match loans.borrowers.contains(*name) {
-                true => keep_borrowing(allowed, name, &raw(name)),
-                false => format!("{allowed}::rust_live::keep({name:?}, {});", raw(name)),
-            };
             // One that is declared anew is the old one still where the cell ends before, or the new one with it.
             let is_new = declared.contains(name)
                 && !(choices.dropped.contains_key(*name) && choices.by_macros.contains(*name));
-            let code = if is_new {
-                format!("if !::rust_live::is_kept({name:?}) {{ {keep} }}")
-            } else {
-                keep
-            };
-            push(&mut text, &code, Some(Mark::PutBack((*name).to_owned())));
+            for (keep, mark) in put_back(name) {
+                let code = if is_new {
+                    format!("if !::rust_live::is_kept({name:?}) {{ {keep} }}")
+                } else {
+                    keep
+                };
+                push(&mut text, &code, Some(mark));
+            }
         }
         if loans.has_lease {
             push(&mut text, &format!("{TERM}.ends();"), None);
