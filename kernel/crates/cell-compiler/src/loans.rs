@@ -80,7 +80,11 @@ pub(crate) fn about_borrowers(error: &Message, refusal: &Refusal<'_>, choices: &
 
 /// Whether types that have to be as they are written may be so with closures in boxes that borrow.
 fn loosened(lending: &mut Lending) -> bool {
-    lending.typed.values_mut().fold(false, |is_new, kind| loosen(kind) || is_new)
+    let mut is_new = false;
+    for kind in lending.typed.values_mut() {
+        is_new |= loosen(kind);
+    }
+    is_new
 }
 
 /// The same of one such type.
